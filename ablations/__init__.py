@@ -1,0 +1,1 @@
+"""Hydra configurations of ltvm, packaged as pkg://ablations."""

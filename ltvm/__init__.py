@@ -1,0 +1,18 @@
+"""Benchmark and ablations of deep latent-variable models trained by short-run MCMC inference
+with optimal-transport correction (An, Xie and Li, CVPR 2021)."""
+
+from ltvm.api import ablate, load, long_table, plan, report, train
+from ltvm.errors import DivergedError, InputError
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DivergedError",
+    "InputError",
+    "ablate",
+    "load",
+    "long_table",
+    "plan",
+    "report",
+    "train",
+]

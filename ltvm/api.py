@@ -1,0 +1,142 @@
+"""The Python interface: what the command line does, as functions.
+
+>>> import ltvm                                                        # doctest: +SKIP
+>>> record = ltvm.train(["data=mnist5k", "method=vae", "protocol=smoke"])  # doctest: +SKIP
+>>> record["metrics"]["mse_test"]["value"]                             # doctest: +SKIP
+>>> folder = ltvm.ablate(["ablation=ot", "protocol=smoke"])            # doctest: +SKIP
+>>> ltvm.long_table("results").groupby(["method", "metric"]).value.mean()  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ltvm.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ltvm.methods.base import Method
+    from ltvm.runs.ablation import Plan
+
+
+def split_hydra(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Separate what configures the launcher (``hydra/...``, ``hydra.*``) from the rest."""
+    ours = [o for o in overrides if not o.lstrip("+~").startswith(("hydra/", "hydra."))]
+    return ours, [o for o in overrides if o not in ours]
+
+
+def train(overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Do one run, or return its record if it is done; ``overrides`` as for ``ltvm train``.
+
+    Raises :class:`ltvm.errors.InputError` for bad input.
+    """
+    from ltvm.config import resolve
+    from ltvm.progress import Reporter, set_reporter
+    from ltvm.runs.execute import check_input
+    from ltvm.runs.launch import launch
+    from ltvm.runs.store import FINAL, Store
+
+    ours, hydra_overrides = split_hydra(overrides)
+    config = resolve(ours)
+    store = Store(Path(config["paths"]["results"]))
+    run = store.run(config)
+    record = run.record()
+    if record is not None and record["status"] in FINAL:
+        return record
+    store.check_writable()
+    check_input(config)
+    with Reporter(runs=1) as reporter:
+        set_reporter(reporter)
+        try:
+            (record,) = launch([ours], hydra_overrides)
+        finally:
+            set_reporter(None)
+    return dict(record)
+
+
+def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
+    """All runs of an ablation, without doing any (``ltvm ablate --list``)."""
+    from ltvm.runs.ablation import plan as make_plan
+
+    return make_plan(split_hydra(overrides)[0], name)
+
+
+def ablate(overrides: Sequence[str], name: str | None = None) -> Path:
+    """Do the runs of an ablation that are not done and write its report; returns its folder.
+
+    Raises :class:`ltvm.errors.InputError` for bad input.
+    """
+    from ltvm.progress import Reporter, set_reporter
+    from ltvm.runs.execute import check_input
+    from ltvm.runs.launch import launch
+    from ltvm.runs.store import Store
+
+    planned = plan(overrides, name)
+    paths = planned.runs[0].config["paths"]
+    results = Path(paths["results"])
+    Store(results).check_writable()
+    todo = planned.not_done
+    for cell in {run.cell: run for run in todo}.values():
+        check_input(cell.config)
+    planned.write_manifest(results)
+    with Reporter(runs=len(todo)) as reporter:
+        set_reporter(reporter)
+        try:
+            launch([run.overrides for run in todo], split_hydra(overrides)[1])
+        finally:
+            set_reporter(None)
+    return report(planned.report_name, results=results, reports=Path(paths["reports"]))
+
+
+def report(name: str, results: Path | str = "results", reports: Path | str = "reports") -> Path:
+    """Rebuild one report from the records, without training; returns its folder.
+
+    Raises :class:`ltvm.errors.InputError` if there is no such ablation or none of its runs has
+    a record.
+    """
+    from ltvm.report.page import write_report
+
+    manifest = Path(results) / "ablations" / f"{name}.json"
+    if not manifest.is_file():
+        known = sorted(path.stem for path in manifest.parent.glob("*.json"))
+        raise InputError(
+            f"report {name}: no records of it in {results}; "
+            + (f"allowed: {', '.join(known)}" if known else "run `ltvm ablate` first")
+        )
+    return write_report(manifest, Path(reports))
+
+
+def long_table(results: Path | str = "results") -> pd.DataFrame:
+    """All finished runs below ``results``, one row per run and metric.
+
+    Columns: data, method, seed, metric, value, every configuration key that varies between
+    the runs, and the provenance of the number.
+    """
+    from ltvm.report.long_table import long_table_of_store
+
+    return long_table_of_store(Path(results))
+
+
+def load(run_directory: Path | str) -> Method:
+    """A trained method from a run's directory (its config.yaml and checkpoint).
+
+    Raises :class:`ltvm.errors.InputError` if either is absent or unreadable.
+    """
+    import yaml
+
+    from ltvm.config import build_method, build_problem
+    from ltvm.runs.execute import load_data
+    from ltvm.runs.store import Run
+    from ltvm.training import Trainer
+
+    run = Run(Path(run_directory))
+    config_file = run.directory / "config.yaml"
+    if not config_file.is_file() or not run.checkpoint_file.is_file():
+        raise InputError(f"{run_directory}: no config.yaml and checkpoint.pt there")
+    config = yaml.safe_load(config_file.read_text())
+    method = build_method(config, build_problem(config, load_data(config)))
+    Trainer(method, method.iteration, run.checkpoint_file).resume()
+    return method

@@ -1,0 +1,287 @@
+"""From Hydra overrides to resolved configurations, and from those to objects.
+
+A resolved configuration is a plain nested dict: what is hashed into a run's identity, saved
+beside its record, and all that the objects are built from.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+import math
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from ltvm.data.image_set import DataSet
+from ltvm.devices import resolve_device, resolve_precision
+from ltvm.errors import InputError, require
+from ltvm.methods.base import Method
+from ltvm.metrics.base import Metric
+from ltvm.problem import Budget, Problem
+
+Config = dict[str, Any]
+GROUPS = ("data", "method", "protocol", "evaluation", "ablation")
+
+CONFIG_DIRS_VARIABLE = "LTVM_CONFIG_DIRS"  # as PATH; ``--config-dir`` adds to it
+
+
+def add_config_dir(directory: str) -> None:
+    """Make a directory's YAML groups and Python modules available, here and in child processes.
+
+    Raises :class:`InputError` if it is not a directory.
+    """
+    path = Path(directory).expanduser().resolve()
+    require(path.is_dir(), "--config-dir", directory, "an existing directory")
+    for variable in (CONFIG_DIRS_VARIABLE, "PYTHONPATH"):
+        known = os.environ.get(variable, "").split(os.pathsep)
+        if str(path) not in known:
+            os.environ[variable] = os.pathsep.join([str(path), *filter(None, known)])
+    if str(path) not in sys.path:
+        sys.path.insert(0, str(path))
+
+
+def search_path_override() -> list[str]:
+    """The Hydra override that adds configurations from outside this package.
+
+    They come from ``LTVM_CONFIG_DIRS`` and from installed packages with an entry point in the
+    group ``ltvm.configs`` (its value names a package that holds the YAML groups).
+    """
+    places = [
+        f"file://{directory}"
+        for directory in os.environ.get(CONFIG_DIRS_VARIABLE, "").split(os.pathsep)
+        if directory
+    ]
+    for entry in importlib.metadata.entry_points(group="ltvm.configs"):
+        places.append(f"pkg://{entry.value}")
+    if not places:
+        return []
+    quoted = ",".join(f'"{place}"' for place in places)
+    return [f"hydra.searchpath=[{quoted}]"]
+
+
+@contextmanager
+def hydra_session() -> Iterator[None]:
+    """Initialise Hydra for composing, unless it already is."""
+    if GlobalHydra.instance().is_initialized():
+        yield
+        return
+    with initialize_config_module("ablations", version_base="1.3"):
+        yield
+
+
+def compose_raw(overrides: Sequence[str], with_hydra: bool = False) -> DictConfig:
+    """Compose ``config.yaml`` with overrides such as ``data=svhn`` or ``method.alpha=0.3``.
+
+    Raises :class:`InputError` for an unknown group choice or key, or malformed overrides.
+    """
+    with hydra_session():
+        try:
+            config = compose(
+                "config",
+                [*search_path_override(), *overrides],
+                return_hydra_config=with_hydra,
+            )
+            OmegaConf.resolve(config) if not with_hydra else None
+        except (HydraException, OmegaConfBaseException) as error:
+            raise InputError(explain(error, overrides)) from error
+    return config
+
+
+def explain(error: Exception, overrides: Sequence[str]) -> str:
+    """One or two lines for a Hydra error: the key, the value, what is allowed."""
+    text = str(error)
+    missing = re.search(r"Could not find '(\w+)/([^']*)'", text)
+    if missing:
+        group, choice = missing.groups()
+        return f"{group}={choice}: allowed: {', '.join(choices(group))}"
+    unknown = re.search(r"Could not (?:override|append to config|find|delete).*?'([^']+)'", text)
+    if unknown:
+        key = unknown.group(1).split("@")[0]
+        given = next((o for o in overrides if o.lstrip("+~").split("=")[0] == key), key)
+        return f"{given}: no such key; allowed: {', '.join(siblings(key, overrides))}"
+    first = " ".join(text.split())[:200]
+    return f"{' '.join(overrides)}: {first}"
+
+
+def choices(group: str) -> list[str]:
+    """The available choices of a configuration group, such as all methods."""
+    with hydra_session():
+        if not search_path_override():
+            loader = GlobalHydra.instance().config_loader()
+            return sorted(loader.get_group_options(group))
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        from hydra._internal.config_repository import ConfigRepository
+
+        raw = compose_raw([], with_hydra=True)
+        path = hydra.config_loader.get_search_path()
+        known = set(hydra.config_loader.get_group_options(group))
+        for place in raw.hydra.searchpath:
+            path.append("user", place)
+        known |= set(ConfigRepository(config_search_path=path).get_group_options(group))
+        return sorted(known)
+
+
+def siblings(key: str, overrides: Sequence[str]) -> list[str]:
+    """The keys beside an unknown one, in the configuration without the overrides' values."""
+    kept = [o for o in overrides if o.split("=")[0] in GROUPS and o.split("=")[0] != key]
+    node: Any = compose_raw(kept)
+    for part in key.split(".")[:-1]:
+        node = node.get(part) if isinstance(node, DictConfig) and part in node else node
+    names = node.keys() if isinstance(node, DictConfig) else []
+    return sorted(str(name) for name in names if not str(name).startswith("_"))
+
+
+def resolve(overrides: Sequence[str]) -> Config:
+    """Compose, check types and values that need no data, and return a plain dict.
+
+    Raises :class:`InputError` that names the key, the value and what is allowed.
+    """
+    config = compose_raw(overrides)
+    parsed = parse(overrides)
+    groups = [o for o, (key, _) in zip(overrides, parsed, strict=True) if key in GROUPS]
+    default = compose_raw(groups)
+    plain, plain_default = to_dict(config), to_dict(default)
+    plain.pop("ablation", None)
+    for key, _ in parsed:
+        check_type(key, plain, plain_default)
+    require(plain["seed"] >= 0, "seed", plain["seed"], "0 or more")
+    iterations = plain["protocol"]["iterations"]
+    require(iterations >= 1, "protocol.iterations", iterations, "1 or more")
+    require(
+        plain["evaluation"]["every"] >= 1, "evaluation.every", plain["evaluation"]["every"], ">= 1"
+    )
+    return plain
+
+
+def parse(overrides: Sequence[str]) -> list[tuple[str, Any]]:
+    """Overrides as (key, value) pairs; raises :class:`InputError` for malformed ones."""
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise InputError(" ".join(str(error).split())[:200]) from error
+    for override in parsed:
+        if override.is_sweep_override():
+            raise InputError(
+                f"{override.input_line}: several values; allowed: one (sweeps are ablations)"
+            )
+    return [(o.key_or_group, o.value()) for o in parsed]
+
+
+def to_dict(config: DictConfig) -> Config:
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def check_type(key: str, config: Config, default: Config) -> None:
+    """Compare a value with its default's type; an integer given for a float is converted."""
+    *parents, last = key.split(".")
+    for part in parents:
+        config = config.get(part, {})
+        default = default.get(part, {})
+    if last not in default or not isinstance(config, dict):
+        return
+    value, usual = config[last], default[last]
+    kinds = {bool: "true or false", int: "an integer", float: "a finite number", str: "a word"}
+    if type(usual) is float and type(value) is int:
+        config[last] = value = float(value)
+    expected = kinds.get(type(usual))
+    if expected is not None and value is not None:
+        require(type(value) is type(usual), key, value, expected)
+    if isinstance(value, float):
+        require(math.isfinite(value), key, value, kinds[float])
+    if usual is not None and not isinstance(usual, str):
+        require(value is not None, key, value, expected or type(usual).__name__)
+
+
+def build_data(config: Config) -> DataSet:
+    """Load the images of ``config["data"]``, limited as the protocol says, on the CPU."""
+    data: DataSet = construct("data.load", config["data"]["load"])
+    protocol = config["protocol"]
+    return data.limited(protocol["train_images"], protocol["test_images"])
+
+
+def build_problem(config: Config, data: DataSet) -> Problem:
+    """The problem every method of this configuration is given; images on the device."""
+    device = resolve_device(config["device"])
+    protocol = config["protocol"]
+    budget = Budget(
+        **{
+            key: protocol[key]
+            for key in (
+                "sweeps", "steps", "updates_per_batch", "learn_epochs", "batch", "learning_rate",
+            )
+        }
+    )  # fmt: skip
+    return Problem(
+        images=data.train.to(device),
+        architecture=config["decoder"]["architecture"],
+        latent_dim=config["model"]["latent_dim"],
+        sigma=config["model"]["sigma"],
+        budget=budget,
+        seed=config["seed"],
+        norm=config["decoder"]["norm"],
+        stem_norm=config["decoder"]["stem_norm"],
+        betas=tuple(config["optimizer"]["betas"]),
+        device=device,
+        precision=resolve_precision(config["precision"], device),
+    )
+
+
+def build_method(config: Config, problem: Problem) -> Method:
+    """The method of ``config["method"]``: its ``_target_`` called with the problem."""
+    parameters = {k: v for k, v in config["method"].items() if k not in ("name", "label")}
+    method: Method = construct("method", parameters, problem=problem)
+    return method
+
+
+def build_metrics(config: Config) -> dict[str, Metric]:
+    """The metrics of ``config["evaluation"]``, by their name there."""
+    return {
+        name: construct(f"evaluation.metrics.{name}", parameters)
+        for name, parameters in config["evaluation"]["metrics"].items()
+    }
+
+
+def construct(key: str, parameters: Config, **given: Any) -> Any:
+    """Call the ``_target_`` of ``parameters`` with the others and with ``given``.
+
+    Raises :class:`InputError` for a target that cannot be imported or other parameters than
+    it takes; what it raises itself passes through.
+    """
+    target = parameters.get("_target_")
+    try:
+        function = get_object(str(target))
+    except Exception as error:
+        raise InputError(
+            f"{key}._target_={target}: {' '.join(str(error).split())[:160]}; allowed: a class or "
+            "function that can be imported"
+        ) from error
+    arguments = {k: v for k, v in parameters.items() if k != "_target_"} | given
+    try:
+        inspect.signature(function).bind(**arguments)
+    except TypeError as error:
+        raise InputError(f"{key}: {target} takes other parameters: {error}") from error
+    return function(**arguments)
+
+
+def without_hydra(config: DictConfig) -> DictConfig:
+    """A copy of a job's configuration without its ``hydra`` node."""
+    copied = config.copy()
+    with open_dict(copied):
+        copied.pop("hydra", None)
+    return copied

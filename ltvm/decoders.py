@@ -1,0 +1,195 @@
+"""The decoders g(z) of An, Xie and Li (CVPR 2021), Table 1, one per image family.
+
+Every decoder maps codes [n, d] to images [n, channels, size, size] in [-1, 1] (Tanh).
+Weights are Xavier normal, biases zero.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor, nn
+
+from ltvm.errors import require
+
+Norm = Literal["batch", "group", "none"]
+
+
+class PatchTransposedConv(nn.ConvTranspose2d):
+    """A transposed convolution whose kernel equals its stride, as one matrix product.
+
+    The patches do not overlap, so each input pixel makes its own block of output pixels.
+    Same parameters and same result as ``nn.ConvTranspose2d``; on a CPU several times
+    faster forward and backward (``benchmarks/chain.py`` measures it).
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, patch: int) -> None:
+        super().__init__(channels_in, channels_out, patch, stride=patch)
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        if x.device.type != "cpu":
+            return super().forward(x, output_size)
+        n, channels_in, height, width = x.shape
+        patch, channels = self.kernel_size[0], self.out_channels
+        # Channels last throughout: a stack of these layers then copies each image once.
+        pixels = x.permute(0, 2, 3, 1).reshape(n * height * width, channels_in)
+        weight = self.weight.permute(0, 2, 3, 1).reshape(channels_in, patch * patch * channels)
+        patches = (pixels @ weight).view(n, height, width, patch, patch, channels)
+        image = patches.transpose(2, 3).reshape(n, height * patch, width * patch, channels)
+        if self.bias is not None:
+            image = image + self.bias
+        return image.permute(0, 3, 1, 2)
+
+
+def norm_layer(kind: Norm, channels: int, spatial: bool) -> nn.Module:
+    """The normalisation after a layer; ``group`` is 8 groups (layer norm on vectors)."""
+    if kind == "none":
+        return nn.Identity()
+    if kind == "group":
+        return nn.GroupNorm(8, channels)
+    return nn.BatchNorm2d(channels) if spatial else nn.BatchNorm1d(channels)
+
+
+class MnistDecoder(nn.Sequential):
+    """d -> 1024 -> 7x7x128 -> 14x14x64 -> 28x28, BN and ReLU between, Tanh at the end.
+
+    The table prints 28x28x3 for the last row; MNIST has one channel.
+    """
+
+    def __init__(self, latent_dim: int, channels: int, norm: Norm, stem_norm: bool) -> None:
+        stem = [norm_layer(norm, 1024, spatial=False), nn.ReLU()] if stem_norm else []
+        super().__init__(
+            nn.Linear(latent_dim, 1024),
+            *stem,
+            nn.Linear(1024, 7 * 7 * 128),
+            norm_layer(norm, 7 * 7 * 128, spatial=False),
+            nn.ReLU(),
+            nn.Unflatten(1, (128, 7, 7)),
+            PatchTransposedConv(128, 64, 2),
+            norm_layer(norm, 64, spatial=True),
+            nn.ReLU(),
+            PatchTransposedConv(64, channels, 2),
+            nn.Tanh(),
+        )
+
+
+class ConvDecoder(nn.Sequential):
+    """d -> a linear stem, then four kernel-5 transposed convolutions, each doubling the size.
+
+    The table's first row shows neither BN nor activation on the stem; two linear maps in a
+    row would be one, and a public training script has BN and ReLU there: ``stem_norm``.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        channels: int,
+        norm: Norm,
+        stem_norm: bool,
+        *,
+        widths: tuple[int, ...],
+        stem_size: int,
+    ) -> None:
+        stem = [norm_layer(norm, widths[0], spatial=True), nn.ReLU()] if stem_norm else []
+        layers: list[nn.Module] = [
+            nn.Linear(latent_dim, widths[0] * stem_size**2, bias=not stem_norm),
+            nn.Unflatten(1, (widths[0], stem_size, stem_size)),
+            *stem,
+        ]
+        for wide, narrow in itertools.pairwise(widths):
+            layers += [_doubling(wide, narrow), norm_layer(norm, narrow, spatial=True), nn.ReLU()]
+        super().__init__(*layers, _doubling(widths[-1], channels), nn.Tanh())
+
+
+def _doubling(channels_in: int, channels_out: int) -> nn.ConvTranspose2d:
+    return nn.ConvTranspose2d(channels_in, channels_out, 5, stride=2, padding=2, output_padding=1)
+
+
+class Architecture(NamedTuple):
+    """A decoder of Table 1: its image size in pixels and how to build it."""
+
+    size: int
+    build: Callable[[int, int, Norm, bool], nn.Module]
+
+
+ARCHITECTURES = {
+    "mnist": Architecture(28, MnistDecoder),
+    # 2x2x512 -> 4x4x256 -> 8x8x128 -> 16x16x64 -> 32x32
+    "svhn": Architecture(32, partial(ConvDecoder, widths=(512, 256, 128, 64), stem_size=2)),
+    # 4x4x1024 -> 8x8x512 -> 16x16x256 -> 32x32x128 -> 64x64
+    "celeba": Architecture(64, partial(ConvDecoder, widths=(1024, 512, 256, 128), stem_size=4)),
+}
+
+
+def build_decoder(
+    architecture: str,
+    latent_dim: int,
+    channels: int,
+    *,
+    norm: Norm = "batch",
+    stem_norm: bool = True,
+    generator: torch.Generator | None = None,
+) -> nn.Module:
+    """Build a decoder g: codes [n, latent_dim] -> images [n, channels, size, size] in [-1, 1].
+
+    Raises :class:`ltvm.errors.InputError` for an unknown architecture or norm, or a latent
+    dimension or channel count below 1. ``generator`` (on the CPU) draws the initial weights.
+    """
+    require(
+        architecture in ARCHITECTURES, "decoder.architecture", architecture, ", ".join(ARCHITECTURES)
+    )
+    require(norm in get_args(Norm), "decoder.norm", norm, ", ".join(get_args(Norm)))
+    require(latent_dim >= 1, "model.latent_dim", latent_dim, "1 or more")
+    require(channels >= 1, "channels", channels, "1 or more")
+    decoder = ARCHITECTURES[architecture].build(latent_dim, channels, norm, stem_norm)
+    xavier_(decoder, generator)
+    return decoder
+
+
+def xavier_(module: nn.Module, generator: torch.Generator | None) -> None:
+    """Xavier-normal weights and zero biases, in place, for every linear and conv layer."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.xavier_normal_(layer.weight, generator=generator)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+@contextmanager
+def statistics(module: nn.Module, source: Literal["learn", "batch", "running"]) -> Iterator[None]:
+    """Set where batch norm takes its statistics from, and restore the mode afterwards.
+
+    - ``learn``: from the batch, and the running statistics follow (learning steps only).
+    - ``batch``: from the batch, the running statistics stay (the chain as source B runs it).
+    - ``running``: the running statistics; no image depends on its neighbours (evaluation).
+    """
+    was_training = module.training
+    norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
+    tracked = [norm.track_running_stats for norm in norms]
+    module.train(source != "running")
+    for norm in norms:
+        norm.track_running_stats = source != "batch"
+    try:
+        yield
+    finally:
+        module.train(was_training)
+        for norm, track in zip(norms, tracked, strict=True):
+            norm.track_running_stats = track
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Stop gradients to the weights while the block runs: a chain needs only those to codes."""
+    learning = [p for p in module.parameters() if p.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)

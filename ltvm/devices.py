@@ -1,0 +1,87 @@
+"""Where and in which precision a run computes, and what machine that was."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from ltvm.errors import InputError, require
+
+Precision = Literal["float32", "bfloat16"]
+
+
+def resolve_device(name: str) -> torch.device:
+    """``auto`` is the first CUDA device if there is one, else the CPU.
+
+    Raises :class:`ltvm.errors.InputError` for an unknown device or ``cuda`` without one.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    require(device.type in ("cpu", "cuda"), "device", name, "auto, cpu, cuda, cuda:N")
+    if device.type == "cuda":
+        count = torch.cuda.device_count()
+        if (device.index or 0) >= count:
+            raise InputError(f"device={name}: this machine has {count} CUDA devices; allowed: cpu")
+    return device
+
+
+def resolve_precision(name: str, device: torch.device) -> Precision:
+    """``auto`` is bfloat16 where the processor multiplies it natively, else float32.
+
+    It concerns the decoder in chains and learning; weights, codes, noise, energies and every
+    metric stay in float32 or float64.
+    """
+    require(
+        name in ("auto", "float32", "bfloat16"), "precision", name, "auto, float32, bfloat16"
+    )
+    if name == "float32":
+        return "float32"
+    if name == "bfloat16":
+        return "bfloat16"
+    native = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bfloat16()
+    return "bfloat16" if native else "float32"
+
+
+@cache
+def _cpu_has_bfloat16() -> bool:
+    flags = _cpu_field("flags").split()
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def _cpu_field(name: str) -> str:
+    """A field of the first processor in Linux's /proc/cpuinfo; empty elsewhere."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.is_file():
+        return ""
+    for line in cpuinfo.read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == name:
+            return value.strip()
+    return ""
+
+
+def describe(device: torch.device) -> str:
+    """The device in words, for records: a GPU's name, or a processor's name and threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    name = _cpu_field("model name") or platform.processor() or platform.machine()
+    return f"{name}, {torch.get_num_threads()} threads"
+
+
+def peak_memory_mb(device: torch.device) -> dict[str, float]:
+    """Peak memory so far in MB: of the process and, where there is one, of the GPU."""
+    unit = 1024 if sys.platform != "darwin" else 1024 * 1024
+    peaks = {"process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit}
+    if device.type == "cuda":
+        peaks["gpu"] = torch.cuda.max_memory_allocated(device) / 2**20
+    return peaks

@@ -1,0 +1,42 @@
+"""Alternating back-propagation, ABP (Han, Lu, Zhu and Wu, AAAI 2017).
+
+Persistent chains with Langevin noise and one decoder step per visit; no correction. One
+iteration makes as many sweeps as its share of passes allows.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from ltvm.methods.chain_method import ChainMethod
+from ltvm.problem import Problem
+
+
+class AlternatingBackPropagation(ChainMethod):
+    """ABP: infer by a few steps from where the code stands, learn by one step, repeat."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        steps: int,
+        step: dict[str, Any],
+        infer_steps: int,
+        batchnorm: Literal["batch", "running"] = "batch",
+    ) -> None:
+        super().__init__(
+            problem,
+            steps=steps,
+            step=step,
+            start="persistent",
+            batchnorm=batchnorm,
+            updates_per_batch=1,
+            infer_steps=infer_steps,
+        )
+
+    def fit_iteration(self) -> dict[str, float]:
+        sweeps = self.sweeps_due(self.steps + 1)
+        for number in range(sweeps):
+            loss = self.sweep(number, sweeps)
+        self.iteration += 1
+        return {"sweep_loss": loss}

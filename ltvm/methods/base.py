@@ -1,0 +1,171 @@
+"""The contract of a method, and what every method shares.
+
+    problem -> method.fit_iteration() ... -> method.sample / infer / reconstruct -> metrics
+
+A new method is one Python file with a subclass of :class:`Method` and one YAML file with its
+``_target_`` (see CONTRIBUTING.md); ``ltvm.methods.contract`` checks any method against this
+contract.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ltvm.decoders import statistics
+from ltvm.errors import DivergedError, require
+from ltvm.langevin import energy
+from ltvm.problem import Problem
+from ltvm.randomness import normal, shuffled_batches
+
+EVALUATION_BATCH = 500  # fixed: results depend a little on the batch
+
+
+class Method(ABC):
+    """A latent-variable model in training.
+
+    Subclasses implement ``fit_iteration`` and ``infer``, and hold one code per training image
+    in ``self.codes`` [n, d]; keep anything else that training needs in ``state_dict``.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.iteration = 0  # outer iterations done
+        self.passes = 0  # per image, all iterations: see ``ltvm.problem.Budget``
+        self.decoder_updates = 0  # Adam steps
+        self.decoder = problem.new_decoder()
+        self.optimizer = torch.optim.Adam(
+            self.learned_parameters(),
+            lr=problem.budget.learning_rate,
+            betas=problem.betas,
+            fused=True,  # one kernel for all parameters: seven times faster on a CPU
+        )
+        n, d = len(problem.images), problem.latent_dim
+        self.codes = normal((n, d), problem.stream("initial codes"))
+
+    # The contract
+
+    @abstractmethod
+    def fit_iteration(self) -> dict[str, float]:
+        """Train for one outer iteration; return scalars for the history.
+
+        Raises :class:`ltvm.errors.DivergedError` when the numbers leave the finite range.
+        """
+
+    @abstractmethod
+    def infer(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Codes [n, d] of unseen images [n, c, h, w] in [-1, 1]; no image affects another."""
+
+    @torch.no_grad()
+    def decode(self, codes: Tensor) -> Tensor:
+        """g(z) with running statistics: [n, d] -> float32 [n, c, h, w] in [-1, 1]."""
+        with statistics(self.decoder, "running"):
+            return torch.cat([self.decoder(part) for part in codes.split(EVALUATION_BATCH)])
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """Generate ``n`` images in [-1, 1]: z from the prior, x = g(z)."""
+        return self.decode(normal((n, self.problem.latent_dim), generator))
+
+    def reconstruct(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """g(infer(x)) for images [n, c, h, w] in [-1, 1]."""
+        return self.decode(self.infer(images, generator))
+
+    def posterior_draws(self) -> Tensor:
+        """One draw of the posterior per training image [n, d], to compare with the prior."""
+        return self.codes
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that a later ``load_state_dict`` needs to go on as if never stopped."""
+        return {
+            "iteration": self.iteration,
+            "passes": self.passes,
+            "decoder_updates": self.decoder_updates,
+            "decoder": self.decoder.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "codes": self.codes,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what ``state_dict`` returned."""
+        self.iteration = state["iteration"]
+        self.passes = state["passes"]
+        self.decoder_updates = state["decoder_updates"]
+        self.decoder.load_state_dict(state["decoder"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.codes = state["codes"].to(self.problem.device)
+
+    # What subclasses build on
+
+    def learned_parameters(self) -> list[nn.Parameter]:
+        """The parameters that the optimiser trains; the decoder's, unless a method has more."""
+        return list(self.decoder.parameters())
+
+    def sweeps_due(self, price: int) -> int:
+        """Sweeps (or epochs) of ``price`` passes that this iteration owes, at least one.
+
+        What rounding left over or overspent is settled in the next iteration, so that the
+        total stays within half a sweep of the budget's.
+        """
+        owed = (self.iteration + 1) * self.problem.budget.passes - self.passes
+        return max(1, round(owed / price))
+
+    def batches(self, sweep: int) -> tuple[Tensor, ...]:
+        """Shuffled batches of image indices, the same for every method of this seed."""
+        order = self.problem.stream("order", self.iteration, sweep)
+        return shuffled_batches(len(self.problem.images), self.problem.budget.batch, order)
+
+    def update_decoder(self, images: Tensor, codes: Tensor) -> float:
+        """One Adam step on mean_i |x_i - g(z_i)|^2 (sum over pixels); returns that loss."""
+        with statistics(self.decoder, "learn"), self.autocast():
+            residual = images - self.decoder(codes).float()
+            loss = residual.flatten(1).square().sum(1).mean()
+        return self.step_optimizer(loss)
+
+    def step_optimizer(self, loss: Tensor) -> float:
+        """One Adam step on ``loss``; returns its value, or raises if it is not finite."""
+        value = loss.item()
+        if not math.isfinite(value):
+            raise DivergedError(f"loss is {value} in iteration {self.iteration + 1}")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.decoder_updates += 1
+        return value
+
+    def autocast(self) -> torch.autocast:
+        """The decoder's precision: bfloat16 autocast, or float32."""
+        dtype = self.problem.autocast
+        return torch.autocast(self.problem.device.type, dtype, enabled=dtype is not None)
+
+    @torch.no_grad()
+    def energy(self, images: Tensor, codes: Tensor) -> Tensor:
+        """U(z; x) [n] with running statistics, in float32, by batches."""
+        with statistics(self.decoder, "running"):
+            parts = [
+                energy(self.decoder, x, z, self.problem.sigma)
+                for x, z in zip(
+                    images.split(EVALUATION_BATCH), codes.split(EVALUATION_BATCH), strict=True
+                )
+            ]
+        return torch.cat(parts)
+
+    def check_codes(self, codes: Tensor, largest: float = 1e3) -> None:
+        """Raise :class:`DivergedError` if any code is not finite, or |z|^2/d exceeds 1,000."""
+        size = (codes.square().sum(1) / codes.shape[1]).max().item()
+        if not math.isfinite(size):
+            raise DivergedError(f"a code is not finite in iteration {self.iteration + 1}")
+        if size > largest:
+            raise DivergedError(
+                f"codes explode in iteration {self.iteration + 1}: |z|^2/d = {size:.3g} > 1000"
+            )
+
+
+def check_counts(**counts: int) -> None:
+    """Raise :class:`ltvm.errors.InputError` for a ``method.<key>`` below 1 (below 0: epochs)."""
+    for key, value in counts.items():
+        least = 0 if key in ("updates_per_batch", "learn_epochs") else 1
+        require(value >= least, f"method.{key}", value, f"{least} or more")

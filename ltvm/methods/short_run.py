@@ -1,0 +1,43 @@
+"""Plain short-run inference, SRI (Nijkamp et al., ECCV 2020): the chain, and no correction.
+
+Every visit runs K Langevin steps from a fresh prior draw, then updates the decoder. One
+iteration makes as many sweeps as its share of passes allows.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from ltvm.methods.chain_method import ChainMethod
+from ltvm.problem import Problem
+
+
+class ShortRun(ChainMethod):
+    """SRI; a code is what the chain reaches from the prior in ``steps`` steps, nothing more."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        steps: int,
+        step: dict[str, Any],
+        updates_per_batch: int,
+        infer_steps: int,
+        batchnorm: Literal["batch", "running"] = "batch",
+    ) -> None:
+        super().__init__(
+            problem,
+            steps=steps,
+            step=step,
+            start="prior",
+            batchnorm=batchnorm,
+            updates_per_batch=updates_per_batch,
+            infer_steps=infer_steps,
+        )
+
+    def fit_iteration(self) -> dict[str, float]:
+        sweeps = self.sweeps_due(self.steps + self.updates_per_batch)
+        for number in range(sweeps):
+            loss = self.sweep(number, sweeps)
+        self.iteration += 1
+        return {"sweep_loss": loss}

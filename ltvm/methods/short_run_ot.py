@@ -1,0 +1,106 @@
+"""Short-run inference with optimal-transport correction (An, Xie and Li, CVPR 2021).
+
+One outer iteration, every training image i owning a code z_i:
+
+1. inference: L sweeps of K Langevin steps from the image's code, then decoder updates;
+2. correction: z_i <- (1 - alpha) z_i + alpha T(z_i), where T couples the codes to n draws
+   from the prior that are made once and kept;
+3. learning: epochs of Adam on mean_i |x_i - g(z_i)|^2 with the corrected codes held fixed.
+
+alpha = 0 is "no correction" and changes nothing else: the learning passes are still made.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from ltvm.errors import require
+from ltvm.methods.base import check_counts
+from ltvm.methods.chain_method import ChainMethod
+from ltvm.problem import Problem
+from ltvm.randomness import normal
+from ltvm.transport import build_solver
+
+
+class ShortRunOT(ChainMethod):
+    """The method of the paper; ``alpha`` in [0, 1], ``solver`` one of ``ltvm.transport``."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        steps: int,
+        step: dict[str, Any],
+        alpha: float,
+        sweeps: int,
+        learn_epochs: int,
+        updates_per_batch: int,
+        infer_steps: int,
+        solver: str = "blocks",
+        solver_options: dict[str, Any] | None = None,
+        start: Literal["persistent", "prior"] = "persistent",
+        batchnorm: Literal["batch", "running"] = "batch",
+    ) -> None:
+        require(0 <= alpha <= 1, "method.alpha", alpha, "0 to 1")
+        check_counts(sweeps=sweeps, learn_epochs=learn_epochs)
+        self.alpha, self.sweeps, self.learn_epochs = alpha, sweeps, learn_epochs
+        self.solver = build_solver(solver, **(solver_options or {}))
+        super().__init__(
+            problem,
+            steps=steps,
+            step=step,
+            start=start,
+            batchnorm=batchnorm,
+            updates_per_batch=updates_per_batch,
+            infer_steps=infer_steps,
+        )
+        self.targets = normal(tuple(self.codes.shape), problem.stream("prior"))  # p_1..p_n
+        self.solver_state: dict[str, Any] = {}
+
+    def fit_iteration(self) -> dict[str, float]:
+        inference_share = 1 - self.learn_epochs / (
+            self.sweeps * (self.steps + self.updates_per_batch) + self.learn_epochs
+        )
+        scalars = {}
+        for number in range(self.sweeps):
+            scalars["sweep_loss"] = self.sweep(number, self.sweeps, inference_share)
+        self.problem.progress(inference_share, "transport")
+        with self.problem.clock.phase("transport"):
+            scalars |= self.correct()
+        with self.problem.clock.phase("learning"):
+            for epoch in range(self.learn_epochs):
+                done = inference_share + (1 - inference_share) * epoch / self.learn_epochs
+                self.problem.progress(done, f"learning epoch {epoch + 1}/{self.learn_epochs}")
+                scalars["learning_loss"] = self.learn(self.sweeps + epoch)
+        self.iteration += 1
+        return scalars
+
+    def correct(self) -> dict[str, float]:
+        """Blend the codes with their transported images; nothing to solve at alpha = 0."""
+        if self.alpha == 0:
+            return {}
+        generator = self.problem.stream("transport", self.iteration)
+        coupling = self.solver(self.codes, self.targets, self.solver_state, generator)
+        self.codes = (1 - self.alpha) * self.codes + self.alpha * coupling.mapped
+        self.solver_state = coupling.state
+        scalars = {"correction_cost": coupling.cost}
+        if coupling.gap is not None:
+            scalars["correction_gap"] = coupling.gap
+        return scalars
+
+    def learn(self, number: int) -> float:
+        """One pass of decoder updates over all images; returns the mean loss."""
+        batches = self.batches(number)
+        losses = [
+            self.update_decoder(self.problem.images.scaled(batch), self.codes[batch])
+            for batch in batches
+        ]
+        self.passes += 1
+        return sum(losses) / len(losses)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "solver_state": self.solver_state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.solver_state = state["solver_state"]

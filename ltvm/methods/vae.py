@@ -1,0 +1,102 @@
+"""Variational auto-encoder (Kingma and Welling, ICLR 2014), with this suite's likelihood.
+
+Mirrored encoder, the same decoder, Gaussian likelihood with the same sigma, analytic KL:
+
+    loss = |x - g(z)|^2 / (2 sigma^2) + KL(q(z | x) || N(0, I)),   z ~ q(z | x)
+
+An implicit sigma = 1 against MCMC methods with sigma = 0.3 would not be a fair fight.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ltvm.decoders import statistics
+from ltvm.encoders import build_encoder
+from ltvm.methods.base import EVALUATION_BATCH, Method
+from ltvm.problem import Problem
+from ltvm.randomness import normal, stream
+
+
+class VariationalAutoEncoder(Method):
+    """VAE; an epoch is two passes per image, one through each network."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.encoder = build_encoder(
+            problem.architecture,
+            problem.latent_dim,
+            problem.images.channels,
+            norm=problem.norm,
+            generator=stream(problem.seed, "encoder"),
+        ).to(problem.device)
+        super().__init__(problem)
+
+    def learned_parameters(self) -> list[nn.Parameter]:
+        return [*super().learned_parameters(), *self.encoder.parameters()]
+
+    def fit_iteration(self) -> dict[str, float]:
+        epochs = self.sweeps_due(2)
+        with self.problem.clock.phase("learning"):
+            for epoch in range(epochs):
+                self.problem.progress(epoch / epochs, f"learning epoch {epoch + 1}/{epochs}")
+                losses = self.learn(epoch)
+        self.codes = self.encode_training_images()[0]
+        self.check_codes(self.codes)
+        self.iteration += 1
+        return losses
+
+    def learn(self, epoch: int) -> dict[str, float]:
+        """One epoch; returns the mean negative evidence bound (nats, up to a constant)."""
+        noise = self.problem.stream("noise", self.iteration, epoch)
+        losses = []
+        for batch in self.batches(epoch):
+            images = self.problem.images.scaled(batch)
+            with (
+                statistics(self.encoder, "learn"),
+                statistics(self.decoder, "learn"),
+                self.autocast(),
+            ):
+                mean, log_variance = self.encoder(images).float().chunk(2, dim=1)
+                codes = mean + (log_variance / 2).exp() * normal(tuple(mean.shape), noise)
+                residual = images - self.decoder(codes).float()
+            likelihood = residual.flatten(1).square().sum(1) / (2 * self.problem.sigma**2)
+            divergence = (mean.square() + log_variance.exp() - log_variance - 1).sum(1) / 2
+            losses.append(self.step_optimizer((likelihood + divergence).mean()))
+        self.passes += 2
+        return {"negative_bound": sum(losses) / len(losses)}
+
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of q(z | x), both [n, d], with running statistics."""
+        with statistics(self.encoder, "running"):
+            parts = [self.encoder(part) for part in images.split(EVALUATION_BATCH)]
+        mean, log_variance = torch.cat(parts).chunk(2, dim=1)
+        return mean, (log_variance / 2).exp()
+
+    def encode_training_images(self) -> tuple[Tensor, Tensor]:
+        """``encode`` over the training images, without a float copy of them all."""
+        images = self.problem.images
+        edges = [*range(0, len(images), EVALUATION_BATCH), len(images)]
+        parts = [self.encode(images.scaled(slice(a, b))) for a, b in itertools.pairwise(edges)]
+        means, deviations = zip(*parts, strict=True)
+        return torch.cat(means), torch.cat(deviations)
+
+    def infer(self, images: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+        """The mean of q(z | x)."""
+        return self.encode(images)[0]
+
+    def posterior_draws(self) -> Tensor:
+        """Draws from q(z | x): the means alone are narrower than the prior by design."""
+        mean, deviation = self.encode_training_images()
+        return mean + deviation * normal(tuple(mean.shape), self.problem.stream("posterior draws"))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "encoder": self.encoder.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.encoder.load_state_dict(state["encoder"])

@@ -1,0 +1,57 @@
+"""The contract of a metric: (method, data, context) -> values with their provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+
+from ltvm.data.image_set import DataSet
+from ltvm.methods.base import Method
+from ltvm.randomness import stream
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One number and what it is: ``provenance`` names n, split, extractor, units and so on."""
+
+    value: float
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a metric may draw on besides the method and the data.
+
+    ``seed`` seeds the metric's own draws (``stream``); they are the same for every method.
+    ``cache`` holds what does not depend on the method, such as features of the data; its keys
+    carry the data's fingerprint.
+    """
+
+    seed: int
+    device: torch.device
+    cache: dict[Any, Any] = field(default_factory=dict)
+
+    def stream(self, purpose: str, *axes: int) -> torch.Generator:
+        return stream(self.seed, f"evaluation {purpose}", *axes, device=self.device)
+
+    def cached(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """Return the cached value of ``key``, making it the first time."""
+        if key not in self.cache:
+            self.cache[key] = make()
+        return self.cache[key]
+
+
+class Metric(Protocol):
+    """Evaluate a trained method; names of the values must be the metric's own.
+
+    ``lower_is_better`` says which names have a best value and which way (absent: neither).
+    """
+
+    lower_is_better: dict[str, bool]
+
+    def __call__(
+        self, method: Method, data: DataSet, context: Context
+    ) -> dict[str, Measurement]: ...

@@ -1,0 +1,29 @@
+"""Weight files of feature extractors: a number is only as good as the file behind it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from ltvm.errors import InputError
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(path: Path, checksum: str) -> None:
+    """Raise :class:`InputError` unless ``path`` exists and has this SHA-256.
+
+    The file is left where it is: a truncated download may be worth a look.
+    """
+    if not path.is_file():
+        raise InputError(f"extractor weights: no file {path}")
+    found = sha256_of(path)
+    if found != checksum:
+        raise InputError(
+            f"extractor weights: {path} has SHA-256 {found[:16]}..., allowed: {checksum[:16]}... "
+            "(truncated or another file)"
+        )

@@ -1,0 +1,75 @@
+"""Reconstruction error: training images from their own codes, unseen images by inference."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ltvm.data.image_set import DataSet
+from ltvm.errors import require
+from ltvm.methods.base import EVALUATION_BATCH, Method
+from ltvm.metrics.base import Context, Measurement
+
+
+class Reconstruction:
+    """Mean squared error per pixel, images in [-1, 1].
+
+    - ``mse_train``: g(z_i) with the training images' own codes;
+    - ``mse_test``: unseen images, codes inferred once from the prior;
+    - ``mse_test_best<r>``: the same, the code of least energy U(z; x) among r restarts.
+
+    ``train_images`` and ``test_images`` bound how many images are used (null: all).
+    """
+
+    def __init__(
+        self,
+        train_images: int | None = None,
+        test_images: int | None = None,
+        restarts: int = 3,
+    ) -> None:
+        require(restarts >= 1, "evaluation.metrics.reconstruction.restarts", restarts, "1 or more")
+        self.train_images, self.test_images, self.restarts = train_images, test_images, restarts
+        self.best_name = f"mse_test_best{restarts}"
+        self.lower_is_better = {"mse_train": True, "mse_test": True, self.best_name: True}
+
+    @torch.no_grad()
+    def train_error(self, method: Method, data: DataSet) -> tuple[float, int]:
+        """MSE of training images (the first ``train_images``) and their number."""
+        n = min(self.train_images or len(data.train), len(data.train))
+        total = torch.zeros((), dtype=torch.float64)
+        for start in range(0, n, EVALUATION_BATCH):
+            rows = slice(start, min(start + EVALUATION_BATCH, n))
+            residual = data.train.scaled(rows) - method.decode(method.codes[rows])
+            total += residual.square().flatten(1).mean(1).sum().double().cpu()
+        return (total / n).item(), n
+
+    def curve(self, method: Method, data: DataSet, context: Context) -> dict[str, float]:  # noqa: ARG002
+        """``mse_train``, for learning curves."""
+        return {"mse_train": self.train_error(method, data)[0]}
+
+    def __call__(self, method: Method, data: DataSet, context: Context) -> dict[str, Measurement]:
+        train_error, n_train = self.train_error(method, data)
+        test = data.test.subset(min(self.test_images or len(data.test), len(data.test)))
+        images = test.scaled()
+        once, best = self.unseen_errors(method, images, context)
+        units = {"units": "squared error per pixel, images in [-1, 1]"}
+        seen = {**units, "n": n_train, "split": "train", "data": data.train.fingerprint}
+        unseen = {**units, "n": len(test), "split": "test", "data": data.test.fingerprint}
+        return {
+            "mse_train": Measurement(train_error, seen),
+            "mse_test": Measurement(once, {**unseen, "restarts": 1}),
+            self.best_name: Measurement(best, {**unseen, "restarts": self.restarts}),
+        }
+
+    def unseen_errors(
+        self, method: Method, images: Tensor, context: Context
+    ) -> tuple[float, float]:
+        """MSE with one chain per image, and with the least-energy code of all restarts."""
+        codes, energies = [], []
+        for restart in range(self.restarts):
+            codes.append(method.infer(images, context.stream("inference", restart)).detach())
+            energies.append(method.energy(images, codes[-1]))
+        chosen = torch.stack(energies).argmin(0)  # [n]
+        best = torch.stack(codes)[chosen, torch.arange(len(images), device=images.device)]
+        errors = [(method.decode(z) - images).square().mean().item() for z in (codes[0], best)]
+        return errors[0], errors[1]

@@ -1,0 +1,113 @@
+"""What every method is given, so that all of them compete on equal terms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from ltvm.clock import Clock
+from ltvm.data.image_set import ImageSet
+from ltvm.decoders import ARCHITECTURES, build_decoder
+from ltvm.devices import Precision
+from ltvm.errors import InputError, require
+from ltvm.randomness import stream
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one outer iteration may spend, by default and for the baselines.
+
+    A pass is one forward and backward for one image, through the decoder or through an encoder
+    that mirrors it, whether for a chain step or for a learning step. Baselines without a
+    learning phase make as many sweeps, or epochs, as come nearest to the same ``passes``.
+    """
+
+    sweeps: int  # L: sweeps over all images per iteration
+    steps: int  # K: chain steps per visit of an image
+    updates_per_batch: int  # Adam steps on the decoder per visited batch
+    learn_epochs: int  # passes over all images with the corrected codes held fixed
+    batch: int  # images per mini-batch
+    learning_rate: float = 2e-4
+
+    def __post_init__(self) -> None:
+        for key, least in (("sweeps", 1), ("steps", 1), ("updates_per_batch", 0)):
+            value = getattr(self, key)
+            require(value >= least, f"protocol.{key}", value, f"{least} or more")
+        require(self.learn_epochs >= 0, "protocol.learn_epochs", self.learn_epochs, "0 or more")
+        require(self.batch >= 2, "protocol.batch", self.batch, "2 or more")
+        require(self.learning_rate > 0, "protocol.learning_rate", self.learning_rate, "above 0")
+
+    @property
+    def passes(self) -> int:
+        """Passes per image and iteration."""
+        return self.sweeps * (self.steps + self.updates_per_batch) + self.learn_epochs
+
+
+def no_progress(done: float, doing: str) -> None:
+    """Ignore progress."""
+
+
+@dataclass
+class Problem:
+    """Training images, model and budget: everything but the method.
+
+    For the same ``seed`` every method starts from the same decoder weights, visits the images
+    in the same order and draws the same prior samples. ``progress(done, doing)`` takes the
+    fraction of the current iteration and what is being done.
+    """
+
+    images: ImageSet
+    architecture: str
+    latent_dim: int
+    sigma: float
+    budget: Budget
+    seed: int
+    norm: str = "batch"
+    stem_norm: bool = True
+    betas: tuple[float, float] = (0.5, 0.99)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    precision: Precision = "float32"
+    progress: Callable[[float, str], None] = no_progress
+
+    def __post_init__(self) -> None:
+        require(self.sigma > 0, "model.sigma", self.sigma, "above 0")
+        require(
+            self.budget.batch <= len(self.images),
+            "protocol.batch",
+            self.budget.batch,
+            f"at most the {len(self.images)} training images of {self.images.name}",
+        )
+        for beta in self.betas:
+            require(0 <= beta < 1, "optimizer.betas", self.betas, "two numbers in [0, 1)")
+        decoder_size = ARCHITECTURES.get(self.architecture)
+        if decoder_size is not None and decoder_size.size != self.images.size:
+            raise InputError(
+                f"decoder.architecture={self.architecture}: makes {decoder_size.size}x"
+                f"{decoder_size.size} images, data={self.images.name} has {self.images.size}x"
+                f"{self.images.size}"
+            )
+        self.clock = Clock(self.device)
+
+    @property
+    def autocast(self) -> torch.dtype | None:
+        """The dtype decoders compute in, or None for float32."""
+        return torch.bfloat16 if self.precision == "bfloat16" else None
+
+    def stream(self, purpose: str, *axes: int) -> torch.Generator:
+        """A generator on the device for this seed and purpose (see ``ltvm.randomness``)."""
+        return stream(self.seed, purpose, *axes, device=self.device)
+
+    def new_decoder(self) -> nn.Module:
+        """The decoder with this seed's initial weights, on the device."""
+        decoder = build_decoder(
+            self.architecture,
+            self.latent_dim,
+            self.images.channels,
+            norm=self.norm,
+            stem_norm=self.stem_norm,
+            generator=stream(self.seed, "decoder"),
+        )
+        return decoder.to(self.device)

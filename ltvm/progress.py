@@ -1,0 +1,100 @@
+"""What is running, how far it is, and what is left.
+
+On a terminal two bars (all runs, and this run); elsewhere one line per finished iteration, so
+that a log file reads well.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TimeRemainingColumn
+
+
+class Reporter:
+    """Progress over a number of runs; use as a context manager around all of them."""
+
+    def __init__(self, runs: int = 1) -> None:
+        self.runs, self.finished, self.label = runs, 0, ""
+        self.console = Console(stderr=True)
+        self.started = time.monotonic()
+        self.bars: Progress | None = None
+        self.total_bar = self.run_bar = TaskID(0)
+
+    def __enter__(self) -> Reporter:
+        if self.console.is_terminal:
+            self.bars = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.fields[doing]}"),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                console=self.console,
+            )
+            self.total_bar = self.bars.add_task(f"0 of {self.runs} runs", total=self.runs, doing="")
+            self.run_bar = self.bars.add_task("", total=1.0, doing="starting")
+            self.bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.bars is not None:
+            self.bars.stop()
+            self.bars = None
+
+    def start_run(self, label: str) -> None:
+        self.label = label
+        if self.bars is not None:
+            self.bars.reset(self.run_bar, description=label, doing="starting")
+
+    def update(self, done: float, doing: str) -> None:
+        """``done`` is the fraction of this run."""
+        if self.bars is not None:
+            self.bars.update(self.run_bar, completed=done, doing=doing)
+            self.bars.update(self.total_bar, completed=self.finished + done)
+
+    def line(self, text: str) -> None:
+        """A line for the log; above the bars on a terminal."""
+        elapsed = time.monotonic() - self.started
+        position = f"[{self.finished + 1}/{self.runs}, {elapsed:.0f} s]"
+        if self.bars is None:
+            print(f"{position} {self.label}: {text}", file=sys.stderr, flush=True)
+
+    def finish_run(self, status: str) -> None:
+        text = f"{self.label}: {status}"
+        self.finished += 1
+        left = self.runs - self.finished
+        if self.bars is not None:
+            self.bars.update(
+                self.total_bar,
+                completed=self.finished,
+                description=f"{self.finished} of {self.runs} runs",
+            )
+            self.bars.console.print(text, highlight=False)
+        else:
+            elapsed = time.monotonic() - self.started
+            position = f"[{self.finished}/{self.runs}, {elapsed:.0f} s]"
+            print(f"{position} {text}; {left} left", file=sys.stderr, flush=True)
+
+
+_current: Reporter | None = None
+
+
+def set_reporter(reporter: Reporter | None) -> None:
+    """Make ``reporter`` the one that runs in this process report to (None: none)."""
+    global _current  # noqa: PLW0603
+    _current = reporter
+
+
+def current_reporter() -> Reporter:
+    """The process's reporter; a fresh one for a single run where none was set (job workers)."""
+    return _current or Reporter(runs=1)

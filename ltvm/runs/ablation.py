@@ -1,0 +1,235 @@
+"""An ablation: a named set of cells with the question it answers.
+
+    ablation YAML + overrides -> cells x seeds -> run identities -> those not yet done
+"""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ltvm.config import Config, compose_raw, parse, resolve, to_dict
+from ltvm.errors import InputError, require
+from ltvm.files import write_json
+from ltvm.runs.store import FINAL, Run, Store
+
+COMBINATIONS = ("product", "one_factor", "paired")
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of an ablation: what to override, what that resolves to, where it lives."""
+
+    overrides: tuple[str, ...]
+    config: Config
+    values: dict[str, Any]  # of the swept keys
+    run: Run
+
+    @property
+    def command(self) -> str:
+        """The exact command that does this run alone."""
+        return train_command(self.overrides)
+
+    @property
+    def cell(self) -> str:
+        return self.run.directory.parent.name
+
+
+def train_command(overrides: Sequence[str]) -> str:
+    return shlex.join(["ltvm", "train", *overrides])
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """The content of ``ablations/ablation/<name>.yaml``.
+
+    ``axes`` maps an override key (``method``, ``method.alpha``) to its values. ``combine`` says
+    how: ``product`` (all combinations), ``one_factor`` (the base, then each value alone) or
+    ``paired`` (first values together, second values together, ...). ``extra`` lists further
+    cells. ``reference`` is the method that differences are taken to.
+    """
+
+    name: str
+    question: str
+    base: list[str]
+    axes: dict[str, list[Any]]
+    combine: str = "product"
+    seeds: list[int] = field(default_factory=lambda: [0])
+    extra: list[list[str]] = field(default_factory=list)
+    reference: str | None = None
+
+    def __post_init__(self) -> None:
+        require(
+            self.combine in COMBINATIONS, "ablation.combine", self.combine, ", ".join(COMBINATIONS)
+        )
+        require(bool(self.seeds), "ablation.seeds", self.seeds, "at least one seed")
+        require(
+            all(type(seed) is int and seed >= 0 for seed in self.seeds),
+            "ablation.seeds", self.seeds, "integers from 0",
+        )  # fmt: skip
+        require(len(set(self.seeds)) == len(self.seeds), "ablation.seeds", self.seeds, "no repeats")
+        for key, values in self.axes.items():
+            require(
+                isinstance(values, list) and bool(values),
+                f"ablation.axes.{key}", values, "a list of values",
+            )  # fmt: skip
+        if self.combine == "paired":
+            lengths = {len(values) for values in self.axes.values()}
+            require(len(lengths) <= 1, "ablation.combine", "paired", "axes of equal length")
+
+    def cells(self) -> Iterator[tuple[str, ...]]:
+        """The overrides of every cell, in the order of the definition."""
+        axes = [[f"{key}={literal(v)}" for v in values] for key, values in self.axes.items()]
+        if self.combine == "product":
+            yield from itertools.product(*axes)
+        elif self.combine == "paired":
+            yield from zip(*axes, strict=True)
+        else:
+            yield ()
+            yield from ((override,) for axis in axes for override in axis)
+        yield from (tuple(cell) for cell in self.extra)
+
+
+def literal(value: Any) -> str:
+    """A value as Hydra's override grammar reads it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return "[" + ",".join(literal(v) for v in value) + "]"
+    return str(value)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An ablation with the command line's overrides applied: all its runs."""
+
+    ablation: Ablation
+    overrides: tuple[str, ...]  # of the command line, without those of the ablation itself
+    runs: tuple[PlannedRun, ...]
+    report_name: str
+    command: str
+
+    @property
+    def not_done(self) -> list[PlannedRun]:
+        return [planned for planned in self.runs if planned.run.status() not in FINAL]
+
+    def manifest(self, results: Path) -> dict[str, Any]:
+        """What a report needs besides the records: the question, the cells, their runs."""
+        return {
+            "name": self.report_name,
+            "ablation": self.ablation.name,
+            "question": self.ablation.question,
+            "reference": self.ablation.reference,
+            "combine": self.ablation.combine,
+            "axes": list(self.ablation.axes),
+            "command": self.command,
+            "seeds": list(self.ablation.seeds),
+            "runs": [
+                {
+                    "path": str(planned.run.directory.relative_to(results)),
+                    "cell": planned.cell,
+                    "seed": planned.config["seed"],
+                    "data": planned.config["data"]["name"],
+                    "method": planned.config["method"]["name"],
+                    "label": planned.config["method"].get("label", ""),
+                    "protocol": planned.config["protocol"]["name"],
+                    "values": planned.values,
+                    "command": planned.command,
+                }
+                for planned in self.runs
+            ],
+        }
+
+    def write_manifest(self, results: Path) -> Path:
+        path = results / "ablations" / f"{self.report_name}.json"
+        write_json(path, self.manifest(results))
+        return path
+
+
+def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
+    """Expand ``ablation=NAME`` and further overrides into runs; composes, runs nothing.
+
+    ``name`` is that of the report; by default the ablation's and the data set's, and the
+    protocol's where it is not the ablation's own. Raises :class:`InputError`.
+    """
+    own = [o for o, (key, _) in zip(overrides, parse(overrides), strict=True) if _is_own(key)]
+    passed = [o for o in overrides if o not in own]
+    if not any(o.startswith("ablation=") for o in own):
+        from ltvm.config import choices
+
+        raise InputError(f"ablation=NAME is missing; allowed: {', '.join(choices('ablation'))}")
+    content = to_dict(compose_raw([*own, *passed])).get("ablation")
+    if not isinstance(content, dict):
+        raise InputError("ablation=null: allowed: the name of an ablation")
+    try:
+        ablation = Ablation(**content)
+    except TypeError as error:
+        raise InputError(f"ablation={content.get('name')}: {error}") from error
+    given = [key for key, _ in parse(passed)]
+    for key in given:
+        if key in ablation.axes or key == "seed":
+            axis = "seeds" if key == "seed" else f"axes.{key}"
+            raise InputError(
+                f"{key}: swept by ablation={ablation.name}; allowed: ablation.{axis}=[...]"
+            )
+    base = [o for o in ablation.base if o.split("=")[0] not in given]
+    runs: dict[tuple[str, int], PlannedRun] = {}
+    for cell in ablation.cells():
+        for seed in ablation.seeds:
+            full = (*ordered([*base, *passed, *cell]), f"seed={seed}")
+            config = resolve(full)
+            run = Store(Path(config["paths"]["results"])).run(config)
+            values = {key: value_of(config, key) for key in ablation.axes}
+            runs.setdefault((run.directory.parent.name, seed), PlannedRun(full, config, values, run))
+    command = shlex.join(["ltvm", "ablate", *overrides])
+    first = next(iter(runs.values())).config
+    return Plan(
+        ablation,
+        tuple(passed),
+        tuple(runs.values()),
+        name or default_name(ablation, passed, first),
+        command,
+    )
+
+
+def _is_own(key: str) -> bool:
+    return key == "ablation" or key.startswith("ablation.")
+
+
+def ordered(overrides: Sequence[str]) -> list[str]:
+    """Group choices first (data, method, protocol), then single keys; a later one wins."""
+    by_key: dict[str, str] = {}
+    for override in overrides:
+        key = override.split("=")[0]
+        by_key.pop(key, None)
+        by_key[key] = override
+    rank = {"data": 0, "method": 1, "protocol": 2, "evaluation": 3}
+    return sorted(by_key.values(), key=lambda o: rank.get(o.split("=")[0], 4))
+
+
+def value_of(config: Config, key: str) -> Any:
+    """The value of a swept key in a resolved configuration; a group's value is its name."""
+    value: Any = config
+    for part in key.lstrip("+").split("."):
+        value = value[part]
+    return value["name"] if isinstance(value, dict) and "name" in value else value
+
+
+def default_name(ablation: Ablation, passed: Sequence[str], config: Config) -> str:
+    """``ot-mnist5k``; with another protocol ``ot-mnist5k-smoke``; further overrides join on."""
+    parts = [ablation.name]
+    if "data" not in ablation.axes:
+        parts.append(config["data"]["name"])
+    usual = dict(o.split("=", 1) for o in ablation.base if "=" in o)
+    for key, value in (o.lstrip("+~").split("=", 1) for o in passed if "=" in o):
+        hidden = key in ("data", "device") or key.startswith(("paths.", "hydra"))
+        if hidden or usual.get(key) == value:
+            continue
+        parts.append(value if key == "protocol" else f"{key.split('.')[-1]}={value}")
+    return "-".join(part.replace("/", "_") for part in parts)

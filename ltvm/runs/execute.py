@@ -1,0 +1,205 @@
+"""One run, from its configuration to its record."""
+
+from __future__ import annotations
+
+import datetime
+import traceback
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ltvm import devices
+from ltvm.clock import PHASES
+from ltvm.config import Config, build_data, build_method, build_metrics, build_problem
+from ltvm.data.image_set import DataSet
+from ltvm.errors import DivergedError, InputError
+from ltvm.files import write_text
+from ltvm.methods.base import Method
+from ltvm.metrics.base import Context, Measurement, Metric
+from ltvm.progress import current_reporter
+from ltvm.report.grids import save_reconstructions, save_samples
+from ltvm.runs.identity import identity
+from ltvm.runs.provenance import commit, versions
+from ltvm.runs.store import FINAL, Run, Store
+from ltvm.training import Trainer
+
+_data_cache: dict[str, DataSet] = {}  # one data set at a time, shared by the runs of a process
+_metric_cache: dict[Any, Any] = {}  # features of the data, keyed by its fingerprint
+
+
+def execute(config: Config, command: str) -> dict[str, Any]:
+    """Do a run unless it is final, resuming it where it stopped; returns its record.
+
+    A run that fails is recorded as ``failed`` with its traceback and does not raise, so that
+    the others go on; bad input and Ctrl-C raise, the latter after the record says
+    ``interrupted``.
+    """
+    run = Store(Path(config["paths"]["results"])).run(config)
+    with run.held() as mine:
+        record = run.record()
+        if not mine:
+            return {"status": "running", "reason": "another process is at it"}
+        if record is not None and record["status"] in FINAL:
+            return record
+        return _execute_held(config, run, command)
+
+
+def _execute_held(config: Config, run: Run, command: str) -> dict[str, Any]:
+    reporter = current_reporter()
+    device = devices.resolve_device(config["device"])
+    data = load_data(config).to(device)
+    problem = build_problem(config, data)
+    metrics = build_metrics(config)
+    method = build_method(config, problem)
+    label = f"{config['method']['name']} {run.directory.parent.name} seed={config['seed']}"
+    reporter.start_run(label)
+    record = new_record(config, command, data, problem.precision)
+    run.write_config(config)
+    run.write_record(record)
+
+    iterations = config["protocol"]["iterations"]
+    context = Context(config["seed"], device, _metric_cache)
+    trainer = Trainer(
+        method,
+        iterations,
+        run.checkpoint_file,
+        curve=lambda m: curve_of(metrics, m, data, context),
+        every=config["evaluation"]["every"],
+        after_iteration=lambda: reporter.line(f"iteration {method.iteration} of {iterations}"),
+    )
+    problem.progress = lambda done, doing: reporter.update(
+        (method.iteration + done) / (iterations + 1),
+        f"iteration {min(method.iteration + 1, iterations)}/{iterations}, {doing}",
+    )
+    try:
+        trainer.resume()
+        trainer.fit()
+        write_history(run, trainer.history)
+        reporter.update(iterations / (iterations + 1), "final evaluation")
+        with problem.clock.phase("evaluation"):
+            record["metrics"] = measure(metrics, method, data, context)
+            save_samples(run.directory / "samples.png", method, context)
+            save_reconstructions(run.directory / "reconstructions.png", method, data, context)
+        record["status"] = "done"
+    except DivergedError as error:
+        write_history(run, trainer.history)
+        record |= {"status": "diverged", "reason": str(error)}
+    except KeyboardInterrupt:
+        record |= {"status": "interrupted", "reason": "interrupted by the user"}
+        raise
+    except InputError as error:
+        record |= {"status": "failed", "reason": str(error)}
+        raise
+    except Exception as error:
+        record |= {
+            "status": "failed",
+            "reason": f"{type(error).__name__}: {error}",
+            "traceback": traceback.format_exc(),
+        }
+    finally:
+        record |= {
+            "finished": now(),
+            "iterations_done": method.iteration,
+            "passes": method.passes,
+            "decoder_updates": method.decoder_updates,
+            "seconds": {phase: problem.clock.seconds.get(phase, 0.0) for phase in PHASES},
+            "peak_memory_mb": devices.peak_memory_mb(device),
+        }
+        run.write_record(record)
+        reporter.finish_run(
+            record["status"] + (f" ({record['reason']})" if record.get("reason") else "")
+        )
+    return record
+
+
+def load_data(config: Config) -> DataSet:
+    """The data set of a configuration, kept in memory for the next run that has the same."""
+    key = repr((config["data"], config["protocol"]["train_images"]))
+    key += repr(config["protocol"]["test_images"])
+    if key not in _data_cache:
+        _data_cache.clear()
+        _data_cache[key] = build_data(config)
+    return _data_cache[key]
+
+
+def check_input(config: Config) -> None:
+    """Raise :class:`InputError` for anything about a configuration that a run would refuse.
+
+    Loads the data and builds the method, so that bad input is found before any record is
+    written and before other runs of an ablation have spent their time.
+    """
+    data = load_data(config)
+    problem = build_problem(config, data)
+    for metric in build_metrics(config).values():
+        check = getattr(metric, "check", None)
+        if check is not None:
+            check(data.to(problem.device), Context(config["seed"], problem.device, _metric_cache))
+    build_method(config, problem)
+
+
+def new_record(config: Config, command: str, data: DataSet, precision: str) -> dict[str, Any]:
+    device = devices.resolve_device(config["device"])
+    return {
+        "status": "running",
+        "reason": None,
+        "data": config["data"]["name"],
+        "method": config["method"]["name"],
+        "label": config["method"].get("label", config["method"]["name"]),
+        "protocol": config["protocol"]["name"],
+        "identity": identity(config),
+        "seed": config["seed"],
+        "command": command,
+        "started": now(),
+        "device": devices.describe(device),
+        "device_type": device.type,
+        "precision": precision,
+        "versions": versions(),
+        "commit": commit(),
+        "fingerprints": {"train": data.train.fingerprint, "test": data.test.fingerprint},
+        "images": {"train": len(data.train), "test": len(data.test)},
+        "metrics": {},
+    }
+
+
+def measure(
+    metrics: dict[str, Metric], method: Method, data: DataSet, context: Context
+) -> dict[str, Any]:
+    """Every metric's values with their provenance, as they stand in the record."""
+    values: dict[str, Any] = {}
+    for metric in metrics.values():
+        measured: dict[str, Measurement] = metric(method, data, context)
+        for name, measurement in measured.items():
+            if not torch.isfinite(torch.tensor(measurement.value)):
+                raise DivergedError(f"metric {name} is {measurement.value}")
+            if name in values:
+                raise InputError(f"evaluation.metrics: two metrics give a value named {name}")
+            values[name] = {
+                "value": measurement.value,
+                "lower_is_better": metric.lower_is_better.get(name),
+                **measurement.provenance,
+            }
+    return values
+
+
+def curve_of(
+    metrics: dict[str, Metric], method: Method, data: DataSet, context: Context
+) -> dict[str, float]:
+    """The learning-curve values of the metrics that offer any."""
+    values: dict[str, float] = {}
+    for metric in metrics.values():
+        curve = getattr(metric, "curve", None)
+        if curve is not None:
+            values |= curve(method, data, context)
+    return values
+
+
+def write_history(run: Run, history: list[dict[str, Any]]) -> None:
+    import pandas as pd
+
+    write_text(run.directory / "history.csv", pd.DataFrame(history).to_csv(index=False))
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,133 @@
+"""Records of runs on disk.
+
+    <results>/runs/<data>/<method>/<identity>/seed=<s>/
+        config.yaml  record.json  history.csv  checkpoint.pt  samples.png  reconstructions.png
+
+A run is ``done`` or ``diverged`` (final), ``failed`` or ``interrupted`` (will be tried or
+resumed again), ``running`` (another process holds its lock) or ``pending`` (no record).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from filelock import FileLock, Timeout
+
+from ltvm.errors import InputError
+from ltvm.files import read_json, write_json, write_text
+from ltvm.runs.identity import identity
+
+Status = Literal["pending", "running", "done", "failed", "diverged", "interrupted"]
+FINAL: tuple[Status, ...] = ("done", "diverged")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's directory: a cell and a seed."""
+
+    directory: Path
+
+    @property
+    def record_file(self) -> Path:
+        return self.directory / "record.json"
+
+    @property
+    def checkpoint_file(self) -> Path:
+        return self.directory / "checkpoint.pt"
+
+    def record(self) -> dict[str, Any] | None:
+        """The record, or None if there is none.
+
+        Raises :class:`InputError` if it cannot be read.
+        """
+        if not self.record_file.is_file():
+            return None
+        try:
+            content: dict[str, Any] = read_json(self.record_file)
+        except ValueError as error:
+            raise InputError(
+                f"{self.record_file} is not a record ({error}); delete it to run again"
+            ) from error
+        return content
+
+    def status(self) -> Status:
+        """The status, where a ``running`` record that nobody holds is ``interrupted``."""
+        record = self.record()
+        if record is None:
+            return "pending"
+        status: Status = record["status"]
+        if status == "running" and not self.is_locked():
+            return "interrupted"
+        return status
+
+    def write_record(self, record: dict[str, Any]) -> None:
+        write_json(self.record_file, record)
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        write_text(self.directory / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+
+    def is_locked(self) -> bool:
+        lock_file = self.directory / ".lock"
+        if not lock_file.exists():
+            return False
+        try:
+            with FileLock(lock_file, timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    @contextmanager
+    def held(self) -> Iterator[bool]:
+        """Hold the run's lock; yields False, holding nothing, if another process does."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.directory / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+
+@dataclass(frozen=True)
+class Store:
+    """All runs below a results directory."""
+
+    root: Path
+
+    def run(self, config: dict[str, Any]) -> Run:
+        """Where the run of a resolved configuration lives, whether it exists or not."""
+        return Run(
+            self.root
+            / "runs"
+            / config["data"]["name"]
+            / config["method"]["name"]
+            / identity(config)
+            / f"seed={config['seed']}"
+        )
+
+    def runs(self) -> list[Run]:
+        """Every run that has a record, in order of its path."""
+        return [Run(path.parent) for path in sorted((self.root / "runs").rglob("record.json"))]
+
+    def check_writable(self) -> None:
+        """Raise :class:`InputError` if results cannot be written."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe = self.root / f".writable.{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise InputError(
+                f"paths.results={self.root}: cannot be written ({error.strerror}); "
+                "allowed: a writable directory"
+            ) from error

@@ -1,0 +1,43 @@
+"""Optimal transport between codes and prior draws: one file per solver, one contract.
+
+    solver(codes, targets, warm_start, generator) -> Coupling
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ltvm.errors import InputError, require
+from ltvm.transport.blocks import Blocks
+from ltvm.transport.bsp import Bsp
+from ltvm.transport.controls import Identity, Random
+from ltvm.transport.coupling import Coupling, Solver
+from ltvm.transport.exact import Exact
+from ltvm.transport.gaussian import Gaussian
+from ltvm.transport.semidual import Semidual, lower_bound
+
+SOLVERS: dict[str, Callable[..., Solver]] = {
+    "blocks": Blocks,
+    "exact": Exact,
+    "semidual": Semidual,
+    "bsp": Bsp,
+    "gaussian": Gaussian,
+    "random": Random,
+    "none": Identity,
+}
+
+
+def build_solver(name: str, **options: Any) -> Solver:
+    """Build a solver by name; ``options`` are its constructor's (see its file).
+
+    Raises :class:`ltvm.errors.InputError` for an unknown name or option.
+    """
+    require(name in SOLVERS, "method.solver", name, ", ".join(SOLVERS))
+    try:
+        return SOLVERS[name](**options)
+    except TypeError as error:
+        raise InputError(f"method.solver_options={options}: {error}") from None
+
+
+__all__ = ["SOLVERS", "Coupling", "Solver", "build_solver", "lower_bound"]
