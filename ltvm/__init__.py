@@ -1,7 +1,7 @@
 """Benchmark and ablations of deep latent-variable models trained by short-run MCMC inference
 with optimal-transport correction (An, Xie and Li, CVPR 2021)."""
 
-from ltvm.api import ablate, load, long_table, plan, report, train
+from ltvm.api import ablate, load, long_table, make_report, plan, train
 from ltvm.errors import DivergedError, InputError
 
 __version__ = "0.1.0"
@@ -12,7 +12,7 @@ __all__ = [
     "ablate",
     "load",
     "long_table",
+    "make_report",
     "plan",
-    "report",
     "train",
 ]

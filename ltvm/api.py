@@ -88,10 +88,12 @@ def ablate(overrides: Sequence[str], name: str | None = None) -> Path:
             launch([run.overrides for run in todo], split_hydra(overrides)[1])
         finally:
             set_reporter(None)
-    return report(planned.report_name, results=results, reports=Path(paths["reports"]))
+    return make_report(planned.report_name, results=results, reports=Path(paths["reports"]))
 
 
-def report(name: str, results: Path | str = "results", reports: Path | str = "reports") -> Path:
+def make_report(
+    name: str, results: Path | str = "results", reports: Path | str = "reports"
+) -> Path:
     """Rebuild one report from the records, without training; returns its folder.
 
     Raises :class:`ltvm.errors.InputError` if there is no such ablation or none of its runs has

@@ -195,7 +195,9 @@ def print_plan(planned: Plan) -> None:
         table.add_row(*values[cell], cell, *(statuses.get(s, "") for s in ablation.seeds))
     Console().print(table)
     done = len(planned.runs) - len(planned.not_done)
-    print(f"{len(cells)} cells, {len(planned.runs)} runs, {done} done, {len(planned.not_done)} to do")
+    print(
+        f"{len(cells)} cells, {len(planned.runs)} runs, {done} done, {len(planned.not_done)} to do"
+    )
 
 
 def print_report(folder: Path) -> None:
@@ -220,14 +222,14 @@ def print_report(folder: Path) -> None:
 
 
 def run_report(options: argparse.Namespace) -> int:
-    from ltvm.api import report
+    from ltvm.api import make_report
 
     results = Path(options.results)
     names = options.names or sorted(p.stem for p in (results / "ablations").glob("*.json"))
     if not names:
         raise InputError(f"report: no records in {results}; run `ltvm ablate` first")
     for name in names:
-        print(report(name, results, options.reports) / "README.md")
+        print(make_report(name, results, options.reports) / "README.md")
     return 0
 
 

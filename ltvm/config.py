@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -150,11 +151,10 @@ def resolve(overrides: Sequence[str]) -> Config:
 
     Raises :class:`InputError` that names the key, the value and what is allowed.
     """
-    config = compose_raw(overrides)
     parsed = parse(overrides)
     groups = [o for o, (key, _) in zip(overrides, parsed, strict=True) if key in GROUPS]
-    default = compose_raw(groups)
-    plain, plain_default = to_dict(config), to_dict(default)
+    plain = to_dict(compose_raw(overrides))
+    plain_default = plain if len(groups) == len(overrides) else _defaults(tuple(groups))
     plain.pop("ablation", None)
     for key, _ in parsed:
         check_type(key, plain, plain_default)
@@ -165,6 +165,12 @@ def resolve(overrides: Sequence[str]) -> Config:
         plain["evaluation"]["every"] >= 1, "evaluation.every", plain["evaluation"]["every"], ">= 1"
     )
     return plain
+
+
+@lru_cache(maxsize=64)
+def _defaults(groups: tuple[str, ...]) -> Config:
+    """The configuration of these group choices with no key overridden; not to be changed."""
+    return to_dict(compose_raw(groups))
 
 
 def parse(overrides: Sequence[str]) -> list[tuple[str, Any]]:

@@ -141,7 +141,10 @@ def build_decoder(
     dimension or channel count below 1. ``generator`` (on the CPU) draws the initial weights.
     """
     require(
-        architecture in ARCHITECTURES, "decoder.architecture", architecture, ", ".join(ARCHITECTURES)
+        architecture in ARCHITECTURES,
+        "decoder.architecture",
+        architecture,
+        ", ".join(ARCHITECTURES),
     )
     require(norm in get_args(Norm), "decoder.norm", norm, ", ".join(get_args(Norm)))
     require(latent_dim >= 1, "model.latent_dim", latent_dim, "1 or more")

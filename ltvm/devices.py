@@ -41,9 +41,7 @@ def resolve_precision(name: str, device: torch.device) -> Precision:
     It concerns the decoder in chains and learning; weights, codes, noise, energies and every
     metric stay in float32 or float64.
     """
-    require(
-        name in ("auto", "float32", "bfloat16"), "precision", name, "auto, float32, bfloat16"
-    )
+    require(name in ("auto", "float32", "bfloat16"), "precision", name, "auto, float32, bfloat16")
     if name == "float32":
         return "float32"
     if name == "bfloat16":

@@ -40,7 +40,9 @@ class Step:
     reference_batch: int = 2000
 
     def __post_init__(self) -> None:
-        require(self.kind in ("paper", "langevin"), "method.step.kind", self.kind, "paper, langevin")
+        require(
+            self.kind in ("paper", "langevin"), "method.step.kind", self.kind, "paper, langevin"
+        )
         require(self.size > 0, "method.step.size", self.size, "above 0")
         require(
             self.reference_batch >= 1, "method.step.reference_batch", self.reference_batch, ">= 1"

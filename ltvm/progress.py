@@ -11,8 +11,14 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 
 class Reporter:
@@ -91,7 +97,7 @@ _current: Reporter | None = None
 
 def set_reporter(reporter: Reporter | None) -> None:
     """Make ``reporter`` the one that runs in this process report to (None: none)."""
-    global _current  # noqa: PLW0603
+    global _current
     _current = reporter
 
 

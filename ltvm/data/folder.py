@@ -41,7 +41,9 @@ def load(
     sizes = Counter(image.shape[:2] for image in pixels)
     if set(sizes) != {(size, size)}:
         found = ", ".join(f"{w}x{h} ({count} files)" for (h, w), count in sizes.most_common(3))
-        raise InputError(f"data.path={path}: image sizes {found}; allowed: {size}x{size} (data.size)")
+        raise InputError(
+            f"data.path={path}: image sizes {found}; allowed: {size}x{size} (data.size)"
+        )
     images = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous()
     order = torch.randperm(len(images), generator=stream(0, "folder", len(images)))
     n_test = min(max(2, round(len(images) * test_fraction)), len(images) - 2)

@@ -72,7 +72,10 @@ class ImageSet:
         if n is None:
             return self
         require(
-            2 <= n <= len(self), f"protocol.{self.split}_images", n, f"2 to {len(self)} ({self.name})"
+            2 <= n <= len(self),
+            f"protocol.{self.split}_images",
+            n,
+            f"2 to {len(self)} ({self.name})",
         )
         chosen = torch.randperm(len(self), generator=stream(0, "subset"))[:n].sort().values
         chosen = chosen.to(self.images.device)

@@ -6,4 +6,10 @@ from ltvm.methods.short_run import ShortRun
 from ltvm.methods.short_run_ot import ShortRunOT
 from ltvm.methods.vae import VariationalAutoEncoder
 
-__all__ = ["AlternatingBackPropagation", "Method", "ShortRun", "ShortRunOT", "VariationalAutoEncoder"]
+__all__ = [
+    "AlternatingBackPropagation",
+    "Method",
+    "ShortRun",
+    "ShortRunOT",
+    "VariationalAutoEncoder",
+]

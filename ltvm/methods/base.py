@@ -96,7 +96,7 @@ class Method(ABC):
         self.decoder_updates = state["decoder_updates"]
         self.decoder.load_state_dict(state["decoder"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.codes = state["codes"].to(self.problem.device)
+        self.codes = state["codes"].to(self.problem.device, copy=True)
 
     # What subclasses build on
 

@@ -50,12 +50,14 @@ class Latents:
         key = ("transport floor", n, codes.shape[1], context.seed)
         floor = context.cached(
             key,
-            lambda: build_solver("semidual")(
-                normal(tuple(codes.shape), context.stream("floor")),
-                prior,
-                {},
-                context.stream("transport"),
-            ).cost,
+            lambda: (
+                build_solver("semidual")(
+                    normal(tuple(codes.shape), context.stream("floor")),
+                    prior,
+                    {},
+                    context.stream("transport"),
+                ).cost
+            ),
         )
         provenance = {"n": n, "split": "train", "data": data.train.fingerprint}
         values = {

@@ -14,7 +14,6 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ltvm.files import writing
@@ -165,9 +164,7 @@ def curve_title(metric: str) -> str:
     return title(metric)
 
 
-def picture_rows(
-    pictures: list[tuple[str, Path]], heading: str, path: Path, columns: int
-) -> None:
+def picture_rows(pictures: list[tuple[str, Path]], heading: str, path: Path, columns: int) -> None:
     """Named picture grids side by side."""
     set_theme()
     rows = -(-len(pictures) // columns)

@@ -33,10 +33,11 @@ def grid(rows: Tensor) -> Tensor:
 
 def save_picture(path: Path, picture: Tensor) -> None:
     """Write a uint8 picture [1 or 3, H, W] as PNG."""
-    from torchvision.io import encode_png
+    from PIL import Image
 
+    pixels = picture.cpu().permute(1, 2, 0).squeeze(2).numpy()  # [H, W] or [H, W, 3]
     with writing(path) as file:
-        file.write(encode_png(picture.cpu()).numpy().tobytes())
+        Image.fromarray(pixels).save(file, format="PNG")
 
 
 def save_samples(path: Path, method: Method, context: Context) -> None:

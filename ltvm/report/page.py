@@ -52,7 +52,7 @@ def write_long_table(table: pd.DataFrame, folder: Path) -> None:
     """``long.parquet`` and ``long.csv``."""
     # A swept key may mix kinds (a solver's name, null): parquet columns hold one.
     mixed = table.apply(lambda column: column.dropna().map(type).nunique() > 1)
-    uniform = table.astype({name: "string" for name in table.columns[mixed]})
+    uniform = table.astype(dict.fromkeys(table.columns[mixed], "string"))
     with writing(folder / "long.parquet") as file:
         uniform.to_parquet(file, index=False)
     write_text(folder / "long.csv", table.to_csv(index=False))
@@ -88,7 +88,7 @@ def draw(
         of_data = f" on {data}"
         if tables.swept_keys(manifest):
             for key, chosen in figures.sweeps_of(manifest, rows):
-                name = f"sweep-{key.split('.', 1)[-1]}{suffix}"
+                name = f"sweep-{key.split('.', 1)[-1].replace('.', '-')}{suffix}"
                 figures.sweep(chosen, key, headlines, folder / name)
                 drawn.append((f"Metrics against {key}{of_data}", name))
         else:
@@ -198,9 +198,11 @@ def notes(table: pd.DataFrame) -> list[str]:
         n = rows["n"].dropna()
         size = f", n = {int(n.iloc[0])}" if len(n) else ""
         base = tables.title(str(metric).removesuffix("_floor"))
-        what = "test images against training images" if "split" in rows and rows["split"].iloc[
-            0
-        ] == "test against train" else "two draws of the prior"
+        what = (
+            "test images against training images"
+            if "split" in rows and rows["split"].iloc[0] == "test against train"
+            else "two draws of the prior"
+        )
         lines.append(f"- Floor of {base}: {rows['value'].mean():.4g} ({what}{size}).")
     sizes = table.dropna(subset=["metric", "n"]).groupby("metric")
     for metric, rows in sizes:
@@ -260,5 +262,3 @@ def provenance(manifest: dict[str, Any], table: pd.DataFrame) -> list[str]:
         "The long table is `long.parquet` and `long.csv`.\n",
     ]
     return lines
-
-

@@ -173,7 +173,9 @@ def differences_table(
 
 def signed(estimate: Estimate) -> str:
     text = format_estimate(estimate, estimate.excludes_zero)
-    return text if estimate.mean < 0 else text.replace("**", "**+", 1) if "**" in text else "+" + text
+    return (
+        text if estimate.mean < 0 else text.replace("**", "**+", 1) if "**" in text else "+" + text
+    )
 
 
 def to_markdown(frame: pd.DataFrame) -> str:

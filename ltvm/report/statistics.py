@@ -38,9 +38,7 @@ def mean_interval(values: Sequence[float]) -> Estimate:
     return Estimate(mean, quantile * error, n)
 
 
-def paired_difference(
-    first: Mapping[int, float], second: Mapping[int, float]
-) -> Estimate | None:
+def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -> Estimate | None:
     """Interval of first - second over the seeds both have; None if they share none.
 
     Methods of an ablation share initial weights, data order and prior draws per seed, so the
@@ -52,9 +50,7 @@ def paired_difference(
     return mean_interval([first[seed] - second[seed] for seed in shared])
 
 
-def best_keys(
-    by_key: Mapping[str, Mapping[int, float]], lower_is_better: bool
-) -> list[str]:
+def best_keys(by_key: Mapping[str, Mapping[int, float]], lower_is_better: bool) -> list[str]:
     """The key whose value is best beyond doubt, in a list; an empty list where there is none.
 
     Beyond doubt: the paired difference to every other key has an interval without zero. A

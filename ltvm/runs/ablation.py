@@ -1,6 +1,6 @@
 """An ablation: a named set of cells with the question it answers.
 
-    ablation YAML + overrides -> cells x seeds -> run identities -> those not yet done
+ablation YAML + overrides -> cells x seeds -> run identities -> those not yet done
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ltvm.config import Config, compose_raw, parse, resolve, to_dict
+from ltvm.config import Config, compose_raw, hydra_session, parse, resolve, to_dict
 from ltvm.errors import InputError, require
 from ltvm.files import write_json
 from ltvm.runs.store import FINAL, Run, Store
@@ -164,9 +164,12 @@ def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
         from ltvm.config import choices
 
         raise InputError(f"ablation=NAME is missing; allowed: {', '.join(choices('ablation'))}")
-    content = to_dict(compose_raw([*own, *passed])).get("ablation")
+    choice = [o for o in own if o.startswith("ablation=")]
+    content = to_dict(compose_raw([*choice, *passed])).get("ablation")
     if not isinstance(content, dict):
         raise InputError("ablation=null: allowed: the name of an ablation")
+    for key, value in parse([o for o in own if o not in choice]):
+        change(content, key, value)
     try:
         ablation = Ablation(**content)
     except TypeError as error:
@@ -180,13 +183,16 @@ def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
             )
     base = [o for o in ablation.base if o.split("=")[0] not in given]
     runs: dict[tuple[str, int], PlannedRun] = {}
-    for cell in ablation.cells():
-        for seed in ablation.seeds:
-            full = (*ordered([*base, *passed, *cell]), f"seed={seed}")
-            config = resolve(full)
-            run = Store(Path(config["paths"]["results"])).run(config)
-            values = {key: value_of(config, key) for key in ablation.axes}
-            runs.setdefault((run.directory.parent.name, seed), PlannedRun(full, config, values, run))
+    with hydra_session():  # once for all cells
+        for cell in ablation.cells():
+            cell_overrides = ordered([*base, *passed, *cell])
+            cell_config = resolve(cell_overrides)
+            values = {key: value_of(cell_config, key) for key in ablation.axes}
+            for seed in ablation.seeds:
+                config = {**cell_config, "seed": seed}
+                run = Store(Path(config["paths"]["results"])).run(config)
+                planned = PlannedRun((*cell_overrides, f"seed={seed}"), config, values, run)
+                runs.setdefault((planned.cell, seed), planned)
     command = shlex.join(["ltvm", "ablate", *overrides])
     first = next(iter(runs.values())).config
     return Plan(
@@ -196,6 +202,21 @@ def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
         name or default_name(ablation, passed, first),
         command,
     )
+
+
+def change(content: dict[str, Any], key: str, value: Any) -> None:
+    """Apply ``ablation.seeds=[0,1]``, ``ablation.axes.method.alpha=[0.1,0.5]`` and the like.
+
+    ``ablation.axes={KEY:[...]}`` replaces all axes; ``ablation.axes.KEY=[...]`` sets one, whose
+    KEY may hold dots (which is why Hydra does not apply these itself).
+    """
+    name, _, axis = key.removeprefix("ablation.").partition(".")
+    require(name in content, key, value, "ablation." + ", ablation.".join(content))
+    if axis:
+        require(name == "axes", key, value, f"ablation.{name}=...")
+        content["axes"][axis] = value
+    else:
+        content[name] = value
 
 
 def _is_own(key: str) -> bool:

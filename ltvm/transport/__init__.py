@@ -1,6 +1,6 @@
 """Optimal transport between codes and prior draws: one file per solver, one contract.
 
-    solver(codes, targets, warm_start, generator) -> Coupling
+solver(codes, targets, warm_start, generator) -> Coupling
 """
 
 from __future__ import annotations

@@ -26,9 +26,7 @@ ROWS_AT_ONCE = 2_000  # codes per block of the score matrix: memory is ROWS_AT_O
 
 def best_targets(codes: Tensor, targets: Tensor, heights: Tensor) -> tuple[Tensor, Tensor]:
     """max_p and argmax_p of <z, p> + h_p for every code, in blocks of rows: [n] and [n]."""
-    rows = [
-        (block @ targets.T).add_(heights).max(dim=1) for block in codes.split(ROWS_AT_ONCE)
-    ]
+    rows = [(block @ targets.T).add_(heights).max(dim=1) for block in codes.split(ROWS_AT_ONCE)]
     return torch.cat([row.values for row in rows]), torch.cat([row.indices for row in rows])
 
 

@@ -1,0 +1,58 @@
+# make help lists the targets. Everything runs from .venv, which is made when needed.
+PYTHON ?= python3
+VENV ?= .venv
+LTVM = $(VENV)/bin/ltvm
+INSTALLED = $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup ablate smoke ablate-mnist ablate-svhn ablate-celeba report reference test lint types bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; try make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+setup: $(INSTALLED) ## make .venv and install the tested versions (about 5 GB, mostly torch)
+
+ablate: setup ## with and without the correction, and the baselines, on 5,000 real digits (minutes)
+	$(LTVM) ablate ablation=ot
+
+smoke: setup ## the same path on a few hundred digits (a minute or so)
+	$(LTVM) ablate ablation=ot protocol=smoke
+
+ablate-mnist: setup ## the paper's settings on MNIST (60,000 images; wants a GPU)
+	$(LTVM) ablate ablation=ot data=mnist protocol=full
+
+ablate-svhn: setup ## the paper's settings on SVHN (73,257 images; wants a GPU)
+	$(LTVM) ablate ablation=ot data=svhn protocol=full
+
+ablate-celeba: setup ## the paper's settings on CelebA (60,000 images; wants a GPU)
+	$(LTVM) ablate ablation=ot data=celeba protocol=full
+
+report: setup ## rebuild every report from the records, without training
+	$(LTVM) report
+
+reference: setup ## rebuild the committed report from results/reference
+	$(LTVM) report --results results/reference
+
+test: setup ## unit and integration tests
+	$(VENV)/bin/python -m pytest
+
+lint: setup ## ruff: style and format
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+types: setup ## mypy
+	$(VENV)/bin/mypy
+
+bench: setup ## speed of the chain's building blocks on this machine
+	$(VENV)/bin/python benchmarks/chain.py
+
+clean: ## remove what make made, except results
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,39 @@
+"""Fixtures: a results directory of its own for every test, and real data where there is some."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from ltvm.data import DataSet, ImageSet
+
+torch.set_num_threads(min(2, os.cpu_count() or 1))
+
+
+@pytest.fixture(autouse=True)
+def _own_directories(tmp_path, monkeypatch):
+    """Records, reports and data of a test stay below its temporary directory."""
+    monkeypatch.setenv("LTVM_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("LTVM_REPORTS", str(tmp_path / "reports"))
+    monkeypatch.setenv("LTVM_DATA_ROOT", str(tmp_path / "data"))
+    monkeypatch.delenv("LTVM_CONFIG_DIRS", raising=False)
+    monkeypatch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+
+
+@pytest.fixture
+def tiny():
+    """Random images, 40 to train and 12 to test, 28x28x1."""
+    draw = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (52, 1, 28, 28), generator=draw, dtype=torch.uint8)
+    return DataSet(ImageSet("tiny", "train", images[:40]), ImageSet("tiny", "test", images[40:]))
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """A folder with real images: ``LTVM_TEST_DATA``, or ``../shared/data`` beside the checkout."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("LTVM_TEST_DATA", beside))
+    if not (folder / "mnist").is_dir():
+        pytest.skip(f"no real data at {folder} (set LTVM_TEST_DATA)")
+    return folder

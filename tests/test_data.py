@@ -1,0 +1,191 @@
+"""Every source of images on files made here; the real ones where they are at hand."""
+
+import gzip
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ltvm.data import ImageSet, celeba, folder, mnist, mnist5k, svhn
+from ltvm.errors import InputError
+
+
+def test_mnist5k_is_stratified_disjoint_and_fixed():
+    data = mnist5k.load()
+    assert data.train.images.shape == (4000, 1, 28, 28)
+    assert data.test.images.shape == (1000, 1, 28, 28)
+    assert data.train.labels.bincount().tolist() == [400] * 10
+    assert data.test.labels.bincount().tolist() == [100] * 10
+    train = {row.numpy().tobytes() for row in data.train.images}
+    assert not any(row.numpy().tobytes() in train for row in data.test.images)
+    # The split is part of every committed number: a change of it must be noticed.
+    assert data.train.fingerprint[:12] == "0eec101d712e"
+    assert data.test.fingerprint[:12] == "21a9a09e6591"
+
+
+def test_scaled_spans_minus_one_to_one():
+    images = torch.tensor([0, 255, 128], dtype=torch.uint8).view(3, 1, 1, 1)
+    scaled = ImageSet("x", "train", images).scaled()
+    assert scaled.flatten().tolist() == pytest.approx([-1, 1, 128 / 127.5 - 1], abs=1e-6)
+
+
+def test_the_fingerprint_sees_pixels_labels_and_shape():
+    images = torch.zeros(4, 1, 2, 2, dtype=torch.uint8)
+    labels = torch.zeros(4, dtype=torch.int64)
+    other = images.clone()
+    other[3, 0, 1, 1] = 1
+    sets = [
+        ImageSet("x", "train", images, labels),
+        ImageSet("x", "train", other, labels),
+        ImageSet("x", "train", images, labels + 1),
+        ImageSet("x", "train", images.view(1, 4, 2, 2).expand(2, -1, -1, -1)[:, :2], None),
+    ]
+    assert len({s.fingerprint for s in sets}) == 4
+    assert sets[0].fingerprint == ImageSet("renamed", "test", images, labels).fingerprint
+
+
+def test_subset_is_fixed_and_bounded(tiny):
+    assert torch.equal(tiny.train.subset(9).images, tiny.train.subset(9).images)
+    assert len(tiny.train.subset(9)) == 9
+    with pytest.raises(InputError, match="41: allowed: 2 to 40"):
+        tiny.train.subset(41)
+
+
+# MNIST
+
+
+def offline(*_, **__):
+    raise RuntimeError("no network")
+
+
+def test_mnist_absent_and_offline_says_file_place_and_size(tmp_path, monkeypatch):
+    monkeypatch.setattr("torchvision.datasets.MNIST.download", offline)
+    with pytest.raises(InputError) as caught:
+        mnist.load(str(tmp_path))
+    message = str(caught.value)
+    assert str(tmp_path / "mnist" / "MNIST" / "raw" / "train-images-idx3-ubyte") in message
+    assert "47 MB" in message
+    assert len(message.splitlines()) == 2
+
+
+def test_mnist_truncated_is_named(tmp_path):
+    raw = tmp_path / "mnist" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in mnist.FILES:
+        (raw / name).write_bytes(b"\x00\x00\x08\x03\x00")
+    with pytest.raises(InputError, match=r"train-images-idx3-ubyte.*truncated or corrupted"):
+        mnist.load(str(tmp_path))
+
+
+def test_mnist_in_full(real_data, tmp_path):
+    source, raw = real_data / "mnist" / "MNIST" / "raw", tmp_path / "mnist" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in mnist.FILES:
+        with gzip.open(source / f"{name}.gz") as packed, (raw / name).open("wb") as plain:
+            shutil.copyfileobj(packed, plain)
+    data = mnist.load(str(tmp_path))
+    assert (len(data.train), len(data.test)) == (60_000, 10_000)
+    assert data.train.labels.bincount()[0] == 5923
+    assert data.train.images.float().mean().item() / 255 == pytest.approx(0.1307, abs=1e-3)
+
+
+# SVHN
+
+
+def write_svhn(root, n=5):
+    from scipy.io import savemat
+
+    (root / "svhn").mkdir(parents=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3, n), dtype=np.uint8)
+    labels = np.arange(10, 10 - n, -1, dtype=np.uint8)[:, None]
+    for split in ("train", "test"):
+        savemat(root / "svhn" / f"{split}_32x32.mat", {"X": pixels, "y": labels})
+    return pixels
+
+
+def test_svhn_reads_matlab_files(tmp_path):
+    pixels = write_svhn(tmp_path)
+    data = svhn.load(str(tmp_path))
+    assert data.train.images.shape == (5, 3, 32, 32)
+    assert torch.equal(data.train.images[2, 1], torch.from_numpy(pixels[:, :, 1, 2]))
+    assert data.train.labels.tolist() == [0, 9, 8, 7, 6]  # the files' 10 is the digit 0
+
+
+def test_svhn_truncated_is_named(tmp_path):
+    write_svhn(tmp_path)
+    file = tmp_path / "svhn" / "train_32x32.mat"
+    file.write_bytes(file.read_bytes()[:200])
+    with pytest.raises(InputError, match=r"train_32x32\.mat is truncated"):
+        svhn.load(str(tmp_path))
+
+
+# CelebA
+
+
+def write_celeba(root, n=6):
+    base = root / "celeba"
+    (base / "img_align_celeba").mkdir(parents=True)
+    lines = []
+    for i in range(n):
+        pixels = np.full((218, 178, 3), 20 * i, dtype=np.uint8)
+        pixels[:39] = 255  # above the crop
+        Image.fromarray(pixels).save(base / "img_align_celeba" / f"{i + 1:06d}.jpg", quality=95)
+        lines.append(f"{i + 1:06d}.jpg {0 if i < 4 else 2}")
+    (base / "list_eval_partition.txt").write_text("\n".join(lines) + "\n")
+
+
+def test_celeba_crops_resizes_and_caches(tmp_path):
+    write_celeba(tmp_path)
+    data = celeba.load(str(tmp_path), train_images=3, test_images=2)
+    assert data.train.images.shape == (3, 3, 64, 64)
+    assert data.test.images.shape == (2, 3, 64, 64)
+    assert data.train.images.max() < 100  # nothing of what lies above the crop
+    shutil.rmtree(tmp_path / "celeba" / "img_align_celeba")
+    (tmp_path / "celeba" / "img_align_celeba").mkdir()
+    again = celeba.load(str(tmp_path), train_images=3, test_images=2)
+    assert again.train.fingerprint == data.train.fingerprint
+
+
+def test_celeba_refuses_more_than_there_are(tmp_path):
+    write_celeba(tmp_path)
+    with pytest.raises(InputError, match="train_images=5: allowed: at most 4"):
+        celeba.load(str(tmp_path), train_images=5, test_images=2)
+
+
+# Folders
+
+
+def write_folder(path, sizes, mode="RGB"):
+    path.mkdir(parents=True)
+    for i, size in enumerate(sizes):
+        Image.new(mode, (size, size), color=i).save(path / f"{i}.png")
+    return str(path)
+
+
+def test_folder_splits_and_converts(tmp_path):
+    path = write_folder(tmp_path / "images", [32] * 10)
+    colour, grey = folder.load(path, 32, 3, 0.2), folder.load(path, 32, 1, 0.2)
+    assert colour.train.images.shape == (8, 3, 32, 32)
+    assert grey.test.images.shape == (2, 1, 32, 32)
+
+
+def test_folder_without_images_or_with_mixed_sizes(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="0 images found"):
+        folder.load(str(tmp_path / "empty"), 32, 3)
+    mixed = write_folder(tmp_path / "mixed", [32] * 5 + [28])
+    with pytest.raises(InputError, match=r"32x32 \(5 files\), 28x28 \(1 files\)"):
+        folder.load(mixed, 32, 3)
+    with pytest.raises(InputError, match="no such directory"):
+        folder.load(str(tmp_path / "absent"), 32, 3)
+    with pytest.raises(InputError, match="data.path=None"):
+        folder.load(None, 32, 3)
+
+
+def test_folder_with_a_broken_image(tmp_path):
+    path = write_folder(tmp_path / "images", [32] * 5)
+    (tmp_path / "images" / "9.png").write_bytes(b"not a picture")
+    with pytest.raises(InputError, match=r"9\.png is truncated or corrupted"):
+        folder.load(path, 32, 3)

@@ -1,0 +1,159 @@
+"""Statistics against scipy; tables that never lack a cell; figures that are reproducible."""
+
+import math
+
+import pandas as pd
+import pytest
+from scipy import stats
+
+import ltvm
+from ltvm.report.paper_table import estimates_table, to_latex
+from ltvm.report.published import published
+from ltvm.report.statistics import (
+    Estimate,
+    best_keys,
+    format_estimate,
+    mean_interval,
+    paired_difference,
+)
+
+
+def test_interval_equals_scipy():
+    values = [3.1, 2.7, 3.6, 3.0]
+    low, high = stats.t.interval(0.95, 3, loc=stats.tmean(values), scale=stats.sem(values))
+    estimate = mean_interval(values)
+    assert estimate.mean - estimate.half_width == pytest.approx(low)
+    assert estimate.mean + estimate.half_width == pytest.approx(high)
+
+
+def test_one_seed_has_no_interval_and_says_so():
+    assert mean_interval([2.0]) == Estimate(2.0, None, 1)
+    assert format_estimate(mean_interval([2.0])) == "2 (1 seed)"
+    assert not mean_interval([2.0]).excludes_zero
+
+
+@pytest.mark.parametrize("values", [[], [1.0, math.nan], [math.inf]])
+def test_no_interval_without_numbers(values):
+    with pytest.raises(ValueError, match="finite"):
+        mean_interval(values)
+
+
+def test_paired_difference_uses_shared_seeds_alone():
+    first, second = {0: 10.0, 1: 20.0, 2: 31.0, 9: 5.0}, {0: 9.0, 1: 19.0, 2: 30.5, 7: 0.0}
+    difference = paired_difference(first, second)
+    assert difference.n == 3
+    assert difference.mean == pytest.approx((1 + 1 + 0.5) / 3)
+    assert difference.excludes_zero  # though the seeds themselves spread over 20
+    assert paired_difference({0: 1.0}, {1: 1.0}) is None
+
+
+def test_best_is_marked_only_where_the_interval_allows():
+    clear = {"a": {0: 1.0, 1: 1.1, 2: 0.9}, "b": {0: 5.0, 1: 5.1, 2: 5.2}}
+    assert best_keys(clear, lower_is_better=True) == ["a"]
+    assert best_keys(clear, lower_is_better=False) == ["b"]
+    unclear = {"a": {0: 1.0, 1: 3.0, 2: 2.0}, "b": {0: 2.0, 1: 1.5, 2: 3.0}}
+    assert best_keys(unclear, lower_is_better=True) == []
+    assert best_keys({"a": {0: 1.0}, "b": {0: 9.0}}, lower_is_better=True) == []  # single seeds
+
+
+@pytest.mark.parametrize(
+    ("estimate", "text"),
+    [
+        (Estimate(457.123, 12.3, 3), "457 ± 12"),
+        (Estimate(0.0612, 0.00234, 3), "0.0612 ± 0.0023"),
+        (Estimate(28.0, 0.0, 3), "28.00 ± 0.00"),
+        (Estimate(0.0, 0.0, 3), "0 ± 0"),
+    ],
+)
+def test_digits_follow_the_interval(estimate, text):
+    assert format_estimate(estimate) == text
+
+
+def long_rows(values, **keys):
+    return [
+        {"data": "d", "label": keys["method"], "cell": keys["method"], "seed": seed,
+         "metric": "fd_digits", "value": value, "lower_is_better": True, "status": "done",
+         **keys}
+        for seed, value in enumerate(values)
+    ]  # fmt: skip
+
+
+def test_a_cell_without_a_value_keeps_its_row():
+    rows = long_rows([1.0, 1.1], method="a")
+    rows += [
+        {**row, "metric": None, "value": None, "status": status}
+        for row, status in zip(long_rows([0, 0], method="b"), ("diverged", "pending"), strict=True)
+    ]
+    table = estimates_table(pd.DataFrame(rows), {"axes": ["method"]}, ["fd_digits"], mark_best=True)
+    assert table["cell"].tolist() == ["a", "b"]
+    assert table["runs"].tolist() == ["2", "0 of 2 (1 diverged, 1 pending)"]
+    assert table.iloc[1, 2] == "-"
+
+
+def test_latex_escapes_and_marks():
+    text = to_latex(pd.DataFrame({"a_b": ["**1 ± 2**"]}), "50 % of x_y")
+    assert r"\textbf{1 $\pm$ 2}" in text
+    assert r"a\_b" in text
+    assert r"\caption{50 \% of x\_y}" in text
+
+
+def test_published_figures_carry_their_sources():
+    rows = published("svhn")
+    assert rows["source"].notna().all()
+    vae = rows[(rows["our_method"] == "vae") & (rows["metric"] == "fid")]
+    assert vae["value"].tolist() == [59.07]
+    assert sorted(rows[(rows["our_method"] == "abp")]["value"]) == [49.71, 98.63]
+    minutes = rows[rows["metric"] == "minutes_inference_per_iteration"]
+    assert minutes["value"].tolist() == [124]
+    assert published("mnist5k").empty
+
+
+TINY = [
+    "ablation.seeds=[0,1]", "protocol=smoke", "protocol.train_images=40",
+    "protocol.test_images=12", "protocol.batch=20", "protocol.evaluation.unseen_images=4",
+    "protocol.evaluation.codes=40",
+]  # fmt: skip
+
+
+def test_a_report_is_complete_and_the_same_when_rebuilt(tmp_path):
+    folder = ltvm.ablate(
+        ["ablation=ot", "ablation.axes.method=[short_run_ot,short_run_uncorrected]", *TINY]
+    )
+    page = (folder / "README.md").read_text()
+    for needed in (
+        "What does the optimal-transport correction do", "ltvm ablate ablation=ot",
+        "Differences to short_run_uncorrected", "Cost", "Provenance", "short-run OT",
+        "ltvm train data=mnist5k method=short_run_ot protocol=smoke", "ignore its numbers",
+    ):  # fmt: skip
+        assert needed in page, needed
+    for name in ("comparison", "learning-curves", "samples", "reconstructions"):
+        assert f"]({name}.png)" in page
+        assert (folder / f"{name}.png").stat().st_size > 5_000
+        assert (folder / f"{name}.svg").is_file()
+    for name in ("table", "cost", "differences"):
+        assert {(folder / f"{name}{suffix}").is_file() for suffix in (".md", ".tex", ".csv")} == {
+            True
+        }
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    rebuilt = ltvm.make_report(folder.name, folder.parents[1] / "results", tmp_path / "again")
+    after = {path.name: path.read_bytes() for path in rebuilt.iterdir()}
+    assert before == after
+
+
+def test_sweeps_are_drawn_against_their_key():
+    folder = ltvm.ablate(["ablation=alpha", "ablation.axes={method.alpha:[0.0,0.5]}", *TINY])
+    assert (folder / "sweep-alpha.png").is_file()
+    table = pd.read_parquet(folder / "long.parquet")
+    assert set(table["method.alpha"]) == {0.0, 0.5}
+    solvers = ltvm.ablate(["ablation=solver", "ablation.axes={method.solver:[none,exact]}", *TINY])
+    assert (solvers / "sweep-solver.png").is_file()
+    factors = ltvm.ablate(
+        ["ablation=step_size", "ablation.axes={method.step.size:[0.05,0.1],method.step.noise:[false]}",
+         *TINY]
+    )  # fmt: skip
+    assert (factors / "sweep-step-noise.png").is_file()
+
+
+def test_no_report_without_records(tmp_path):
+    with pytest.raises(ltvm.InputError, match="run `ltvm ablate` first"):
+        ltvm.make_report("ot-mnist5k", tmp_path, tmp_path)

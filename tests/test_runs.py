@@ -1,0 +1,251 @@
+"""Ablations and the store: nothing twice, nothing missing, nothing half-written."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import ltvm
+from ltvm.errors import InputError
+from ltvm.runs import execute as execution
+from ltvm.runs.ablation import Ablation, plan
+from ltvm.runs.store import Run
+
+FEW = [
+    "protocol=smoke", "protocol.train_images=40", "protocol.test_images=12", "protocol.batch=20",
+    "protocol.evaluation.unseen_images=4", "protocol.evaluation.codes=40", "device=cpu",
+]  # fmt: skip
+
+
+def results():
+    import os
+
+    return Path(os.environ["LTVM_RESULTS"])
+
+
+def cells(**changes):
+    content = {"name": "x", "question": "?", "base": [], "axes": {"a": [1, 2], "b": [3, 4]}}
+    return list(Ablation(**(content | changes)).cells())
+
+
+def test_how_axes_combine():
+    assert cells() == [("a=1", "b=3"), ("a=1", "b=4"), ("a=2", "b=3"), ("a=2", "b=4")]
+    assert cells(combine="one_factor") == [(), ("a=1",), ("a=2",), ("b=3",), ("b=4",)]
+    assert cells(combine="paired") == [("a=1", "b=3"), ("a=2", "b=4")]
+    assert cells(extra=[["c=9"]])[-1] == ("c=9",)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"combine": "zip"}, {"seeds": []}, {"seeds": [0, 0]}, {"seeds": [-1]}, {"axes": {"a": 3}},
+     {"axes": {"a": [1], "b": [1, 2]}, "combine": "paired"}],
+)  # fmt: skip
+def test_bad_ablations_are_refused(changes):
+    with pytest.raises(InputError, match="ablation"):
+        cells(**changes)
+
+
+@pytest.mark.parametrize("name", ["ot", "alpha", "steps", "sigma", "step_size", "solver", "paper"])
+def test_every_ablation_expands_to_distinct_cells(name):
+    planned = plan([f"ablation={name}"])
+    directories = [run.run.directory for run in planned.runs]
+    assert len(set(directories)) == len(directories) >= 10
+    content = planned.ablation
+    product = 1
+    for values in content.axes.values():
+        product *= len(values)
+    if content.combine == "product":
+        assert len(directories) == product * len(content.seeds)
+    assert not results().exists()  # a preview writes nothing
+
+
+def test_one_factor_does_not_repeat_the_base():
+    planned = plan(["ablation=step_size"])
+    sizes = [run.values["method.step.size"] for run in planned.runs if run.config["seed"] == 0]
+    assert sorted(sizes) == [0.03, 0.05, 0.1, 0.1, 0.15, 0.2]  # 0.1 with and without noise
+
+
+def test_the_command_line_overrides_the_base_but_not_an_axis():
+    planned = plan(["ablation=ot", "data=svhn", "protocol=full", "model.sigma=0.2"])
+    assert planned.report_name == "ot-svhn-full-sigma=0.2"
+    assert {run.config["data"]["name"] for run in planned.runs} == {"svhn"}
+    assert plan(["ablation=ot", "data=svhn"]).report_name == "ot-svhn"
+    with pytest.raises(InputError, match=r"method: swept.*allowed: ablation.axes.method"):
+        plan(["ablation=ot", "method=vae"])
+    with pytest.raises(InputError, match=r"allowed: ablation.seeds"):
+        plan(["ablation=ot", "seed=1"])
+    with pytest.raises(InputError, match="ablation=NAME is missing; allowed: alpha"):
+        plan(["data=mnist5k"])
+
+
+ABLATION = ["ablation=ot", "ablation.axes.method=[short_run_ot,vae]", "ablation.seeds=[0,1]", *FEW]
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How often each run was really trained."""
+    counts = []
+    original = execution._execute_held
+
+    def counting(config, run, command):
+        counts.append(str(run.directory))
+        return original(config, run, command)
+
+    monkeypatch.setattr(execution, "_execute_held", counting)
+    return counts
+
+
+def test_an_ablation_runs_once_reports_and_is_not_run_again(counted):
+    folder = ltvm.ablate(ABLATION)
+    assert len(counted) == len(set(counted)) == 4
+    table = pd.read_parquet(folder / "long.parquet")
+    assert table.groupby(["method", "seed"]).ngroups == 4
+    assert set(table["status"]) == {"done"}
+    assert (folder / "README.md").is_file()
+    ltvm.ablate(ABLATION)
+    assert len(counted) == 4
+    more = [o.replace("[0,1]", "[0,1,2]") for o in ABLATION]
+    ltvm.ablate(more)
+    assert len(counted) == 6  # only the new seed of both methods
+
+
+def test_a_record_traces_its_numbers():
+    record = ltvm.train(FEW)
+    assert record["status"] == "done"
+    assert record["command"] == "ltvm train " + " ".join(FEW)
+    assert record["metrics"]["fd_digits"]["checksum"]
+    assert record["metrics"]["fd_digits"]["n"] == 40
+    assert set(record["seconds"]) == {"inference", "transport", "learning", "evaluation"}
+    assert record["peak_memory_mb"]["process"] > 0
+    assert record["versions"]["torch"]
+    assert record["precision"] in ("float32", "bfloat16")
+    (run,) = execution.Store(results()).runs()
+    names = {path.name for path in run.directory.iterdir()}
+    assert names >= {"config.yaml", "record.json", "history.csv", "checkpoint.pt",
+                     "samples.png", "reconstructions.png"}  # fmt: skip
+    assert len(pd.read_csv(run.directory / "history.csv")) == 2
+
+
+def test_interruption_loses_at_most_the_iteration_and_resumes(monkeypatch, counted):
+    from ltvm.methods import ShortRunOT
+
+    original, fitted = ShortRunOT.fit_iteration, []
+
+    def fit_iteration(self):
+        if len(fitted) == 1:
+            fitted.append("interrupted")
+            raise KeyboardInterrupt
+        fitted.append(self.iteration)
+        return original(self)
+
+    monkeypatch.setattr(ShortRunOT, "fit_iteration", fit_iteration)
+    with pytest.raises(KeyboardInterrupt):
+        ltvm.train(FEW)
+    (run,) = execution.Store(results()).runs()
+    assert run.status() == "interrupted"
+    record = ltvm.train(FEW)
+    assert record["status"] == "done"
+    assert fitted == [0, "interrupted", 1]
+    monkeypatch.undo()
+
+
+def test_a_killed_run_counts_as_interrupted(tmp_path):
+    run = Run(tmp_path / "seed=0")
+    run.directory.mkdir()
+    run.write_record({"status": "running"})
+    assert run.status() == "interrupted"
+    with run.held() as mine:
+        assert mine
+        assert run.status() == "running"
+
+
+def test_a_failing_run_is_recorded_and_the_others_go_on(monkeypatch):
+    from ltvm.methods import VariationalAutoEncoder
+
+    def fail(self):
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr(VariationalAutoEncoder, "fit_iteration", fail)
+    folder = ltvm.ablate(ABLATION)
+    page = (folder / "README.md").read_text()
+    assert "failed: RuntimeError: out of luck" in page
+    assert "0 of 2 (2 failed)" in page
+    statuses = sorted(run.status() for run in execution.Store(results()).runs())
+    assert statuses == ["done", "done", "failed", "failed"]
+    monkeypatch.undo()
+    page = (ltvm.ablate(ABLATION) / "README.md").read_text()  # failed ones are tried again
+    assert "failed" not in page
+
+
+def test_divergence_is_a_status_never_a_number():
+    overrides = [*FEW, "method.step.size=50.0"]
+    record = ltvm.train(overrides)
+    assert record["status"] == "diverged"
+    assert "iteration" in record["reason"]
+    assert record["metrics"] == {}
+    folder = ltvm.ablate(
+        [
+            "ablation=alpha",
+            "ablation.axes={method.step.size:[0.1,50.0]}",
+            "ablation.seeds=[0]",
+            *FEW,
+        ]
+    )
+    page = (folder / "README.md").read_text()
+    assert "0 of 1 (1 diverged)" in page
+    table = pd.read_parquet(folder / "long.parquet")
+    assert table[table["status"] == "diverged"]["value"].isna().all()
+
+
+def test_bad_input_leaves_nothing_behind():
+    for bad in (["method.alpha=2.0"], ["protocol.batch=41"], ["device=cuda:77"],
+                ["evaluation.metrics.frechet.samples=41"]):  # fmt: skip
+        with pytest.raises(InputError):
+            ltvm.train([*FEW, *bad])
+        with pytest.raises(InputError):
+            ltvm.ablate(["ablation=ot", "ablation.axes.method=[short_run_ot]", *FEW, *bad])
+    assert not list(results().rglob("record.json"))
+    assert not list(results().rglob("*.json"))
+
+
+def test_jobs_go_through_another_hydra_launcher():
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    folder = ltvm.ablate(
+        [*ABLATION, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2",
+         "hydra.launcher.backend=threading"]
+    )  # fmt: skip
+    table = pd.read_csv(folder / "long.csv")
+    assert set(table["status"]) == {"done"}
+
+
+def test_load_gives_the_trained_method_back():
+    record = ltvm.train(FEW)
+    (run,) = execution.Store(results()).runs()
+    method = ltvm.load(run.directory)
+    assert method.iteration == record["iterations_done"] == 2
+    with pytest.raises(InputError, match=r"no config\.yaml"):
+        ltvm.load(results())
+
+
+def test_long_table_has_varying_keys_as_columns():
+    ltvm.train(FEW)
+    ltvm.train([*FEW, "method.alpha=0.2"])
+    table = ltvm.long_table(results())
+    assert set(table["method.alpha"]) == {0.2, 0.5}
+    assert "model.sigma" not in table
+    assert {"data", "method", "seed", "metric", "value", "n", "split", "checksum"} <= set(table)
+
+
+def test_export_keeps_what_a_report_needs():
+    from ltvm.runs.export import export
+
+    name = ltvm.ablate(ABLATION).name
+    target = results().parent / "reference"
+    export(name, results(), target)
+    assert not list(target.rglob("checkpoint.pt"))
+    original = (results().parent / "reports" / name / "table.md").read_text()
+    rebuilt = ltvm.make_report(name, target, results().parent / "again")
+    assert (rebuilt / "table.md").read_text() == original
+    manifest = json.loads((target / "ablations" / f"{name}.json").read_text())
+    assert len(manifest["runs"]) == 4
