@@ -10,7 +10,7 @@ from torch import nn
 
 from ltvm.clock import Clock
 from ltvm.data.image_set import ImageSet
-from ltvm.decoders import ARCHITECTURES, build_decoder
+from ltvm.decoders import ARCHITECTURES, Norm, build_decoder
 from ltvm.devices import Precision
 from ltvm.errors import InputError, require
 from ltvm.randomness import stream
@@ -65,7 +65,7 @@ class Problem:
     sigma: float
     budget: Budget
     seed: int
-    norm: str = "batch"
+    norm: Norm = "batch"
     stem_norm: bool = True
     betas: tuple[float, float] = (0.5, 0.99)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))

@@ -118,8 +118,7 @@ def test_vae_loss_is_the_negative_bound(tiny):
 def test_exploding_codes_diverge(tiny):
     method = build(tiny, "method.step.kind=langevin", "method.step.size=50.0")
     with pytest.raises(DivergedError, match="explode|finite"):
-        for _ in range(3):
-            method.fit_iteration()
+        method.fit_iteration()
 
 
 def test_a_nan_loss_diverges(tiny):

@@ -106,8 +106,11 @@ def test_the_digit_extractor_has_its_stated_test_accuracy(real_data):
     import gzip
 
     raw = real_data / "mnist" / "MNIST" / "raw"
-    images = np.frombuffer(gzip.open(raw / "t10k-images-idx3-ubyte.gz").read()[16:], np.uint8)
-    labels = np.frombuffer(gzip.open(raw / "t10k-labels-idx1-ubyte.gz").read()[8:], np.uint8)
+    packed = [
+        (raw / f"t10k-{kind}-ubyte.gz").read_bytes() for kind in ("images-idx3", "labels-idx1")
+    ]
+    images = np.frombuffer(gzip.decompress(packed[0])[16:], np.uint8)
+    labels = np.frombuffer(gzip.decompress(packed[1])[8:], np.uint8)
     images = torch.from_numpy(images.copy()).view(-1, 1, 28, 28)
     extractor = DigitFeatures()
     hits = [

@@ -148,8 +148,8 @@ def test_sweeps_are_drawn_against_their_key():
     solvers = ltvm.ablate(["ablation=solver", "ablation.axes={method.solver:[none,exact]}", *TINY])
     assert (solvers / "sweep-solver.png").is_file()
     factors = ltvm.ablate(
-        ["ablation=step_size", "ablation.axes={method.step.size:[0.05,0.1],method.step.noise:[false]}",
-         *TINY]
+        ["ablation=step_size", "ablation.axes.method.step.size=[0.05,0.1]",
+         "ablation.axes.method.step.noise=[false]", *TINY]
     )  # fmt: skip
     assert (factors / "sweep-step-noise.png").is_file()
 

@@ -127,7 +127,7 @@ def test_a_record_traces_its_numbers():
     assert len(pd.read_csv(run.directory / "history.csv")) == 2
 
 
-def test_interruption_loses_at_most_the_iteration_and_resumes(monkeypatch, counted):
+def test_interruption_loses_at_most_the_iteration_and_resumes(monkeypatch):
     from ltvm.methods import ShortRunOT
 
     original, fitted = ShortRunOT.fit_iteration, []

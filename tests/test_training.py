@@ -61,7 +61,7 @@ def test_a_broken_checkpoint_is_named(tiny, tmp_path):
         trainer(tiny, broken, "abp").resume()
 
 
-def test_curve_is_measured_every_so_often_and_at_the_end(tiny, tmp_path):
+def test_curve_is_measured_every_so_often_and_at_the_end(tiny):
     calls = itertools.count()
     t = trainer(tiny, None, "abp", iterations=5)
     t.curve, t.every = lambda _: {"calls": next(calls)}, 2

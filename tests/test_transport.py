@@ -116,5 +116,5 @@ def test_a_repeated_target_is_refused():
     ("name", "options"), [("sinkhorn", {}), ("blocks", {"block": 1}), ("blocks", {"size": 3})]
 )
 def test_bad_solver_input_names_the_key(name, options):
-    with pytest.raises(InputError, match="method.solver"):
+    with pytest.raises(InputError, match=r"method\.solver"):
         build_solver(name, **options)

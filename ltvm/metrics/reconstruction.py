@@ -26,26 +26,30 @@ class Reconstruction:
         train_images: int | None = None,
         test_images: int | None = None,
         restarts: int = 3,
+        curve_images: int = 1000,
     ) -> None:
         require(restarts >= 1, "evaluation.metrics.reconstruction.restarts", restarts, "1 or more")
         self.train_images, self.test_images, self.restarts = train_images, test_images, restarts
+        self.curve_images = curve_images
         self.best_name = f"mse_test_best{restarts}"
         self.lower_is_better = {"mse_train": True, "mse_test": True, self.best_name: True}
 
     @torch.no_grad()
-    def train_error(self, method: Method, data: DataSet) -> tuple[float, int]:
-        """MSE of training images (the first ``train_images``) and their number."""
-        n = min(self.train_images or len(data.train), len(data.train))
+    def train_error(
+        self, method: Method, data: DataSet, largest: int | None = None
+    ) -> tuple[float, int]:
+        """MSE of training images (every one, or that many at even distances) and their number."""
+        n = min(self.train_images or len(data.train), largest or len(data.train), len(data.train))
+        index = torch.linspace(0, len(data.train) - 1, n).long().to(method.codes.device)
         total = torch.zeros((), dtype=torch.float64)
-        for start in range(0, n, EVALUATION_BATCH):
-            rows = slice(start, min(start + EVALUATION_BATCH, n))
+        for rows in index.split(EVALUATION_BATCH):
             residual = data.train.scaled(rows) - method.decode(method.codes[rows])
             total += residual.square().flatten(1).mean(1).sum().double().cpu()
         return (total / n).item(), n
 
     def curve(self, method: Method, data: DataSet, context: Context) -> dict[str, float]:  # noqa: ARG002
-        """``mse_train``, for learning curves."""
-        return {"mse_train": self.train_error(method, data)[0]}
+        """``mse_train`` of at most ``curve_images`` images, for learning curves."""
+        return {"mse_train_curve": self.train_error(method, data, self.curve_images)[0]}
 
     def __call__(self, method: Method, data: DataSet, context: Context) -> dict[str, Measurement]:
         train_error, n_train = self.train_error(method, data)

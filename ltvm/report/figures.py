@@ -160,7 +160,7 @@ def learning_curves(
 
 def curve_title(metric: str) -> str:
     if metric.endswith("_curve"):
-        return title(metric.removesuffix("_curve")) + ", small sample"
+        return title(metric.removesuffix("_curve")) + ", on a small sample"
     return title(metric)
 
 

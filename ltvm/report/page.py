@@ -43,7 +43,7 @@ def write_report(manifest_file: Path, reports: Path) -> Path:
         if frame is not None:
             write_table(frame, folder / name, f"{manifest['question']} {manifest['command']}")
     pictures = draw(manifest, table, results, folder, metrics)
-    page = page_text(manifest, table, results, quality, costs, differences, pictures)
+    page = page_text(manifest, table, quality, costs, differences, pictures)
     write_text(folder / "README.md", page)
     return folder
 
@@ -95,7 +95,7 @@ def draw(
             figures.comparison(rows, headlines, folder / f"comparison{suffix}")
             drawn.append((f"Methods compared{of_data}", f"comparison{suffix}"))
         histories = history_table(manifest, rows, results)
-        curves = [c for c in histories.columns if c.endswith("_curve") or c == "mse_train"]
+        curves = [c for c in histories.columns if c.endswith("_curve")]
         if curves:
             names = tables.cell_names(rows, manifest)
             file = folder / f"learning-curves{suffix}"
@@ -148,7 +148,6 @@ def draw_pictures(
 def page_text(
     manifest: dict[str, Any],
     table: pd.DataFrame,
-    results: Path,
     quality: pd.DataFrame,
     costs: pd.DataFrame,
     differences: pd.DataFrame | None,

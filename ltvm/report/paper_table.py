@@ -15,7 +15,7 @@ from ltvm.report.statistics import (
 )
 
 TITLES = {
-    "fd_digits": "FD (digit features) ↓",
+    "fd_digits": "FD, digit features ↓",
     "fid_inception2048": "FID ↓",
     "fid_inception768": "FID-768 ↓",
     "fid_inception192": "FID-192 ↓",

@@ -1,0 +1,67 @@
+"""The wheel works outside the checkout: configurations and extractor weights are inside.
+
+It is installed into an empty virtual environment that borrows the dependencies (gigabytes of
+torch) from the one running the tests, and used from another folder.
+"""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    pytest.importorskip("build")
+    out = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out)]
+    subprocess.run([*command, str(ROOT)], check=True, capture_output=True)
+    (built,) = out.glob("*.whl")
+    return built
+
+
+def test_the_wheel_holds_everything_and_nothing_else(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    for needed in (
+        "ltvm/py.typed", "ltvm/metrics/features/digits.npz", "ltvm/report/published.csv",
+        "ablations/config.yaml", "ablations/method/short_run_ot.yaml", "ablations/ablation/ot.yaml",
+    ):  # fmt: skip
+        assert needed in names
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"ltvm", "ablations"}
+    assert wheel.stat().st_size < 2_000_000
+
+
+def test_a_smoke_ablation_from_the_wheel_in_another_folder(wheel, tmp_path):
+    venv.create(tmp_path / "env", with_pip=False)
+    purelib = sysconfig.get_path("purelib")
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    site = tmp_path / "env" / "lib" / version / "site-packages"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    # Borrow the dependencies, but not an editable install of this checkout.
+    (site / "dependencies.pth").write_text(f"import sys; sys.path.append({purelib!r})\n")
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    python = str(tmp_path / "env" / "bin" / "python")
+
+    def run(*arguments):
+        return subprocess.run(
+            [python, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+
+    where = run("-c", "import ltvm, ablations; print(ltvm.__file__, ablations.__file__)")
+    assert all(path.startswith(str(site)) for path in where.stdout.split()), where
+    done = run(
+        "-m", "ltvm.cli", "ablate", "ablation=ot", "ablation.axes.method=[short_run_ot,vae]",
+        "ablation.seeds=[0]", "protocol=smoke", "paths.results=out", "paths.reports=out/reports",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "reports" / "ot-mnist5k-smoke" / "README.md").is_file()
