@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from ltvm.data import ImageSet, celeba, folder, mnist, mnist5k, svhn
+from ltvm.data.image_set import evenly
 from ltvm.errors import InputError
 
 
@@ -51,6 +52,13 @@ def test_subset_is_fixed_and_bounded(tiny):
     assert len(tiny.train.subset(9)) == 9
     with pytest.raises(InputError, match="41: allowed: 2 to 40"):
         tiny.train.subset(41)
+
+
+@pytest.mark.parametrize("n", [2, 10, 4000, 73_257])
+def test_evenly_spaced_indices_are_distinct_and_reach_both_ends(n):
+    index = evenly(73_257, n)
+    assert len(index.unique()) == n
+    assert (index[0].item(), index[-1].item()) == (0, 73_256)
 
 
 # MNIST

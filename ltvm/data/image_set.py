@@ -108,3 +108,8 @@ def to_uint8(images: Tensor) -> Tensor:
     A plain cast would truncate, and wrap values outside the range.
     """
     return ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def evenly(of: int, n: int) -> Tensor:
+    """``n`` indices at even distances from 0 to ``of`` - 1, all of them if ``n`` is ``of``."""
+    return torch.linspace(0, of - 1, n, dtype=torch.float64).round().long()

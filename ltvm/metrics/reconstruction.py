@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ltvm.data.image_set import DataSet
+from ltvm.data.image_set import DataSet, evenly
 from ltvm.errors import require
 from ltvm.methods.base import EVALUATION_BATCH, Method
 from ltvm.metrics.base import Context, Measurement
@@ -40,7 +40,7 @@ class Reconstruction:
     ) -> tuple[float, int]:
         """MSE of training images (every one, or that many at even distances) and their number."""
         n = min(self.train_images or len(data.train), largest or len(data.train), len(data.train))
-        index = torch.linspace(0, len(data.train) - 1, n).long().to(method.codes.device)
+        index = evenly(len(data.train), n).to(method.codes.device)
         total = torch.zeros((), dtype=torch.float64)
         for rows in index.split(EVALUATION_BATCH):
             residual = data.train.scaled(rows) - method.decode(method.codes[rows])

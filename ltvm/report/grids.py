@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ltvm.data.image_set import DataSet, to_float, to_uint8
+from ltvm.data.image_set import DataSet, evenly, to_float, to_uint8
 from ltvm.files import writing
 from ltvm.methods.base import Method
 from ltvm.metrics.base import Context
@@ -49,8 +49,8 @@ def save_samples(path: Path, method: Method, context: Context) -> None:
 def save_reconstructions(path: Path, method: Method, data: DataSet, context: Context) -> None:
     """Two bands: training images above g(own code), unseen images above g(inferred code)."""
     n = min(COLUMNS, len(data.train), len(data.test))
-    train_index = torch.linspace(0, len(data.train) - 1, n).long().to(method.codes.device)
-    test_index = torch.linspace(0, len(data.test) - 1, n).long().to(method.codes.device)
+    train_index = evenly(len(data.train), n).to(method.codes.device)
+    test_index = evenly(len(data.test), n).to(method.codes.device)
     train, test = data.train.images[train_index], data.test.images[test_index]
     seen = method.decode(method.codes[train_index])
     unseen = method.reconstruct(to_float(test), context.stream("reconstruction grid"))
