@@ -92,13 +92,18 @@ def compose_raw(overrides: Sequence[str], with_hydra: bool = False) -> DictConfi
         try:
             config = compose(
                 "config",
-                [*search_path_override(), *overrides],
+                [*search_path_override(), *map(open_ended, overrides)],
                 return_hydra_config=with_hydra,
             )
             OmegaConf.resolve(config) if not with_hydra else None
         except (HydraException, OmegaConfBaseException) as error:
             raise InputError(explain(error, overrides)) from error
     return config
+
+
+def open_ended(override: str) -> str:
+    """Solver options depend on the solver, so their keys are not listed: let Hydra add them."""
+    return f"++{override}" if override.startswith("method.solver_options.") else override
 
 
 def explain(error: Exception, overrides: Sequence[str]) -> str:
@@ -156,6 +161,7 @@ def resolve(overrides: Sequence[str]) -> Config:
     plain = to_dict(compose_raw(overrides))
     plain_default = plain if len(groups) == len(overrides) else _defaults(tuple(groups))
     plain.pop("ablation", None)
+    as_floats(plain, plain_default)
     for key, _ in parsed:
         check_type(key, plain, plain_default)
     require(plain["seed"] >= 0, "seed", plain["seed"], "0 or more")
@@ -193,8 +199,18 @@ def to_dict(config: DictConfig) -> Config:
     return {str(key): value for key, value in plain.items()}
 
 
+def as_floats(config: Config, default: Config) -> None:
+    """Make integers floats, in place, where the default is one: 1 and 1.0 are the same cell."""
+    for key, usual in default.items():
+        value = config.get(key)
+        if isinstance(usual, dict) and isinstance(value, dict):
+            as_floats(value, usual)
+        elif type(usual) is float and type(value) is int:
+            config[key] = float(value)
+
+
 def check_type(key: str, config: Config, default: Config) -> None:
-    """Compare a value with its default's type; an integer given for a float is converted."""
+    """Raise :class:`InputError` unless an overridden value has its default's type."""
     *parents, last = key.split(".")
     for part in parents:
         config = config.get(part, {})
@@ -203,8 +219,7 @@ def check_type(key: str, config: Config, default: Config) -> None:
         return
     value, usual = config[last], default[last]
     kinds = {bool: "true or false", int: "an integer", float: "a finite number", str: "a word"}
-    if type(usual) is float and type(value) is int:
-        config[last] = value = float(value)
+    kinds |= {list: "a list", dict: "a mapping"}
     expected = kinds.get(type(usual))
     if expected is not None and value is not None:
         require(type(value) is type(usual), key, value, expected)
@@ -282,7 +297,10 @@ def construct(key: str, parameters: Config, **given: Any) -> Any:
         inspect.signature(function).bind(**arguments)
     except TypeError as error:
         raise InputError(f"{key}: {target} takes other parameters: {error}") from error
-    return function(**arguments)
+    try:
+        return function(**arguments)
+    except TypeError as error:  # a word where a number belongs, and the like
+        raise InputError(f"{key}: {target}: {error}") from error
 
 
 def without_hydra(config: DictConfig) -> DictConfig:

@@ -47,7 +47,7 @@ class PatchTransposedConv(nn.ConvTranspose2d):
 
 
 def norm_layer(kind: Norm, channels: int, spatial: bool) -> nn.Module:
-    """The normalisation after a layer; ``group`` is 8 groups (layer norm on vectors)."""
+    """The normalisation after a layer; ``group`` is 8 groups, of channels or of units."""
     if kind == "none":
         return nn.Identity()
     if kind == "group":

@@ -50,6 +50,12 @@ def resolve_precision(name: str, device: torch.device) -> Precision:
     return "bfloat16" if native else "float32"
 
 
+def use_full_float32() -> None:
+    """Turn TF32 off: float32 means float32, in features and evaluation above all."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
 @cache
 def _cpu_has_bfloat16() -> bool:
     flags = _cpu_field("flags").split()

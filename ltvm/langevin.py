@@ -92,7 +92,7 @@ def short_run(
     so that a step computes one gradient, that of the codes. ``batchnorm`` chooses where batch
     norm takes its statistics; with ``running`` (or a decoder without batch norm) an image's
     code does not depend on the other images. ``dtype`` (bfloat16) is that of a copy of the
-    decoder made for this chain; normalisation, codes, noise and energies stay in float32.
+    decoder made for this chain; batch norm, codes, noise and energies stay in float32.
     """
     if dtype is not None:
         decoder = low_precision_copy(decoder, dtype)
@@ -109,9 +109,12 @@ def short_run(
 
 
 def low_precision_copy(decoder: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A copy with weights in ``dtype`` and normalisation layers kept in float32."""
+    """A copy with weights in ``dtype`` and batch norm kept in float32.
+
+    Batch norm takes mixed precision everywhere; group norm does not on every device.
+    """
     copied = copy.deepcopy(decoder).to(dtype)
     for layer in copied.modules():
-        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.GroupNorm):
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
             layer.float()
     return copied

@@ -80,8 +80,12 @@ class Problem:
             self.budget.batch,
             f"at most the {len(self.images)} training images of {self.images.name}",
         )
-        for beta in self.betas:
-            require(0 <= beta < 1, "optimizer.betas", self.betas, "two numbers in [0, 1)")
+        require(
+            len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas),
+            "optimizer.betas",
+            list(self.betas),
+            "two numbers in [0, 1)",
+        )
         decoder_size = ARCHITECTURES.get(self.architecture)
         if decoder_size is not None and decoder_size.size != self.images.size:
             raise InputError(

@@ -39,6 +39,8 @@ class Trainer:
     curve: Callable[[Method], dict[str, float]] = no_curve
     every: int = 1
     after_iteration: Callable[[], None] = lambda: None
+    made_with: dict[str, str] = field(default_factory=dict)
+    commits: list[str] = field(default_factory=list)  # of the code, one for each resumption
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def fit(self) -> list[dict[str, Any]]:
@@ -69,6 +71,8 @@ class Trainer:
         if self.checkpoint_file is None:
             return
         state = {
+            "made_with": self.made_with,
+            "commits": self.commits,
             "method": self.method.state_dict(),
             "history": self.history,
             "seconds": dict(self.method.problem.clock.seconds),
@@ -77,15 +81,20 @@ class Trainer:
             torch.save(state, file)
 
     def resume(self) -> bool:
-        """Load the checkpoint if there is one; returns whether there was.
+        """Load the checkpoint if there is one made with the same ``made_with``.
 
-        Raises :class:`ltvm.errors.InputError` if it cannot be read.
+        Returns whether there was; a checkpoint of other images, precision or versions would
+        give numbers that no single configuration stands for. Raises
+        :class:`ltvm.errors.InputError` if it cannot be read.
         """
         if self.checkpoint_file is None or not self.checkpoint_file.is_file():
             return False
         state = read_checkpoint(self.checkpoint_file, self.method.problem.device)
+        if state["made_with"] != self.made_with:
+            return False
         self.method.load_state_dict(state["method"])
         self.history = state["history"]
+        self.commits = list(dict.fromkeys([*state["commits"], *self.commits]))
         self.method.problem.clock.seconds.update(state["seconds"])
         return True
 

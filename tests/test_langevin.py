@@ -127,8 +127,9 @@ def test_the_chain_leaves_the_decoder_alone():
 
 def test_bfloat16_descends_as_float32_does():
     decoder = build_decoder("mnist", 10, 1, generator=torch.Generator().manual_seed(0))
-    images = decoder(torch.randn(64, 10)).detach()
-    codes = torch.randn(64, 10)
+    draw = torch.Generator().manual_seed(1)
+    images = decoder(torch.randn(64, 10, generator=draw)).detach()
+    codes = torch.randn(64, 10, generator=draw)
     start = energy(decoder, images, codes, 0.3).mean().item()
     ends = []
     for dtype in (None, torch.bfloat16):
@@ -138,4 +139,4 @@ def test_bfloat16_descends_as_float32_does():
         )  # fmt: skip
         ends.append(energy(decoder, images, moved, 0.3).mean().item())
     assert ends[0] < 0.7 * start
-    assert ends[1] == pytest.approx(ends[0], rel=0.05)
+    assert abs(ends[1] - ends[0]) < 0.05 * start

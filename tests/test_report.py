@@ -154,6 +154,17 @@ def test_sweeps_are_drawn_against_their_key():
     assert (factors / "sweep-step-noise.png").is_file()
 
 
+def test_a_baseline_without_the_swept_key_joins_a_sweep():
+    folder = ltvm.ablate(
+        ["ablation=alpha", "ablation.axes.method.alpha=[0.0,0.5]", "ablation.extra=[[method=vae]]",
+         *TINY]
+    )  # fmt: skip
+    table = (folder / "table.md").read_text()
+    assert "short-run OT, alpha = 0.5" in table
+    assert "VAE" in table
+    assert (folder / "sweep-alpha.svg").read_text().count("VAE") >= 1
+
+
 def test_no_report_without_records(tmp_path):
     with pytest.raises(ltvm.InputError, match="run `ltvm ablate` first"):
         ltvm.make_report("ot-mnist5k", tmp_path, tmp_path)

@@ -64,6 +64,8 @@ class ImageSet:
         return to_float(self.images[index])
 
     def to(self, device: torch.device) -> ImageSet:
+        if self.images.device == device:
+            return self
         labels = None if self.labels is None else self.labels.to(device)
         return replace(self, images=self.images.to(device), labels=labels)
 
@@ -72,7 +74,7 @@ class ImageSet:
         if n is None:
             return self
         require(
-            2 <= n <= len(self),
+            type(n) is int and 2 <= n <= len(self),
             f"protocol.{self.split}_images",
             n,
             f"2 to {len(self)} ({self.name})",

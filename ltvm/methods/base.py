@@ -62,9 +62,15 @@ class Method(ABC):
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
-        """g(z) with running statistics: [n, d] -> float32 [n, c, h, w] in [-1, 1]."""
+        """g(z) with running statistics: [n, d] -> float32 [n, c, h, w] in [-1, 1].
+
+        Raises :class:`ltvm.errors.DivergedError` if a pixel is not finite.
+        """
         with statistics(self.decoder, "running"):
-            return torch.cat([self.decoder(part) for part in codes.split(EVALUATION_BATCH)])
+            images = torch.cat([self.decoder(part) for part in codes.split(EVALUATION_BATCH)])
+        if not images.isfinite().all():
+            raise DivergedError("the decoder makes images that are not finite")
+        return images
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """Generate ``n`` images in [-1, 1]: z from the prior, x = g(z)."""
@@ -75,7 +81,10 @@ class Method(ABC):
         return self.decode(self.infer(images, generator))
 
     def posterior_draws(self) -> Tensor:
-        """One draw of the posterior per training image [n, d], to compare with the prior."""
+        """One draw of the posterior per training image [n, d], to compare with the prior.
+
+        What inference gives, before anything moves it towards the prior.
+        """
         return self.codes
 
     def state_dict(self) -> dict[str, Any]:

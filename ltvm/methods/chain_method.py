@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ltvm.errors import require
 from ltvm.langevin import Step, short_run
-from ltvm.methods.base import Method, check_counts
+from ltvm.methods.base import EVALUATION_BATCH, Method, check_counts
 from ltvm.problem import Problem
 from ltvm.randomness import normal
 
@@ -77,25 +77,31 @@ class ChainMethod(Method):
                 )
                 self.check_codes(codes)
                 self.codes[batch] = codes
-            with clock.phase("learning"):
-                for _ in range(self.updates_per_batch):
-                    loss = self.update_decoder(images, codes)
-                    losses.append(loss)
+                # The updates within a sweep are part of the paper's inference step, and its cost.
+                losses += [
+                    self.update_decoder(images, codes) for _ in range(self.updates_per_batch)
+                ]
         self.passes += self.steps + self.updates_per_batch
         return sum(losses) / len(losses) if losses else float("nan")
 
     def infer(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        codes = normal((len(images), self.problem.latent_dim), generator)
+        starts = normal((len(images), self.problem.latent_dim), generator)
         eta, tau = self.step.at(max(0, self.iteration - 1))
-        return short_run(
-            self.decoder,
-            images,
-            codes,
-            steps=self.infer_steps,
-            eta=eta,
-            tau=tau,
-            sigma=self.problem.sigma,
-            generator=generator,
-            batchnorm="running",
-            dtype=self.problem.autocast,
-        )
+        parts = [
+            short_run(
+                self.decoder,
+                x,
+                z,
+                steps=self.infer_steps,
+                eta=eta,
+                tau=tau,
+                sigma=self.problem.sigma,
+                generator=generator,
+                batchnorm="running",
+                dtype=self.problem.autocast,
+            )
+            for x, z in zip(
+                images.split(EVALUATION_BATCH), starts.split(EVALUATION_BATCH), strict=True
+            )
+        ]
+        return torch.cat(parts)

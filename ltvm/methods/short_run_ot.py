@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from torch import Tensor
+
 from ltvm.errors import require
 from ltvm.methods.base import check_counts
 from ltvm.methods.chain_method import ChainMethod
@@ -56,6 +58,14 @@ class ShortRunOT(ChainMethod):
         )
         self.targets = normal(tuple(self.codes.shape), problem.stream("prior"))  # p_1..p_n
         self.solver_state: dict[str, Any] = {}
+        self.inferred = self.codes  # the codes as the last sweep left them, before the blend
+        largest = getattr(self.solver, "largest", None)
+        require(
+            largest is None or len(self.codes) <= largest,
+            "method.solver",
+            f"{solver} with {len(self.codes)} images",
+            f"at most {largest} (it holds an n x n matrix); use blocks",
+        )
 
     def fit_iteration(self) -> dict[str, float]:
         inference_share = 1 - self.learn_epochs / (
@@ -64,6 +74,7 @@ class ShortRunOT(ChainMethod):
         scalars = {}
         for number in range(self.sweeps):
             scalars["sweep_loss"] = self.sweep(number, self.sweeps, inference_share)
+        self.inferred = self.codes
         self.problem.progress(inference_share, "transport")
         with self.problem.clock.phase("transport"):
             scalars |= self.correct()
@@ -81,7 +92,7 @@ class ShortRunOT(ChainMethod):
             return {}
         generator = self.problem.stream("transport", self.iteration)
         coupling = self.solver(self.codes, self.targets, self.solver_state, generator)
-        self.codes = (1 - self.alpha) * self.codes + self.alpha * coupling.mapped
+        self.codes = (1 - self.alpha) * self.codes + self.alpha * coupling.mapped  # a new tensor
         self.solver_state = coupling.state
         scalars = {"correction_cost": coupling.cost}
         if coupling.gap is not None:
@@ -98,9 +109,18 @@ class ShortRunOT(ChainMethod):
         self.passes += 1
         return sum(losses) / len(losses)
 
+    def posterior_draws(self) -> Tensor:
+        """The inferred codes, not the corrected ones: those are part prior by construction."""
+        return self.inferred
+
     def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "solver_state": self.solver_state}
+        return {
+            **super().state_dict(),
+            "solver_state": self.solver_state,
+            "inferred": self.inferred,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self.solver_state = state["solver_state"]
+        self.inferred = state["inferred"].to(self.problem.device, copy=True)

@@ -44,7 +44,8 @@ class VariationalAutoEncoder(Method):
             for epoch in range(epochs):
                 self.problem.progress(epoch / epochs, f"learning epoch {epoch + 1}/{epochs}")
                 losses = self.learn(epoch)
-        self.codes = self.encode_training_images()[0]
+        with self.problem.clock.phase("inference"):
+            self.codes = self.encode_training_images()[0]
         self.check_codes(self.codes)
         self.iteration += 1
         return losses

@@ -91,7 +91,13 @@ class FrechetDistance:
     def reference(self, data: DataSet, context: Context) -> Moments:
         """Moments of the training images' features."""
         extractor = self.extractor(context)
-        key = ("moments", data.train.fingerprint, extractor.name, extractor.checksum)
+        key = (
+            "moments",
+            data.train.fingerprint,
+            extractor.name,
+            extractor.checksum,
+            extractor.dimension,
+        )
         return context.cached(
             key,
             lambda: moments_of(

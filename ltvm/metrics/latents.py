@@ -39,15 +39,14 @@ class Latents:
 
         draws = method.posterior_draws().float()
         n = min(self.codes, len(draws))
-        generator = context.stream("latents")
-        chosen = torch.randperm(len(draws), generator=generator, device=draws.device)[:n]
-        codes = draws[chosen]
-        prior = normal(tuple(codes.shape), generator)
+        order = context.stream("latents")
+        codes = draws[torch.randperm(len(draws), generator=order, device=draws.device)[:n]]
+        prior = normal(tuple(codes.shape), context.stream("latent prior"))
         sliced = sliced_wasserstein_distance(
             codes.double().cpu().numpy(), prior.double().cpu().numpy(), n_projections=100, seed=0
         )
         coupling = build_solver("semidual")(codes, prior, {}, context.stream("transport"))
-        key = ("transport floor", n, codes.shape[1], context.seed)
+        key = ("transport floor", n, codes.shape[1], context.seed, str(context.device))
         floor = context.cached(
             key,
             lambda: (

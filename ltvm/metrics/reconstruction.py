@@ -14,7 +14,9 @@ from ltvm.metrics.base import Context, Measurement
 class Reconstruction:
     """Mean squared error per pixel, images in [-1, 1].
 
-    - ``mse_train``: g(z_i) with the training images' own codes;
+    - ``mse_train``: g(z_i) with the training images' own codes as training leaves them:
+      blended with the prior after a correction, a chain's last state, a VAE's posterior mean.
+      These are different things, so no best value is marked;
     - ``mse_test``: unseen images, codes inferred once from the prior;
     - ``mse_test_best<r>``: the same, the code of least energy U(z; x) among r restarts.
 
@@ -32,7 +34,7 @@ class Reconstruction:
         self.train_images, self.test_images, self.restarts = train_images, test_images, restarts
         self.curve_images = curve_images
         self.best_name = f"mse_test_best{restarts}"
-        self.lower_is_better = {"mse_train": True, "mse_test": True, self.best_name: True}
+        self.lower_is_better = {"mse_test": True, self.best_name: True}
 
     @torch.no_grad()
     def train_error(

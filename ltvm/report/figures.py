@@ -98,11 +98,14 @@ def comparison(table: pd.DataFrame, metrics: list[str], path: Path) -> None:
 
 
 def sweep(table: pd.DataFrame, key: str, metrics: list[str], path: Path) -> None:
-    """A metric against a swept key, a line per method, 95 % interval over seeds."""
+    """A metric against a swept key, a line per method, 95 % interval over seeds.
+
+    A method without that key (a VAE has no alpha) is a dashed horizontal line at its mean.
+    """
     set_theme()
     methods = list(table["method"].unique())
     labels = dict(zip(table["method"], table["label"], strict=True))
-    values = list(table[key].drop_duplicates())
+    values = list(table[key].dropna().drop_duplicates())
     numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
     figure, axes = plt.subplots(1, len(metrics), figsize=(3.8 * len(metrics), 3.4), squeeze=False)
     for axis, metric in zip(axes[0], metrics, strict=True):
@@ -110,11 +113,15 @@ def sweep(table: pd.DataFrame, key: str, metrics: list[str], path: Path) -> None
             chosen = table[(table["metric"] == metric) & (table["method"] == method)]
             if chosen.empty:
                 continue
+            colour, marker = style_of(method, methods)
+            if chosen[key].isna().all():
+                mean = chosen["value"].mean()
+                axis.axhline(mean, color=colour, linestyle="--", label=labels[method])
+                continue
             rows = interval_rows(chosen, [key])
             if numeric:
                 rows = rows.sort_values(key)
             places = rows[key] if numeric else [values.index(v) for v in rows[key]]
-            colour, marker = style_of(method, methods)
             axis.errorbar(places, rows["mean"], rows["half_width"], color=colour, marker=marker,
                           capsize=3, linestyle="-" if numeric else "none",
                           label=labels[method])  # fmt: skip

@@ -20,7 +20,7 @@ TITLES = {
     "fid_inception768": "FID-768 ↓",
     "fid_inception192": "FID-192 ↓",
     "fid_inception64": "FID-64 ↓",
-    "mse_train": "MSE, training images ↓",
+    "mse_train": "MSE, training images, own codes",
     "mse_test": "MSE, unseen images ↓",
     "mse_test_best3": "MSE, unseen, best of 3 restarts ↓",
     "latent_energy": "mean abs(z)²/d (prior: 1)",
@@ -70,7 +70,8 @@ def cell_names(table: pd.DataFrame, manifest: dict[str, Any]) -> dict[str, str]:
         parts = [str(first["data"])] if several_data else []
         if several_methods or not keys:
             parts.append(str(first["label"] or first["method"]))
-        parts += [f"{key.split('.', 1)[-1]} = {value_text(first[key])}" for key in keys]
+        swept = [key for key in keys if not pd.isna(first[key])]
+        parts += [f"{key.split('.', 1)[-1]} = {value_text(first[key])}" for key in swept]
         names[str(cell)] = ", ".join(parts)
     return names
 
@@ -110,9 +111,9 @@ def estimates_table(
         values = by_cell(table, metric)
         marked: list[str] = []
         better = direction.get(metric)
-        if mark_best and isinstance(better, bool):
+        if mark_best and better is not None and not pd.isna(better):
             for cells in groups:
-                marked += best_keys({c: values[c] for c in cells if c in values}, better)
+                marked += best_keys({c: values[c] for c in cells if c in values}, bool(better))
         columns[title(metric)] = {
             cell: format_estimate(mean_interval(list(values[cell].values())), cell in marked)
             if cell in values

@@ -235,10 +235,13 @@ def ordered(overrides: Sequence[str]) -> list[str]:
 
 
 def value_of(config: Config, key: str) -> Any:
-    """The value of a swept key in a resolved configuration; a group's value is its name."""
+    """The value of a swept key in a resolved configuration; a group's value is its name.
+
+    None where the configuration has no such key (a VAE has no ``method.alpha``).
+    """
     value: Any = config
     for part in key.lstrip("+").split("."):
-        value = value[part]
+        value = value.get(part) if isinstance(value, dict) else None
     return value["name"] if isinstance(value, dict) and "name" in value else value
 
 

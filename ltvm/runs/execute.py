@@ -19,7 +19,7 @@ from ltvm.methods.base import Method
 from ltvm.metrics.base import Context, Measurement, Metric
 from ltvm.progress import current_reporter
 from ltvm.report.grids import save_reconstructions, save_samples
-from ltvm.runs.identity import identity
+from ltvm.runs.identity import NUMERICS, identity
 from ltvm.runs.provenance import commit, versions
 from ltvm.runs.store import FINAL, Run, Store
 from ltvm.training import Trainer
@@ -47,6 +47,7 @@ def execute(config: Config, command: str) -> dict[str, Any]:
 
 def _execute_held(config: Config, run: Run, command: str) -> dict[str, Any]:
     reporter = current_reporter()
+    devices.use_full_float32()
     device = devices.resolve_device(config["device"])
     data = load_data(config).to(device)
     problem = build_problem(config, data)
@@ -66,6 +67,14 @@ def _execute_held(config: Config, run: Run, command: str) -> dict[str, Any]:
         run.checkpoint_file,
         curve=lambda m: curve_of(metrics, m, data, context),
         every=config["evaluation"]["every"],
+        made_with={
+            "data": data.train.fingerprint,
+            "device": device.type,
+            "precision": problem.precision,
+            "torch": torch.__version__,
+            "numerics": str(NUMERICS),
+        },
+        commits=[str(commit())],
         after_iteration=lambda: reporter.line(f"iteration {method.iteration} of {iterations}"),
     )
     problem.progress = lambda done, doing: reporter.update(
@@ -100,6 +109,7 @@ def _execute_held(config: Config, run: Run, command: str) -> dict[str, Any]:
     finally:
         record |= {
             "finished": now(),
+            "commit": " then ".join(trainer.commits),
             "iterations_done": method.iteration,
             "passes": method.passes,
             "decoder_updates": method.decoder_updates,

@@ -88,7 +88,7 @@ class Run:
         self.directory.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.directory / ".lock")
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=1)  # somebody may be asking for the status just now
         except Timeout:
             yield False
             return

@@ -18,8 +18,6 @@ from ltvm.transport.coupling import (
     squared_distances,
 )
 
-LARGEST = 20_000  # a matrix of 3.2 GB
-
 
 def optimal_assignment(codes: Tensor, targets: Tensor) -> Tensor:
     """The permutation [n] of least summed squared distance (scipy, float64)."""
@@ -31,6 +29,8 @@ def optimal_assignment(codes: Tensor, targets: Tensor) -> Tensor:
 class Exact:
     """``exact``: the optimum, which is its own lower bound. Takes no warm start."""
 
+    largest = 20_000  # codes; a matrix of 3.2 GB
+
     def __call__(
         self,
         codes: Tensor,
@@ -40,11 +40,10 @@ class Exact:
     ) -> Coupling:
         check(codes, targets)
         require(
-            len(codes) <= LARGEST,
+            len(codes) <= self.largest,
             "method.solver",
             f"exact with {len(codes)} codes",
-            f"at most {LARGEST} (the n x n matrix would take "
-            f"{len(codes) ** 2 * 8 / 1e9:.0f} GB); use blocks",
+            f"at most {self.largest} (it holds an n x n matrix); use blocks",
         )
         assignment = optimal_assignment(codes, targets)
         optimum = mean_cost(codes, targets[assignment])

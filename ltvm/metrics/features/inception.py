@@ -50,8 +50,7 @@ class InceptionFeatures:
     """uint8 images [n, 1 or 3, h, w] -> float64 features [n, dimension].
 
     ``dimension`` is 64, 192, 768 or 2048 (the standard FID). ``weights`` is a path, ``checksum``
-    the SHA-256 that the file must have. Grey images are repeated to three channels. TF32 is
-    off inside the network, whatever the global setting.
+    the SHA-256 that the file must have. Grey images are repeated to three channels.
     """
 
     name = "inception"
@@ -83,5 +82,4 @@ class InceptionFeatures:
     def __call__(self, images: Tensor) -> Tensor:
         require(images.shape[1] in (1, 3), "extractor inception: channels", images.shape[1], "1, 3")
         images = images.to(self.device).expand(-1, 3, -1, -1).contiguous()
-        with torch.backends.cudnn.flags(allow_tf32=False):
-            return self.network(images).double()  # [n, dimension]
+        return self.network(images).double()  # [n, dimension]
