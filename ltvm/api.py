@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,9 +87,13 @@ def ablate(overrides: Sequence[str], name: str | None = None) -> Path:
         set_reporter(reporter)
         try:
             launch([run.overrides for run in todo], split_hydra(overrides)[1])
+        except Exception:  # what is done deserves its report, whatever stopped the rest
+            with contextlib.suppress(InputError):
+                make_report(planned.report_name, results, Path(paths["reports"]))
+            raise
         finally:
             set_reporter(None)
-    return make_report(planned.report_name, results=results, reports=Path(paths["reports"]))
+    return make_report(planned.report_name, results, Path(paths["reports"]))
 
 
 def make_report(
@@ -132,7 +137,7 @@ def load(run_directory: Path | str) -> Method:
     from ltvm.config import build_method, build_problem
     from ltvm.runs.execute import load_data
     from ltvm.runs.store import Run
-    from ltvm.training import Trainer
+    from ltvm.training import read_checkpoint
 
     run = Run(Path(run_directory))
     config_file = run.directory / "config.yaml"
@@ -140,5 +145,6 @@ def load(run_directory: Path | str) -> Method:
         raise InputError(f"{run_directory}: no config.yaml and checkpoint.pt there")
     config = yaml.safe_load(config_file.read_text())
     method = build_method(config, build_problem(config, load_data(config)))
-    Trainer(method, method.iteration, run.checkpoint_file).resume()
+    state = read_checkpoint(run.checkpoint_file, method.problem.device)
+    method.load_state_dict(state["method"])
     return method

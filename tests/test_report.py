@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 import ltvm
-from ltvm.report.paper_table import estimates_table, to_latex
+from ltvm.report.figures import interval_rows, sweep, sweeps_of
+from ltvm.report.paper_table import cell_names, differences_table, estimates_table, to_latex
 from ltvm.report.published import published
 from ltvm.report.statistics import (
     Estimate,
@@ -156,9 +157,13 @@ def test_sweeps_are_drawn_against_their_key():
 
 def test_a_baseline_without_the_swept_key_joins_a_sweep():
     folder = ltvm.ablate(
-        ["ablation=alpha", "ablation.axes.method.alpha=[0.0,0.5]", "ablation.extra=[[method=vae]]",
-         *TINY]
-    )  # fmt: skip
+        [
+            "ablation=alpha",
+            "ablation.axes.method.alpha=[0.0,0.5]",
+            "ablation.extra=[['method=vae']]",
+            *TINY,
+        ]
+    )
     table = (folder / "table.md").read_text()
     assert "short-run OT, alpha = 0.5" in table
     assert "VAE" in table
@@ -168,3 +173,54 @@ def test_a_baseline_without_the_swept_key_joins_a_sweep():
 def test_no_report_without_records(tmp_path):
     with pytest.raises(ltvm.InputError, match="run `ltvm ablate` first"):
         ltvm.make_report("ot-mnist5k", tmp_path, tmp_path)
+
+
+def manifest_of(table, axes, reference="b", combine="product"):
+    cells = table.drop_duplicates("cell")
+    runs = [
+        {"cell": row["cell"], "values": {k: row.get(k) for k in axes}}
+        for _, row in cells.iterrows()
+    ]
+    return {"axes": axes, "reference": reference, "combine": combine, "runs": runs}
+
+
+def test_differences_survive_missing_keys_and_further_cells():
+    rows = []
+    for cell, method, alpha, value in (
+        ("a1", "a", 0.1, 5.0), ("b1", "b", 0.1, 3.0), ("a2", "a", None, 9.0),
+        ("b2", "b", None, 4.0), ("b3", "b", 0.1, 3.5),
+    ):  # fmt: skip
+        found = long_rows([value, value + 0.1], method=method, alpha=alpha)
+        rows += [{**row, "cell": cell} for row in found]
+    table = pd.DataFrame(rows)
+    manifest = manifest_of(table, ["method", "alpha"])
+    found = differences_table(table, manifest, ["fd_digits"])
+    assert found.iloc[:, 1].tolist() == ["**+2.000 ± 0.000**", "**+5.000 ± 0.000**"]
+    names = cell_names(table, manifest)
+    assert len(set(names.values())) == 5  # b1 and b3 share method and alpha
+
+
+def test_nothing_is_best_while_a_cell_is_not_done():
+    rows = long_rows([1.0, 1.1], method="a") + long_rows([5.0, 5.1], method="b")
+    manifest = {"axes": ["method"]}
+    marked = estimates_table(pd.DataFrame(rows), manifest, ["fd_digits"], mark_best=True)
+    assert marked.iloc[0, 2].startswith("**")
+    rows[-1] |= {"status": "failed", "metric": None, "value": None}
+    unmarked = estimates_table(pd.DataFrame(rows), manifest, ["fd_digits"], mark_best=True)
+    assert "**" not in "".join(unmarked.iloc[:, 2])
+
+
+def test_intervals_are_over_seeds_alone(tmp_path):
+    rows = []
+    for size, noise in ((0.1, True), (0.1, False), (0.2, True), (0.2, False)):
+        found = long_rows([1.0, 2.0, 3.0], method="a", size=size, noise=noise)
+        rows += [{**row, "cell": f"{size}{noise}"} for row in found]
+    table = pd.DataFrame(rows)
+    with pytest.raises(AssertionError, match="seeds alone"):
+        interval_rows(table, ["size"])
+    sweep(table, "size", ["size", "noise"], ["fd_digits"], tmp_path / "x")  # a line per noise
+    assert (tmp_path / "x.png").is_file()
+    manifest = manifest_of(table, ["size", "noise"], combine="one_factor")
+    done = table[table["cell"] != "0.1True"]  # the base cell failed
+    shown = {key: sorted(set(rows["cell"])) for key, rows in sweeps_of(manifest, done)}
+    assert shown == {"size": ["0.2True"], "noise": ["0.1False"]}

@@ -68,7 +68,7 @@ def test_one_factor_does_not_repeat_the_base():
 
 def test_the_command_line_overrides_the_base_but_not_an_axis():
     planned = plan(["ablation=ot", "data=svhn", "protocol=full", "model.sigma=0.2"])
-    assert planned.report_name == "ot-svhn-full-sigma=0.2"
+    assert planned.report_name == "ot-svhn-full-model.sigma=0.2"
     assert {run.config["data"]["name"] for run in planned.runs} == {"svhn"}
     assert plan(["ablation=ot", "data=svhn"]).report_name == "ot-svhn"
     with pytest.raises(InputError, match=r"method: swept.*allowed: ablation.axes.method"):
@@ -106,8 +106,19 @@ def test_an_ablation_runs_once_reports_and_is_not_run_again(counted):
     ltvm.ablate(ABLATION)
     assert len(counted) == 4
     more = [o.replace("[0,1]", "[0,1,2]") for o in ABLATION]
-    ltvm.ablate(more)
+    assert ltvm.ablate(more) == folder
     assert len(counted) == 6  # only the new seed of both methods
+    ltvm.ablate(ABLATION)  # fewer seeds do not make the others vanish from the report
+    assert set(pd.read_parquet(folder / "long.parquet")["seed"]) == {0, 1, 2}
+
+
+def test_changed_axes_make_another_report():
+    usual, narrowed = plan(["ablation=ot"]), plan(["ablation=ot", "ablation.axes.method=[vae]"])
+    assert usual.report_name == "ot-mnist5k"
+    assert narrowed.report_name.startswith("ot-mnist5k-")
+    assert len(narrowed.runs) == 3
+    names = {plan(["ablation=alpha", f"{k}.steps=7"]).report_name for k in ("method", "protocol")}
+    assert len(names) == 2
 
 
 def test_a_record_traces_its_numbers():

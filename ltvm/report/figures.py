@@ -28,6 +28,7 @@ STYLES: dict[str, tuple[str, str]] = {
     "abp": ("#fd8d3c", "D"),
     "vae": ("#41ab5d", "v"),
 }
+MARKERS = "os^Dv<>PX*"
 OTHERS = [("#54278f", "P"), ("#9e9ac8", "X"), ("#252525", "*"), ("#969696", "<")]
 
 
@@ -60,6 +61,7 @@ def interval_rows(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Mean and half-width over seeds for every combination of ``by``."""
     rows = []
     for keys, group in table.groupby(by, sort=False, dropna=False):
+        assert group["seed"].is_unique, f"several cells at {keys}: seeds alone make an interval"
         estimate = mean_interval(list(group["value"]))
         rows.append(
             dict(zip(by, keys, strict=True))
@@ -68,71 +70,104 @@ def interval_rows(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def comparison(table: pd.DataFrame, metrics: list[str], path: Path) -> None:
-    """Methods side by side, a panel per metric: every seed, the mean and its 95 % interval."""
+def values_of(table: pd.DataFrame, cell: str, metric: str) -> list[float]:
+    """The values of a metric of one cell, one per seed."""
+    chosen = table[(table["cell"] == cell) & (table["metric"] == metric)]
+    assert chosen["seed"].is_unique, f"{cell} has two values of {metric} for a seed"
+    return list(chosen["value"])
+
+
+def cell_styles(table: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """Colour and marker per cell: its method's where a method has one cell, else its own."""
+    cells = table.drop_duplicates("cell")
+    methods = list(cells["method"].unique())
+    if cells["method"].is_unique:
+        return {
+            c: style_of(m, methods) for c, m in zip(cells["cell"], cells["method"], strict=True)
+        }
+    palette = sns.color_palette("viridis", len(cells)).as_hex()
+    return {c: (palette[i], MARKERS[i % len(MARKERS)]) for i, c in enumerate(cells["cell"])}
+
+
+def comparison(table: pd.DataFrame, names: dict[str, str], metrics: list[str], path: Path) -> None:
+    """Cells side by side, a panel per metric: every seed, the mean and its 95 % interval.
+
+    A cell without a value keeps its place and says so.
+    """
     set_theme()
-    methods = list(table["method"].unique())
-    labels = dict(zip(table["method"], table["label"], strict=True))
+    styles = cell_styles(table)
     figure, axes = plt.subplots(1, len(metrics), figsize=(3.6 * len(metrics), 3.6), squeeze=False)
+    counts = set()
     for axis, metric in zip(axes[0], metrics, strict=True):
-        chosen = table[table["metric"] == metric]
-        for position, method in enumerate(methods):
-            values = list(chosen[chosen["method"] == method]["value"])
+        for position, cell in enumerate(names):
+            values = values_of(table, cell, metric)
+            counts.add(len(values))
             if not values:
                 axis.annotate("no value", (position, 0.5), xycoords=("data", "axes fraction"),
                               rotation=90, ha="center", va="center")  # fmt: skip
                 continue
-            colour, marker = style_of(method, methods)
+            colour, marker = styles[cell]
             estimate = mean_interval(values)
             axis.errorbar(position, estimate.mean, estimate.half_width or 0, color=colour,
                           marker=marker, markersize=8, capsize=4)  # fmt: skip
             offsets = [position + 0.22] * len(values)
             axis.scatter(offsets, values, color=colour, marker=marker, s=14, alpha=0.6)
-        axis.set_xticks(range(len(methods)), [labels[m] for m in methods], rotation=30, ha="right")
-        axis.set_xlim(-0.6, len(methods) - 0.4)
+        axis.set_xticks(range(len(names)), list(names.values()), rotation=30, ha="right")
+        axis.set_xlim(-0.6, len(names) - 0.4)
         axis.set_title(title(metric))
         axis.grid(axis="x", visible=False)
-    n = table.groupby("method")["seed"].nunique().max()
-    figure.suptitle(f"Mean and 95 % interval over {n} seeds (small markers: single seeds)", y=0.995)
+    seeds = " to ".join(str(n) for n in sorted({min(counts), max(counts)}))
+    figure.suptitle(f"Mean and 95 % interval, {seeds} seeds (small markers: single seeds)", y=0.995)
     save(figure, path)
 
 
-def sweep(table: pd.DataFrame, key: str, metrics: list[str], path: Path) -> None:
-    """A metric against a swept key, a line per method, 95 % interval over seeds.
+def sweep(table: pd.DataFrame, key: str, keys: list[str], metrics: list[str], path: Path) -> None:
+    """A metric against a swept key with its 95 % interval over seeds.
 
-    A method without that key (a VAE has no alpha) is a dashed horizontal line at its mean.
+    One line for every method and combination of the other swept ``keys``. A method without
+    that key (a VAE has no alpha) is a dashed horizontal line at its mean.
     """
     set_theme()
+    others = [other for other in keys if other != key]
+    table = table.assign(line=[line_name(row, others) for _, row in table.iterrows()])
+    lines = list(table["line"].unique())
     methods = list(table["method"].unique())
-    labels = dict(zip(table["method"], table["label"], strict=True))
+    palette = sns.color_palette("viridis", len(lines)).as_hex()
     values = list(table[key].dropna().drop_duplicates())
     numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
     figure, axes = plt.subplots(1, len(metrics), figsize=(3.8 * len(metrics), 3.4), squeeze=False)
     for axis, metric in zip(axes[0], metrics, strict=True):
-        for method in methods:
-            chosen = table[(table["metric"] == metric) & (table["method"] == method)]
+        for number, line in enumerate(lines):
+            chosen = table[(table["metric"] == metric) & (table["line"] == line)]
             if chosen.empty:
                 continue
-            colour, marker = style_of(method, methods)
+            colour, marker = palette[number], MARKERS[number % len(MARKERS)]
+            if len(lines) == len(methods):
+                colour, marker = style_of(str(chosen["method"].iloc[0]), methods)
             if chosen[key].isna().all():
                 mean = chosen["value"].mean()
-                axis.axhline(mean, color=colour, linestyle="--", label=labels[method])
+                axis.axhline(mean, color=colour, linestyle="--", label=line)
                 continue
             rows = interval_rows(chosen, [key])
             if numeric:
                 rows = rows.sort_values(key)
             places = rows[key] if numeric else [values.index(v) for v in rows[key]]
             axis.errorbar(places, rows["mean"], rows["half_width"], color=colour, marker=marker,
-                          capsize=3, linestyle="-" if numeric else "none",
-                          label=labels[method])  # fmt: skip
+                          capsize=3, linestyle="-" if numeric else "none", label=line)  # fmt: skip
         if not numeric:
             axis.set_xticks(range(len(values)), [value_text(v) for v in values], rotation=30)
         axis.set_xlabel(key)
         axis.set_title(title(metric))
-    if len(methods) > 1:
-        axes[0, 0].legend()
+    if len(lines) > 1:
+        axes[0, 0].legend(fontsize="small")
     figure.suptitle("Mean and 95 % interval over seeds", y=0.995)
     save(figure, path)
+
+
+def line_name(row: pd.Series, others: list[str]) -> str:
+    parts = [f"{o.split('.', 1)[-1]} = {value_text(row[o])}" for o in others if not pd.isna(row[o])]
+    note = row.get("note")
+    return ", ".join([str(row["label"] or row["method"]), *parts, *([note] if note else [])])
 
 
 def learning_curves(
@@ -140,21 +175,13 @@ def learning_curves(
 ) -> None:
     """A metric after every iteration against passes per image, a line per cell."""
     set_theme()
-    methods = list(histories["method"].unique())
-    one_cell_each = histories.groupby("method")["cell"].nunique().max() == 1
-    cells = list(histories["cell"].unique())
-    palette = dict(zip(cells, sns.color_palette("viridis", len(cells)), strict=True))
-    markers = "os^Dv<>PX*"
+    styles = cell_styles(histories)
     figure, axes = plt.subplots(1, len(metrics), figsize=(4.6 * len(metrics), 3.6), squeeze=False)
     for axis, metric in zip(axes[0], metrics, strict=True):
-        for number, cell in enumerate(cells):
+        for cell, (colour, marker) in styles.items():
             rows = histories[(histories["cell"] == cell)].dropna(subset=[metric])
             if rows.empty:
                 continue
-            if one_cell_each:
-                colour, marker = style_of(str(rows["method"].iloc[0]), methods)
-            else:
-                colour, marker = palette[cell], markers[number % len(markers)]
             curve = interval_rows(rows.assign(value=rows[metric]), ["iteration", "passes"])
             axis.errorbar(curve["passes"], curve["mean"], curve["half_width"], color=colour,
                           marker=marker, capsize=2, label=names[cell])  # fmt: skip
@@ -192,7 +219,7 @@ def picture_rows(pictures: list[tuple[str, Path]], heading: str, path: Path, col
 def sweeps_of(manifest: dict[str, Any], table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """(key, rows) per swept key; for one factor at a time, rows with the others at their base."""
     keys = swept_keys(manifest)
-    base = table.iloc[0]
+    base = manifest["runs"][0]["values"]
     for key in keys:
         rows = table
         for other in keys:

@@ -65,6 +65,7 @@ def long_table_of_manifest(manifest: dict[str, Any], results: Path) -> pd.DataFr
             "data": entry["data"],
             "method": entry["method"],
             "label": entry["label"],
+            "note": entry["note"],
             **{key: value for key, value in entry["values"].items() if key != "method"},
             "cell": entry["cell"],
             "seed": entry["seed"],

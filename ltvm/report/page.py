@@ -89,10 +89,15 @@ def draw(
         if tables.swept_keys(manifest):
             for key, chosen in figures.sweeps_of(manifest, rows):
                 name = f"sweep-{key.split('.', 1)[-1].replace('.', '-')}{suffix}"
-                figures.sweep(chosen, key, headlines, folder / name)
+                keys = tables.swept_keys(manifest)
+                if manifest["combine"] == "one_factor":
+                    keys = [key]  # the others are at their base
+                figures.sweep(chosen, key, keys, headlines, folder / name)
                 drawn.append((f"Metrics against {key}{of_data}", name))
         else:
-            figures.comparison(rows, headlines, folder / f"comparison{suffix}")
+            every = table[table["data"] == data]
+            names = tables.cell_names(every, manifest)
+            figures.comparison(every, names, headlines, folder / f"comparison{suffix}")
             drawn.append((f"Methods compared{of_data}", f"comparison{suffix}"))
         histories = history_table(manifest, rows, results)
         curves = [c for c in histories.columns if c.endswith("_curve")]
@@ -158,8 +163,8 @@ def page_text(
     parts = [
         f"# {manifest['name']}\n",
         f"**{manifest['question']}**\n",
-        "Mean ± half-width of the 95 % Student t interval over seeds. Bold: best, where the paired "
-        "difference to every other row (same seeds) has an interval without zero.\n",
+        "Mean ± half-width of the 95 % Student t interval over seeds. Bold: best, where every row "
+        "is done and the paired difference to each (same seeds) has an interval without zero.\n",
         tables.to_markdown(quality) + "\n",
         command,
         *notes(table),
@@ -196,6 +201,9 @@ def notes(table: pd.DataFrame) -> list[str]:
     for metric, rows in floors.groupby("metric"):
         n = rows["n"].dropna()
         size = f", n = {int(n.iloc[0])}" if len(n) else ""
+        ours = table[table["metric"] == str(metric).removesuffix("_floor")]["n"].dropna()
+        if len(n) and len(ours) and set(ours) != set(n):
+            size += "; another n than the values': not comparable"
         base = tables.title(str(metric).removesuffix("_floor"))
         what = (
             "test images against training images"
@@ -203,6 +211,17 @@ def notes(table: pd.DataFrame) -> list[str]:
             else "two draws of the prior"
         )
         lines.append(f"- Floor of {base}: {rows['value'].mean():.4g} ({what}{size}).")
+    if "mse_train" in set(table["metric"]):
+        lines.append(
+            "- MSE of training images is that of their own codes as training leaves them: blended "
+            "with the prior after a correction, a chain's last state, a VAE's posterior mean. No "
+            "best is marked."
+        )
+        lines.append(
+            "- MSE of unseen images: a chain's last state includes its noise, a VAE decodes its "
+            "posterior mean, for which restarts change nothing."
+        )
+        lines.append("- Codes are compared with the prior as inferred, before the last correction.")
     sizes = table.dropna(subset=["metric", "n"]).groupby("metric")
     for metric, rows in sizes:
         if str(metric).endswith("_floor"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pandas as pd
@@ -72,8 +73,9 @@ def cell_names(table: pd.DataFrame, manifest: dict[str, Any]) -> dict[str, str]:
             parts.append(str(first["label"] or first["method"]))
         swept = [key for key in keys if not pd.isna(first[key])]
         parts += [f"{key.split('.', 1)[-1]} = {value_text(first[key])}" for key in swept]
-        names[str(cell)] = ", ".join(parts)
-    return names
+        names[str(cell)] = ", ".join([*parts, *filter(None, [first.get("note")])])
+    repeated = [name for name, count in Counter(names.values()).items() if count > 1]
+    return {c: f"{name} [{c}]" if name in repeated else name for c, name in names.items()}
 
 
 def value_text(value: Any) -> str:
@@ -97,7 +99,8 @@ def estimates_table(
     """One row per cell, one column per metric, texts such as ``457 ± 12``.
 
     A cell whose runs are not all done says so in the column ``runs``; a cell without any value
-    keeps its row. The best value of a column is in ``**``, where ``best_keys`` finds one.
+    keeps its row. The best value of a column is in ``**``, where ``best_keys`` finds one among
+    cells that are all done.
     """
     names = cell_names(table, manifest)
     columns: dict[str, dict[str, str]] = {"runs": {c: runs_text(table, c) for c in names}}
@@ -107,13 +110,15 @@ def estimates_table(
         else {}
     )
     groups = cells_by_data(table)
+    unfinished = (table["status"] != "done").groupby(table["cell"]).sum()
     for metric in metrics:
         values = by_cell(table, metric)
         marked: list[str] = []
         better = direction.get(metric)
         if mark_best and better is not None and not pd.isna(better):
             for cells in groups:
-                marked += best_keys({c: values[c] for c in cells if c in values}, bool(better))
+                if all(unfinished[cell] == 0 and cell in values for cell in cells):
+                    marked += best_keys({c: values[c] for c in cells}, bool(better))
         columns[title(metric)] = {
             cell: format_estimate(mean_interval(list(values[cell].values())), cell in marked)
             if cell in values
@@ -147,7 +152,8 @@ def differences_table(
 ) -> pd.DataFrame | None:
     """Paired differences to the reference method on shared seeds, other swept keys equal.
 
-    None without a reference. A difference whose interval excludes zero is in ``**``.
+    The reference is the first cell of that method with those values; None without one. A
+    difference whose interval excludes zero is in ``**``.
     """
     reference = manifest.get("reference")
     if reference is None or reference not in set(table["method"]):
@@ -159,8 +165,9 @@ def differences_table(
     for cell, row in cells.iterrows():
         if row["method"] == reference:
             continue
-        same = cells[(cells["method"] == reference) & (cells[keys] == row[keys]).all(axis=1)]
-        if len(same) != 1:
+        equal = (cells[keys] == row[keys]) | (cells[keys].isna() & row[keys].isna())
+        same = cells[(cells["method"] == reference) & equal.all(axis=1)]
+        if same.empty:  # nothing to compare with, such as a baseline beside a swept key
             continue
         texts: dict[str, str] = {"cell": names[str(cell)]}
         for metric in metrics:

@@ -75,7 +75,7 @@ def format_estimate(estimate: Estimate, mark: bool = False) -> str:
         text = f"{estimate.mean:.4g} (1 seed)"
     else:
         digits = 0
-        if estimate.half_width > 0:
+        if estimate.half_width > 1e-9 * abs(estimate.mean):  # less is rounding of equal values
             digits = max(0, 1 - math.floor(math.log10(estimate.half_width)))
         elif estimate.mean != 0:
             digits = max(0, 3 - math.floor(math.log10(abs(estimate.mean))))

@@ -5,6 +5,7 @@ ablation YAML + overrides -> cells x seeds -> run identities -> those not yet do
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import shlex
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ from typing import Any
 
 from ltvm.config import Config, compose_raw, hydra_session, parse, resolve, to_dict
 from ltvm.errors import InputError, require
-from ltvm.files import write_json
+from ltvm.files import read_json, write_json
 from ltvm.runs.store import FINAL, Run, Store
 
 COMBINATIONS = ("product", "one_factor", "paired")
@@ -28,6 +29,7 @@ class PlannedRun:
     config: Config
     values: dict[str, Any]  # of the swept keys
     run: Run
+    note: str = ""  # what sets a further cell apart from those of the axes
 
     @property
     def command(self) -> str:
@@ -140,6 +142,7 @@ class Plan:
                     "label": planned.config["method"].get("label", ""),
                     "protocol": planned.config["protocol"]["name"],
                     "values": planned.values,
+                    "note": planned.note,
                     "command": planned.command,
                 }
                 for planned in self.runs
@@ -147,8 +150,21 @@ class Plan:
         }
 
     def write_manifest(self, results: Path) -> Path:
+        """Write the manifest; further seeds of the same cells that an earlier one had stay."""
         path = results / "ablations" / f"{self.report_name}.json"
-        write_json(path, self.manifest(results))
+        manifest = self.manifest(results)
+        if path.is_file():
+            cells = {entry["cell"] for entry in manifest["runs"]}
+            paths = {entry["path"] for entry in manifest["runs"]}
+            manifest["runs"] += [
+                entry
+                for entry in read_json(path)["runs"]
+                if entry["cell"] in cells and entry["path"] not in paths
+            ]
+            order = list(dict.fromkeys(entry["cell"] for entry in manifest["runs"]))
+            manifest["runs"].sort(key=lambda entry: (order.index(entry["cell"]), entry["seed"]))
+            manifest["seeds"] = sorted({entry["seed"] for entry in manifest["runs"]})
+        write_json(path, manifest)
         return path
 
 
@@ -188,10 +204,11 @@ def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
             cell_overrides = ordered([*base, *passed, *cell])
             cell_config = resolve(cell_overrides)
             values = {key: value_of(cell_config, key) for key in ablation.axes}
+            note = ", ".join(cell) if list(cell) in ablation.extra else ""
             for seed in ablation.seeds:
                 config = {**cell_config, "seed": seed}
                 run = Store(Path(config["paths"]["results"])).run(config)
-                planned = PlannedRun((*cell_overrides, f"seed={seed}"), config, values, run)
+                planned = PlannedRun((*cell_overrides, f"seed={seed}"), config, values, run, note)
                 runs.setdefault((planned.cell, seed), planned)
     command = shlex.join(["ltvm", "ablate", *overrides])
     first = next(iter(runs.values())).config
@@ -199,7 +216,7 @@ def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
         ablation,
         tuple(passed),
         tuple(runs.values()),
-        name or default_name(ablation, passed, first),
+        name or default_name(ablation, own, passed, first),
         command,
     )
 
@@ -245,8 +262,13 @@ def value_of(config: Config, key: str) -> Any:
     return value["name"] if isinstance(value, dict) and "name" in value else value
 
 
-def default_name(ablation: Ablation, passed: Sequence[str], config: Config) -> str:
-    """``ot-mnist5k``; with another protocol ``ot-mnist5k-smoke``; further overrides join on."""
+def default_name(
+    ablation: Ablation, own: Sequence[str], passed: Sequence[str], config: Config
+) -> str:
+    """``ot-mnist5k``; with another protocol ``ot-mnist5k-smoke``; further overrides join on.
+
+    Changed axes or cells make another ablation: they join as a short hash.
+    """
     parts = [ablation.name]
     if "data" not in ablation.axes:
         parts.append(config["data"]["name"])
@@ -255,5 +277,8 @@ def default_name(ablation: Ablation, passed: Sequence[str], config: Config) -> s
         hidden = key in ("data", "device") or key.startswith(("paths.", "hydra"))
         if hidden or usual.get(key) == value:
             continue
-        parts.append(value if key == "protocol" else f"{key.split('.')[-1]}={value}")
+        parts.append(value if key == "protocol" else f"{key}={value}")
+    changed = [o for o in own if not o.startswith(("ablation=", "ablation.seeds="))]
+    if changed:
+        parts.append(hashlib.sha256("\n".join(sorted(changed)).encode()).hexdigest()[:6])
     return "-".join(part.replace("/", "_") for part in parts)

@@ -71,7 +71,7 @@ def _execute_held(config: Config, run: Run, command: str) -> dict[str, Any]:
             "data": data.train.fingerprint,
             "device": device.type,
             "precision": problem.precision,
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
             "numerics": str(NUMERICS),
         },
         commits=[str(commit())],
