@@ -36,6 +36,8 @@ from ltvm.problem import Budget, Problem
 Config = dict[str, Any]
 GROUPS = ("data", "method", "protocol", "evaluation", "ablation")
 
+NULL_MEANS_ALL = {"train_images", "test_images", "samples"}  # numbers of images
+
 CONFIG_DIRS_VARIABLE = "LTVM_CONFIG_DIRS"  # as PATH; ``--config-dir`` adds to it
 
 
@@ -225,7 +227,7 @@ def check_type(key: str, config: Config, default: Config) -> None:
         require(type(value) is type(usual), key, value, expected)
     if isinstance(value, float):
         require(math.isfinite(value), key, value, kinds[float])
-    if usual is not None and not isinstance(usual, str):
+    if usual is not None and not isinstance(usual, str) and last not in NULL_MEANS_ALL:
         require(value is not None, key, value, expected or type(usual).__name__)
 
 

@@ -53,6 +53,11 @@ def test_identity_sees_what_can(override):
     assert identity(resolve([override])) != identity(resolve([]))
 
 
+def test_null_means_all_where_images_are_counted():
+    protocol = resolve(["protocol=smoke", "protocol.train_images=null"])["protocol"]
+    assert protocol["train_images"] is None
+
+
 def test_an_integer_for_a_number_is_the_same_cell():
     assert identity(resolve(["model.sigma=1"])) == identity(resolve(["model.sigma=1.0"]))
     assert identity(resolve(["method.alpha=0.5"])) == identity(resolve([]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import shlex
 import traceback
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,7 @@ def _execute_held(config: Config, run: Run, command: str) -> dict[str, Any]:
     problem = build_problem(config, data)
     metrics = build_metrics(config)
     method = build_method(config, problem)
-    label = f"{config['method']['name']} {run.directory.parent.name} seed={config['seed']}"
-    reporter.start_run(label)
+    reporter.start_run(label_of(config, command))
     record = new_record(config, command, data, problem.precision)
     run.write_config(config)
     run.write_record(record)
@@ -79,7 +79,7 @@ def _execute_held(config: Config, run: Run, command: str) -> dict[str, Any]:
     )
     problem.progress = lambda done, doing: reporter.update(
         (method.iteration + done) / (iterations + 1),
-        f"iteration {min(method.iteration + 1, iterations)}/{iterations}, {doing}",
+        f"{min(method.iteration + 1, iterations)}/{iterations} {doing}",
     )
     try:
         trainer.resume()
@@ -121,6 +121,13 @@ def _execute_held(config: Config, run: Run, command: str) -> dict[str, Any]:
             record["status"] + (f" ({record['reason']})" if record.get("reason") else "")
         )
     return record
+
+
+def label_of(config: Config, command: str) -> str:
+    """What is running, in words: the method, the single keys overridden, the seed."""
+    usual = ("data=", "method=", "protocol=", "evaluation=", "paths.", "device=", "seed=")
+    keys = [word for word in shlex.split(command)[2:] if not word.startswith(usual)]
+    return " ".join([config["method"]["name"], *keys, f"seed={config['seed']}"])
 
 
 def load_data(config: Config) -> DataSet:
