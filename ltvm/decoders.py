@@ -24,8 +24,8 @@ class PatchTransposedConv(nn.ConvTranspose2d):
     """A transposed convolution whose kernel equals its stride, as one matrix product.
 
     The patches do not overlap, so each input pixel makes its own block of output pixels.
-    Same parameters and same result as ``nn.ConvTranspose2d``; on a CPU several times
-    faster forward and backward (``benchmarks/chain.py`` measures it).
+    Same parameters and same result as ``nn.ConvTranspose2d``; on a CPU it makes the chain
+    faster (``make bench`` measures by how much).
     """
 
     def __init__(self, channels_in: int, channels_out: int, patch: int) -> None:

@@ -2,8 +2,7 @@
 
 Any pairing can only be improved by re-assigning the targets of a block of codes among
 themselves, so the cost falls monotonically, memory stays at block^2, and the previous
-iteration's permutation is a warm start. At n = 4,000 and d = 100, 20 rounds of blocks of 500
-went 97 % of the way from random pairing to the optimum.
+iteration's permutation is a warm start.
 """
 
 from __future__ import annotations
