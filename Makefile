@@ -18,7 +18,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
-setup: $(INSTALLED) ## make .venv and install the tested versions (about 5 GB, mostly torch)
+setup: $(INSTALLED) ## make .venv and install the tested versions (about 6 GB, mostly torch)
 
 ablate: setup ## with and without the correction, and the baselines, on 5,000 real digits (minutes)
 	$(LTVM) ablate ablation=ot
