@@ -77,6 +77,10 @@ def test_any_heights_give_a_lower_bound(seed):
     for scale in (0, 0.1, 1, 10):
         heights = scale * torch.randn(100, generator=stream(seed, "heights"))
         assert lower_bound(codes, targets, heights) <= best * (1 + 1e-12)
+        # Raising all heights alike changes no choice, so it must not change the bound either.
+        for shift in (-50, 50):
+            shifted = lower_bound(codes, targets, heights.double() + shift)
+            assert shifted == pytest.approx(lower_bound(codes, targets, heights), abs=1e-6)
 
 
 def test_semidual_certifies_a_small_gap():
