@@ -27,8 +27,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from ltvm.data.image_set import DataSet
-from ltvm.devices import resolve_device, resolve_precision
+from ltvm.devices import resolve_device
 from ltvm.errors import InputError, require
+from ltvm.execution import choose_execution
 from ltvm.methods.base import Method
 from ltvm.metrics.base import Metric
 from ltvm.problem import Budget, Problem
@@ -250,7 +251,7 @@ def build_problem(config: Config, data: DataSet) -> Problem:
             )
         }
     )  # fmt: skip
-    return Problem(
+    problem = Problem(
         images=data.train.to(device),
         architecture=config["decoder"]["architecture"],
         latent_dim=config["model"]["latent_dim"],
@@ -261,8 +262,17 @@ def build_problem(config: Config, data: DataSet) -> Problem:
         stem_norm=config["decoder"]["stem_norm"],
         betas=tuple(config["optimizer"]["betas"]),
         device=device,
-        precision=resolve_precision(config["precision"], device),
     )
+    wanted = {"precision": config["precision"], **config["execution"]}
+    problem.execution = choose_execution(
+        wanted,
+        problem.new_decoder,
+        (budget.batch, *problem.images.images.shape[1:]),
+        problem.latent_dim,
+        device,
+        problem.describe_decoder(),
+    )
+    return problem
 
 
 def build_method(config: Config, problem: Problem) -> Method:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import platform
 import resource
 import sys
@@ -35,19 +36,12 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def resolve_precision(name: str, device: torch.device) -> Precision:
-    """``auto`` is bfloat16 where the processor multiplies it natively, else float32.
-
-    It concerns the decoder in chains and learning; weights, codes, noise, energies and every
-    metric stay in float32 or float64.
-    """
-    require(name in ("auto", "float32", "bfloat16"), "precision", name, "auto, float32, bfloat16")
-    if name == "float32":
-        return "float32"
-    if name == "bfloat16":
-        return "bfloat16"
-    native = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bfloat16()
-    return "bfloat16" if native else "float32"
+def bfloat16_is_native(device: torch.device) -> bool:
+    """Whether the processor multiplies bfloat16 matrices itself."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    flags = _cpu_field("flags").split()
+    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def use_full_float32() -> None:
@@ -56,12 +50,21 @@ def use_full_float32() -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
+def keep_freed_memory() -> None:
+    """Have the C library keep freed memory for the next tensor (Linux with glibc; else nothing).
+
+    By default it returns large blocks to the system and takes them back, page by page, for
+    every activation of every step, which costs more than the arithmetic on them.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    mallopt(-3, 2**30)  # M_MMAP_THRESHOLD: blocks up to this size come from the heap
+    mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: free memory at its top that is kept
+
+
 @cache
-def _cpu_has_bfloat16() -> bool:
-    flags = _cpu_field("flags").split()
-    return "avx512_bf16" in flags or "amx_bf16" in flags
-
-
 def _cpu_field(name: str) -> str:
     """A field of the first processor in Linux's /proc/cpuinfo; empty elsewhere."""
     cpuinfo = Path("/proc/cpuinfo")

@@ -11,32 +11,10 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from ltvm.decoders import Norm, norm_layer, xavier_
-
-
-class PatchConv(nn.Conv2d):
-    """A convolution whose kernel equals its stride, as one matrix product on a CPU.
-
-    The mirror of ``ltvm.decoders.PatchTransposedConv``, with the parameters of ``nn.Conv2d``.
-    """
-
-    def __init__(self, channels_in: int, channels_out: int, patch: int) -> None:
-        super().__init__(channels_in, channels_out, patch, stride=patch)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu":
-            return super().forward(x)
-        n, channels, height, width = x.shape
-        patch = self.kernel_size[0]
-        rows, columns = height // patch, width // patch
-        patches = x.permute(0, 2, 3, 1).reshape(n, rows, patch, columns, patch * channels)
-        patches = patches.transpose(2, 3).reshape(n * rows * columns, patch * patch * channels)
-        weight = self.weight.permute(0, 2, 3, 1).reshape(self.out_channels, -1)
-        pixels = F.linear(patches, weight, self.bias)
-        return pixels.view(n, rows, columns, self.out_channels).permute(0, 3, 1, 2)
+from ltvm.decoders import Norm, norm_layer, row_norm_layer, xavier_
+from ltvm.patches import ImageToRows, PatchConv
 
 
 class MnistEncoder(nn.Sequential):
@@ -44,13 +22,15 @@ class MnistEncoder(nn.Sequential):
 
     def __init__(self, latent_dim: int, channels: int, norm: Norm) -> None:
         super().__init__(
+            ImageToRows(),
             PatchConv(channels, 64, 2),
-            norm_layer(norm, 64, spatial=True),
+            row_norm_layer(norm, 64, pixels=14 * 14),
             nn.ReLU(),
             PatchConv(64, 128, 2),
-            norm_layer(norm, 128, spatial=True),
+            row_norm_layer(norm, 128, pixels=7 * 7),
             nn.ReLU(),
-            nn.Flatten(),
+            nn.Unflatten(0, (-1, 7 * 7)),
+            nn.Flatten(1),
             nn.Linear(7 * 7 * 128, 1024),
             norm_layer(norm, 1024, spatial=False),
             nn.ReLU(),

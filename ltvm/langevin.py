@@ -9,7 +9,6 @@ One step of the chain:  z <- z - eta * grad_z U(z; x) + tau * noise
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +17,6 @@ from torch import Tensor, nn
 
 from ltvm.decoders import frozen, statistics
 from ltvm.errors import require
-from ltvm.randomness import normal
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def energy(
     decoder: nn.Module,
     images: Tensor,
     codes: Tensor,
-    sigma: float,
+    sigma: float | Tensor,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
     """U(z; x) per image: images [n, c, h, w] in [-1, 1] and codes [n, d] -> [n], float32.
@@ -79,42 +77,31 @@ def short_run(
     codes: Tensor,
     *,
     steps: int,
-    eta: float,
-    tau: float,
-    sigma: float,
-    generator: torch.Generator,
+    eta: float | Tensor,
+    tau: float | Tensor,
+    sigma: float | Tensor,
+    noise: Tensor | None,
     batchnorm: Literal["batch", "running"] = "batch",
     dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Run ``steps`` Langevin steps on ``codes`` [n, d] given ``images`` [n, c, h, w] in [-1, 1].
 
-    Returns new codes [n, d] in float32. The decoder's weights are frozen while the chain runs,
-    so that a step computes one gradient, that of the codes. ``batchnorm`` chooses where batch
-    norm takes its statistics; with ``running`` (or a decoder without batch norm) an image's
-    code does not depend on the other images. ``dtype`` (bfloat16) is that of a copy of the
-    decoder made for this chain; batch norm, codes, noise and energies stay in float32.
+    Returns new codes [n, d] in float32. ``noise`` is standard normal [steps, n, d] (see
+    ``ltvm.randomness.image_normals``), or None for gradient descent. The decoder's weights are
+    frozen while the chain runs, so that a step computes one gradient, that of the codes.
+    ``batchnorm`` chooses where batch norm takes its statistics; with ``running`` (or a decoder
+    without batch norm) an image's code does not depend on the other images. ``dtype`` is the
+    decoder's, if not float32; codes, noise and energies stay in float32.
+
+    This loop is the reference; ``ltvm.engine`` runs the same steps fast.
     """
-    if dtype is not None:
-        decoder = low_precision_copy(decoder, dtype)
     codes = codes.detach()
     with frozen(decoder), statistics(decoder, batchnorm):
-        for _ in range(steps):
+        for step in range(steps):
             codes.requires_grad_(True)
             total = energy(decoder, images, codes, sigma, dtype).sum()
             (gradient,) = torch.autograd.grad(total, codes)
             codes = codes.detach() - eta * gradient
-            if tau > 0:
-                codes += tau * normal(tuple(codes.shape), generator)
+            if noise is not None:
+                codes += tau * noise[step]
     return codes
-
-
-def low_precision_copy(decoder: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A copy with weights in ``dtype`` and batch norm kept in float32.
-
-    Batch norm takes mixed precision everywhere; group norm does not on every device.
-    """
-    copied = copy.deepcopy(decoder).to(dtype)
-    for layer in copied.modules():
-        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-            layer.float()
-    return copied

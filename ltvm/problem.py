@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ltvm.clock import Clock
 from ltvm.data.image_set import ImageSet
 from ltvm.decoders import ARCHITECTURES, Norm, build_decoder
-from ltvm.devices import Precision
 from ltvm.errors import InputError, require
-from ltvm.randomness import stream
+from ltvm.execution import Execution
+from ltvm.randomness import normal, stream, stream_key
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Problem:
     stem_norm: bool = True
     betas: tuple[float, float] = (0.5, 0.99)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    precision: Precision = "float32"
+    execution: Execution = field(default_factory=Execution)
     progress: Callable[[float, str], None] = no_progress
 
     def __post_init__(self) -> None:
@@ -95,14 +95,25 @@ class Problem:
             )
         self.clock = Clock(self.device)
 
-    @property
-    def autocast(self) -> torch.dtype | None:
-        """The dtype decoders compute in, or None for float32."""
-        return torch.bfloat16 if self.precision == "bfloat16" else None
-
     def stream(self, purpose: str, *axes: int) -> torch.Generator:
-        """A generator on the device for this seed and purpose (see ``ltvm.randomness``)."""
-        return stream(self.seed, purpose, *axes, device=self.device)
+        """A generator for this seed and purpose (see ``ltvm.randomness``)."""
+        return stream(self.seed, purpose, *axes)
+
+    def stream_key(self, purpose: str, *axes: int) -> int:
+        """A key for draws per image, for this seed and purpose."""
+        return stream_key(self.seed, purpose, *axes)
+
+    def normal(self, n: int, generator: torch.Generator) -> Tensor:
+        """Prior draws [n, d], standard normal, on the device."""
+        return normal((n, self.latent_dim), generator, self.device)
+
+    def describe_decoder(self) -> str:
+        """The decoder in words, as far as its speed depends on it."""
+        stem = "" if self.stem_norm else " but none at the stem"
+        return (
+            f"{self.architecture} decoder, d={self.latent_dim}, {self.images.channels} channels, "
+            f"{self.norm} norm{stem}"
+        )
 
     def new_decoder(self) -> nn.Module:
         """The decoder with this seed's initial weights, on the device."""
@@ -114,4 +125,4 @@ class Problem:
             stem_norm=self.stem_norm,
             generator=stream(self.seed, "decoder"),
         )
-        return decoder.to(self.device)
+        return self.execution.prepare(decoder.to(self.device))

@@ -50,7 +50,7 @@ class Trainer:
         """
         method, clock = self.method, self.method.problem.clock
         while method.iteration < self.iterations:
-            scalars = method.fit_iteration()
+            scalars = {name: float(value) for name, value in method.fit_iteration().items()}
             row: dict[str, Any] = {
                 "iteration": method.iteration,
                 "passes": method.passes,

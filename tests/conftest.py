@@ -11,12 +11,19 @@ from ltvm.data import DataSet, ImageSet
 torch.set_num_threads(min(2, os.cpu_count() or 1))
 
 
+@pytest.fixture(scope="session")
+def session_cache(tmp_path_factory):
+    """Where plans are kept, so that each is measured once for all tests."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(autouse=True)
-def _own_directories(tmp_path, monkeypatch):
+def _own_directories(tmp_path, monkeypatch, session_cache):
     """Records, reports and data of a test stay below its temporary directory."""
     monkeypatch.setenv("LTVM_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("LTVM_REPORTS", str(tmp_path / "reports"))
     monkeypatch.setenv("LTVM_DATA_ROOT", str(tmp_path / "data"))
+    monkeypatch.setenv("LTVM_CACHE_DIR", str(session_cache))
     monkeypatch.delenv("LTVM_CONFIG_DIRS", raising=False)
     monkeypatch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
 

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from ltvm.decoders import ARCHITECTURES, PatchTransposedConv, build_decoder, frozen, statistics
-from ltvm.encoders import PatchConv, build_encoder
+from ltvm.decoders import ARCHITECTURES, build_decoder, frozen, statistics
+from ltvm.encoders import build_encoder
 from ltvm.errors import InputError
+from ltvm.patches import ImageToRows, PatchConv, PatchTransposedConv, RowGroupNorm, RowsToImage
 
 
 def batchnorm(channels):
@@ -54,9 +55,10 @@ def test_layers_and_parameters_are_those_of_the_table(name, d, channels, paramet
     seen = []
     for layer in decoder:
         if isinstance(layer, nn.Unflatten | nn.ConvTranspose2d):
-            layer.register_forward_hook(lambda _m, _i, out: seen.append(tuple(out.shape[1:])))
+            layer.register_forward_hook(lambda _m, _i, out: seen.append(out.numel() // 3))
     images = decoder(torch.randn(3, d))
-    assert seen == maps
+    assert seen == [math.prod(shape) for shape in maps]
+    assert images.shape == (3, *maps[-1])
     assert images.abs().max() <= 1
 
 
@@ -71,22 +73,76 @@ def test_encoder_mirrors_the_decoder(name):
     assert [m.weight.shape for m in convolutions] == [m.weight.shape for m in mirrored]
 
 
-@pytest.mark.parametrize("contiguous", [True, False])
-def test_patch_layers_equal_torch_with_gradients(contiguous):
-    x = torch.randn(5, 8, 6, 6, dtype=torch.float64)
-    x = x if contiguous else x.to(memory_format=torch.channels_last)
-    for fast, slow in (
-        (PatchTransposedConv(8, 4, 2), nn.ConvTranspose2d(8, 4, 2, stride=2)),
-        (PatchConv(8, 4, 2), nn.Conv2d(8, 4, 2, stride=2)),
-    ):
-        slow.load_state_dict(fast.state_dict())
-        results = []
-        for layer in (fast.double(), slow.double()):
-            given = x.clone().requires_grad_()
-            layer(given).square().sum().backward()
-            results.append((layer(x), given.grad, layer.weight.grad, layer.bias.grad))
-        for ours, theirs in zip(*results, strict=True):
-            torch.testing.assert_close(ours, theirs)
+def rows_of(images):
+    """[n, c, h, w] -> rows of pixels, image by image."""
+    return images.permute(0, 2, 3, 1).reshape(-1, images.shape[1])
+
+
+def torch_decoder(ours, norm):
+    """The MNIST decoder of the table in torch's own layers, with the weights of ``ours``."""
+    channels = ours[-3].out_channels
+    spatial = {"batch": nn.BatchNorm2d(64), "group": nn.GroupNorm(8, 64), "none": nn.Identity()}
+    flat = {"batch": nn.BatchNorm1d, "group": lambda c: nn.GroupNorm(8, c)}
+    flat["none"] = lambda _: nn.Identity()
+    twin = nn.Sequential(
+        nn.Linear(5, 1024), flat["none"](0) if norm == "none" else flat[norm](1024), nn.ReLU(),
+        nn.Linear(1024, 6272), flat["none"](0) if norm == "none" else flat[norm](6272), nn.ReLU(),
+        nn.Unflatten(1, (7, 7, 128)), nn.Flatten(1, 2), nn.Unflatten(1, (7, 7)),
+        nn.ConvTranspose2d(128, 64, 2, stride=2), spatial[norm], nn.ReLU(),
+        nn.ConvTranspose2d(64, channels, 2, stride=2), nn.Tanh(),
+    ).double()  # fmt: skip
+    with torch.no_grad():
+        for mine, theirs in zip(ours.parameters(), twin.parameters(), strict=True):
+            theirs.copy_(mine)
+
+    def run(codes):
+        hidden = twin[:6](codes).view(-1, 7, 7, 128).permute(0, 3, 1, 2)  # units are pixels first
+        return twin[9:](hidden)
+
+    return twin, run
+
+
+@pytest.mark.parametrize("norm", ["batch", "group", "none"])
+def test_rows_equal_torch_layers_with_gradients(norm):
+    ours = build_decoder("mnist", 5, 2, norm=norm).double()
+    with torch.no_grad():
+        for parameter in ours.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)  # biases and scales that matter
+    twin, run = torch_decoder(ours, norm)
+    codes = torch.randn(6, 5, dtype=torch.float64)
+    results = []
+    for decode, parameters in ((ours, ours.parameters()), (run, twin.parameters())):
+        given = codes.clone().requires_grad_()
+        images = decode(given)
+        weight = torch.linspace(-1, 1, images.numel(), dtype=torch.float64).view_as(images)
+        (images * weight).sum().backward()
+        results.append([images, given.grad, *(p.grad for p in parameters)])
+    for mine, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+def test_patch_convolutions_equal_torch():
+    images = torch.randn(3, 2, 8, 8, dtype=torch.float64)
+    layers = [PatchConv(2, 5, 2).double(), PatchConv(5, 4, 2).double()]
+    plain = [nn.Conv2d(2, 5, 2, stride=2).double(), nn.Conv2d(5, 4, 2, stride=2).double()]
+    for ours, theirs in zip(layers, plain, strict=True):
+        theirs.load_state_dict(ours.state_dict())
+    rows = layers[1](layers[0](ImageToRows()(images)))
+    torch.testing.assert_close(rows, rows_of(plain[1](plain[0](images))))
+    back = RowsToImage(2, 2)(ImageToRows()(images))
+    assert torch.equal(back, images)
+    wide = PatchTransposedConv(4, 3, 2).double()
+    twin = nn.ConvTranspose2d(4, 3, 2, stride=2).double()
+    twin.load_state_dict(wide.state_dict())
+    pixels = torch.randn(7, 4, dtype=torch.float64)
+    blocks = twin(pixels[:, :, None, None]).permute(0, 2, 3, 1).reshape(-1, 3)
+    torch.testing.assert_close(wide(pixels), blocks)
+
+
+def test_group_norm_of_rows_is_per_image():
+    images = torch.randn(3, 16, 4, 4)
+    expected = nn.GroupNorm(8, 16)(images)
+    torch.testing.assert_close(RowGroupNorm(8, 16, pixels=16)(rows_of(images)), rows_of(expected))
 
 
 def test_weights_are_xavier_normal_and_seeded():

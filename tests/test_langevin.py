@@ -7,7 +7,7 @@ from torch import nn
 from ltvm.decoders import build_decoder
 from ltvm.errors import InputError
 from ltvm.langevin import Step, energy, short_run
-from ltvm.randomness import stream
+from ltvm.randomness import image_normals
 
 
 class LinearDecoder(nn.Module):
@@ -39,7 +39,7 @@ def test_the_chain_reaches_the_gaussian_posterior():
     eta, tau = Step("langevin", 0.1).at(0)
     codes = short_run(
         decoder, image.expand(n, -1, -1, -1), torch.zeros(n, 2),
-        steps=600, eta=eta, tau=tau, sigma=SIGMA, generator=stream(0, "test"),
+        steps=600, eta=eta, tau=tau, sigma=SIGMA, noise=image_normals(0, torch.arange(n), 600, 2),
     )  # fmt: skip
     # Standard errors are about 0.003; a step of 0.1 biases the covariance by under 2 %.
     torch.testing.assert_close(codes.mean(0), mean, atol=0.012, rtol=0)
@@ -52,7 +52,7 @@ def test_without_noise_it_descends_to_the_mode():
     mean, _ = posterior(image, decoder.weight.detach())
     codes = short_run(
         decoder, image, torch.ones(1, 2),
-        steps=300, eta=0.05, tau=0.0, sigma=SIGMA, generator=stream(0, "test"),
+        steps=300, eta=0.05, tau=0.0, sigma=SIGMA, noise=None,
     )  # fmt: skip
     torch.testing.assert_close(codes[0], mean, atol=1e-4, rtol=0)
 
@@ -73,11 +73,9 @@ def test_one_step_by_hand():
     weight = decoder.weight.detach()
     residual = codes @ weight.T - images.flatten(1)
     expected = codes - 0.01 * (residual @ weight / SIGMA**2 + codes)
-    noise = torch.randn(3, 2, generator=stream(0, "n"))
-    moved = short_run(
-        decoder, images, codes, steps=1, eta=0.01, tau=0.2, sigma=SIGMA, generator=stream(0, "n")
-    )
-    torch.testing.assert_close(moved, expected + 0.2 * noise)
+    noise = torch.randn(1, 3, 2)
+    moved = short_run(decoder, images, codes, steps=1, eta=0.01, tau=0.2, sigma=SIGMA, noise=noise)
+    torch.testing.assert_close(moved, expected + 0.2 * noise[0])
 
 
 def test_step_conventions():
@@ -101,7 +99,7 @@ def test_bad_steps_are_refused(bad):
 def chain(decoder, images, codes, **options):
     return short_run(
         decoder, images, codes,
-        steps=3, eta=0.005, tau=0.0, sigma=0.3, generator=stream(0, "c"), **options,
+        steps=3, eta=0.005, tau=0.0, sigma=0.3, noise=None, **options,
     )  # fmt: skip
 
 
@@ -112,31 +110,3 @@ def test_running_statistics_make_images_independent_and_batch_statistics_do_not(
         whole = chain(decoder, images, codes, batchnorm=mode)
         half = chain(decoder, images[:3], codes[:3], batchnorm=mode)
         assert torch.allclose(whole[:3], half, atol=1e-4) is independent
-
-
-def test_the_chain_leaves_the_decoder_alone():
-    decoder = build_decoder("mnist", 4, 1)
-    before = {key: value.clone() for key, value in decoder.state_dict().items()}
-    for dtype in (None, torch.bfloat16):
-        codes = chain(decoder, torch.rand(4, 1, 28, 28), torch.randn(4, 4), dtype=dtype)
-        assert codes.dtype == torch.float32
-        assert not codes.requires_grad
-    assert all(torch.equal(before[key], value) for key, value in decoder.state_dict().items())
-    assert all(p.grad is None and p.requires_grad for p in decoder.parameters())
-
-
-def test_bfloat16_descends_as_float32_does():
-    decoder = build_decoder("mnist", 10, 1, generator=torch.Generator().manual_seed(0))
-    draw = torch.Generator().manual_seed(1)
-    images = decoder(torch.randn(64, 10, generator=draw)).detach()
-    codes = torch.randn(64, 10, generator=draw)
-    start = energy(decoder, images, codes, 0.3).mean().item()
-    ends = []
-    for dtype in (None, torch.bfloat16):
-        moved = short_run(
-            decoder, images, codes, steps=30, eta=2e-3, tau=0.0, sigma=0.3,
-            generator=stream(0, "c"), dtype=dtype,
-        )  # fmt: skip
-        ends.append(energy(decoder, images, moved, 0.3).mean().item())
-    assert ends[0] < 0.7 * start
-    assert abs(ends[1] - ends[0]) < 0.05 * start

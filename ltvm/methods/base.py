@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -20,9 +22,10 @@ from ltvm.decoders import statistics
 from ltvm.errors import DivergedError, require
 from ltvm.langevin import energy
 from ltvm.problem import Problem
-from ltvm.randomness import normal, shuffled_batches
+from ltvm.products import products
+from ltvm.randomness import shuffled_batches
 
-EVALUATION_BATCH = 500  # fixed: results depend a little on the batch
+EVALUATION_BATCH = 1_000  # fixed: results depend a little on the batch
 
 
 class Method(ABC):
@@ -44,8 +47,7 @@ class Method(ABC):
             betas=problem.betas,
             fused=True,  # one kernel for all parameters, on a CPU too
         )
-        n, d = len(problem.images), problem.latent_dim
-        self.codes = normal((n, d), problem.stream("initial codes"))
+        self.codes = problem.normal(len(problem.images), problem.stream("initial codes"))
 
     # The contract
 
@@ -74,7 +76,7 @@ class Method(ABC):
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """Generate ``n`` images in [-1, 1]: z from the prior, x = g(z)."""
-        return self.decode(normal((n, self.problem.latent_dim), generator))
+        return self.decode(self.problem.normal(n, generator))
 
     def reconstruct(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """g(infer(x)) for images [n, c, h, w] in [-1, 1]."""
@@ -125,30 +127,48 @@ class Method(ABC):
     def batches(self, sweep: int) -> tuple[Tensor, ...]:
         """Shuffled batches of image indices, the same for every method of this seed."""
         order = self.problem.stream("order", self.iteration, sweep)
-        return shuffled_batches(len(self.problem.images), self.problem.budget.batch, order)
+        problem = self.problem
+        return shuffled_batches(len(problem.images), problem.budget.batch, order, problem.device)
 
-    def update_decoder(self, images: Tensor, codes: Tensor) -> float:
+    def update_decoder(self, images: Tensor, codes: Tensor) -> Tensor:
         """One Adam step on mean_i |x_i - g(z_i)|^2 (sum over pixels); returns that loss."""
-        with statistics(self.decoder, "learn"), self.autocast():
+        with statistics(self.decoder, "learn"), self.computing():
             residual = images - self.decoder(codes).float()
             loss = residual.flatten(1).square().sum(1).mean()
         return self.step_optimizer(loss)
 
-    def step_optimizer(self, loss: Tensor) -> float:
-        """One Adam step on ``loss``; returns its value, or raises if it is not finite."""
-        value = loss.item()
-        if not math.isfinite(value):
-            raise DivergedError(f"loss is {value} in iteration {self.iteration + 1}")
+    def step_optimizer(self, loss: Tensor) -> Tensor:
+        """One Adam step on ``loss``; returns it, still on the device: see ``mean_loss``."""
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
         self.decoder_updates += 1
-        return value
+        return loss.detach()
 
-    def autocast(self) -> torch.autocast:
-        """The decoder's precision: bfloat16 autocast, or float32."""
-        dtype = self.problem.autocast
-        return torch.autocast(self.problem.device.type, dtype, enabled=dtype is not None)
+    def mean_loss(self, losses: list[Tensor]) -> float:
+        """The mean of a sweep's losses; NaN if there are none.
+
+        The one place where losses leave the device, since the host would wait for each of
+        them there. Raises :class:`ltvm.errors.DivergedError` if one is not finite.
+        """
+        if not losses:
+            return float("nan")
+        mean = torch.stack(losses).mean().item()
+        if not math.isfinite(mean):
+            raise DivergedError(f"loss is {mean} in iteration {self.iteration + 1}")
+        return mean
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """The execution's precision and matrix products, for learning steps."""
+        execution = self.problem.execution
+        with (
+            torch.autocast(
+                self.problem.device.type, execution.dtype, enabled=execution.dtype is not None
+            ),
+            products(execution.products),
+        ):
+            yield
 
     @torch.no_grad()
     def energy(self, images: Tensor, codes: Tensor) -> Tensor:

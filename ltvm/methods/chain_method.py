@@ -7,11 +7,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from ltvm.engine import Engine
 from ltvm.errors import require
-from ltvm.langevin import Step, short_run
+from ltvm.langevin import Step
 from ltvm.methods.base import EVALUATION_BATCH, Method, check_counts
 from ltvm.problem import Problem
-from ltvm.randomness import normal
+from ltvm.randomness import image_normals, key_from
 
 
 class ChainMethod(Method):
@@ -40,6 +41,7 @@ class ChainMethod(Method):
         self.steps, self.start, self.batchnorm = steps, start, batchnorm
         self.updates_per_batch, self.infer_steps = updates_per_batch, infer_steps
         super().__init__(problem)
+        self.engine = Engine(self.decoder, problem.execution)
 
     def sweep(self, number: int, of: int, share: float = 1.0) -> float:
         """Visit every image once: chain, then decoder updates; return the mean last loss.
@@ -49,7 +51,9 @@ class ChainMethod(Method):
         """
         problem, clock = self.problem, self.problem.clock
         eta, tau = self.step.at(self.iteration)
-        noise = problem.stream("noise", self.iteration, number)
+        d = problem.latent_dim
+        noise_key = problem.stream_key("noise", self.iteration, number)
+        start_key = problem.stream_key("start", self.iteration, number)
         losses = []
         batches = self.batches(number)
         for visited, batch in enumerate(batches):
@@ -58,50 +62,42 @@ class ChainMethod(Method):
             )
             images = problem.images.scaled(batch)
             with clock.phase("inference"):
-                codes = (
-                    normal((len(batch), problem.latent_dim), noise)
-                    if self.start == "prior"
-                    else self.codes[batch]
-                )
-                codes = short_run(
-                    self.decoder,
+                from_prior = self.start == "prior"
+                codes = self.engine.short_run(
                     images,
-                    codes,
+                    image_normals(start_key, batch, 1, d)[0] if from_prior else self.codes[batch],
                     steps=self.steps,
                     eta=eta,
                     tau=tau,
                     sigma=problem.sigma,
-                    generator=noise,
+                    noise=image_normals(noise_key, batch, self.steps, d) if tau > 0 else None,
                     batchnorm=self.batchnorm,
-                    dtype=problem.autocast,
                 )
-                self.check_codes(codes)
                 self.codes[batch] = codes
                 # The updates within a sweep are part of the paper's inference step, and its cost.
                 losses += [
                     self.update_decoder(images, codes) for _ in range(self.updates_per_batch)
                 ]
-        self.passes += self.steps + self.updates_per_batch
-        return sum(losses) / len(losses) if losses else float("nan")
+        with clock.phase("inference"):  # the host waits for the device here, once a sweep
+            self.check_codes(self.codes)
+            self.passes += self.steps + self.updates_per_batch
+            return self.mean_loss(losses)
 
     def infer(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        starts = normal((len(images), self.problem.latent_dim), generator)
+        d, n = self.problem.latent_dim, len(images)
         eta, tau = self.step.at(max(0, self.iteration - 1))
+        start_key, noise_key = key_from(generator), key_from(generator)
         parts = [
-            short_run(
-                self.decoder,
-                x,
-                z,
+            self.engine.short_run(
+                images[part],
+                image_normals(start_key, part, 1, d)[0],
                 steps=self.infer_steps,
                 eta=eta,
                 tau=tau,
                 sigma=self.problem.sigma,
-                generator=generator,
+                noise=image_normals(noise_key, part, self.infer_steps, d) if tau > 0 else None,
                 batchnorm="running",
-                dtype=self.problem.autocast,
             )
-            for x, z in zip(
-                images.split(EVALUATION_BATCH), starts.split(EVALUATION_BATCH), strict=True
-            )
+            for part in torch.arange(n, device=images.device).split(EVALUATION_BATCH)
         ]
         return torch.cat(parts)

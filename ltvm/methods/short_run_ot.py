@@ -20,7 +20,6 @@ from ltvm.errors import require
 from ltvm.methods.base import check_counts
 from ltvm.methods.chain_method import ChainMethod
 from ltvm.problem import Problem
-from ltvm.randomness import normal
 from ltvm.transport import build_solver
 
 
@@ -56,7 +55,7 @@ class ShortRunOT(ChainMethod):
             updates_per_batch=updates_per_batch,
             infer_steps=infer_steps,
         )
-        self.targets = normal(tuple(self.codes.shape), problem.stream("prior"))  # p_1..p_n
+        self.targets = problem.normal(len(self.codes), problem.stream("prior"))  # p_1..p_n
         self.solver_state: dict[str, Any] = {}
         self.inferred = self.codes  # the codes as the last sweep left them, before the blend
         largest = getattr(self.solver, "largest", None)
@@ -107,7 +106,7 @@ class ShortRunOT(ChainMethod):
             for batch in batches
         ]
         self.passes += 1
-        return sum(losses) / len(losses)
+        return self.mean_loss(losses)
 
     def posterior_draws(self) -> Tensor:
         """The inferred codes, not the corrected ones: those are part prior by construction."""

@@ -19,7 +19,7 @@ from ltvm.decoders import statistics
 from ltvm.encoders import build_encoder
 from ltvm.methods.base import EVALUATION_BATCH, Method
 from ltvm.problem import Problem
-from ltvm.randomness import normal, stream
+from ltvm.randomness import image_normals, stream
 
 
 class VariationalAutoEncoder(Method):
@@ -52,23 +52,24 @@ class VariationalAutoEncoder(Method):
 
     def learn(self, epoch: int) -> dict[str, float]:
         """One epoch; returns the mean negative evidence bound (nats, up to a constant)."""
-        noise = self.problem.stream("noise", self.iteration, epoch)
+        key = self.problem.stream_key("noise", self.iteration, epoch)
         losses = []
         for batch in self.batches(epoch):
             images = self.problem.images.scaled(batch)
             with (
                 statistics(self.encoder, "learn"),
                 statistics(self.decoder, "learn"),
-                self.autocast(),
+                self.computing(),
             ):
                 mean, log_variance = self.encoder(images).float().chunk(2, dim=1)
-                codes = mean + (log_variance / 2).exp() * normal(tuple(mean.shape), noise)
+                noise = image_normals(key, batch, 1, mean.shape[1])[0]
+                codes = mean + (log_variance / 2).exp() * noise
                 residual = images - self.decoder(codes).float()
             likelihood = residual.flatten(1).square().sum(1) / (2 * self.problem.sigma**2)
             divergence = (mean.square() + log_variance.exp() - log_variance - 1).sum(1) / 2
             losses.append(self.step_optimizer((likelihood + divergence).mean()))
         self.passes += 2
-        return {"negative_bound": sum(losses) / len(losses)}
+        return {"negative_bound": self.mean_loss(losses)}
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,7 +94,9 @@ class VariationalAutoEncoder(Method):
     def posterior_draws(self) -> Tensor:
         """Draws from q(z | x): the means alone are narrower than the prior by design."""
         mean, deviation = self.encode_training_images()
-        return mean + deviation * normal(tuple(mean.shape), self.problem.stream("posterior draws"))
+        return mean + deviation * self.problem.normal(
+            len(mean), self.problem.stream("posterior draws")
+        )
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "encoder": self.encoder.state_dict()}

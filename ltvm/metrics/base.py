@@ -35,7 +35,7 @@ class Context:
     cache: dict[Any, Any] = field(default_factory=dict)
 
     def stream(self, purpose: str, *axes: int) -> torch.Generator:
-        return stream(self.seed, f"evaluation {purpose}", *axes, device=self.device)
+        return stream(self.seed, f"evaluation {purpose}", *axes)
 
     def cached(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
         """Return the cached value of ``key``, making it the first time."""

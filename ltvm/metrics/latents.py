@@ -40,8 +40,8 @@ class Latents:
         draws = method.posterior_draws().float()
         n = min(self.codes, len(draws))
         order = context.stream("latents")
-        codes = draws[torch.randperm(len(draws), generator=order, device=draws.device)[:n]]
-        prior = normal(tuple(codes.shape), context.stream("latent prior"))
+        codes = draws[torch.randperm(len(draws), generator=order)[:n].to(draws.device)]
+        prior = normal(tuple(codes.shape), context.stream("latent prior"), codes.device)
         sliced = sliced_wasserstein_distance(
             codes.double().cpu().numpy(), prior.double().cpu().numpy(), n_projections=100, seed=0
         )
@@ -51,7 +51,7 @@ class Latents:
             key,
             lambda: (
                 build_solver("semidual")(
-                    normal(tuple(codes.shape), context.stream("floor")),
+                    normal(tuple(codes.shape), context.stream("floor"), codes.device),
                     prior,
                     {},
                     context.stream("transport"),

@@ -15,6 +15,7 @@ from ltvm.clock import PHASES
 from ltvm.config import Config, build_data, build_method, build_metrics, build_problem
 from ltvm.data.image_set import DataSet
 from ltvm.errors import DivergedError, InputError
+from ltvm.execution import Execution
 from ltvm.files import write_text
 from ltvm.methods.base import Method
 from ltvm.metrics.base import Context, Measurement, Metric
@@ -49,13 +50,14 @@ def execute(config: Config, command: str) -> dict[str, Any]:
 def _execute_held(config: Config, run: Run, command: str) -> dict[str, Any]:
     reporter = current_reporter()
     devices.use_full_float32()
+    devices.keep_freed_memory()
     device = devices.resolve_device(config["device"])
     data = load_data(config).to(device)
     problem = build_problem(config, data)
     metrics = build_metrics(config)
     method = build_method(config, problem)
     reporter.start_run(label_of(config, command))
-    record = new_record(config, command, data, problem.precision)
+    record = new_record(config, command, data, problem.execution)
     run.write_config(config)
     run.write_record(record)
 
@@ -70,7 +72,7 @@ def _execute_held(config: Config, run: Run, command: str) -> dict[str, Any]:
         made_with={
             "data": data.train.fingerprint,
             "device": device.type,
-            "precision": problem.precision,
+            "execution": str(problem.execution),
             "torch": str(torch.__version__),
             "numerics": str(NUMERICS),
         },
@@ -155,7 +157,7 @@ def check_input(config: Config) -> None:
     build_method(config, problem)
 
 
-def new_record(config: Config, command: str, data: DataSet, precision: str) -> dict[str, Any]:
+def new_record(config: Config, command: str, data: DataSet, execution: Execution) -> dict[str, Any]:
     device = devices.resolve_device(config["device"])
     return {
         "status": "running",
@@ -170,7 +172,8 @@ def new_record(config: Config, command: str, data: DataSet, precision: str) -> d
         "started": now(),
         "device": devices.describe(device),
         "device_type": device.type,
-        "precision": precision,
+        "precision": execution.precision,
+        "execution": str(execution),
         "versions": versions(),
         "commit": commit(),
         "fingerprints": {"train": data.train.fingerprint, "test": data.test.fingerprint},
