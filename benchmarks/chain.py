@@ -1,85 +1,239 @@
-"""Image-steps per second of the short-run chain: what the CPU layers and bfloat16 bring.
+"""Speed of the short-run chain, against the loop that people write today.
 
-    python benchmarks/chain.py
+    python benchmarks/chain.py [--out DIR]
 
-Prints one table; every ratio is to the first row, measured in the same run (medians of
-several repeats). Timings on shared machines are noisy: read ratios, not seconds.
+The plain loop is as in neighbouring papers' scripts: float32, weights requiring gradients,
+NCHW and ``conv_transpose2d``, ``autograd.grad`` for the codes at every step. Every ratio is a
+median over turns of one run; the contenders take turns, each in its own process. Timings on
+shared machines are noisy: read ratios, not rates.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics as stats
+import itertools
+import statistics
+import tempfile
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from common import Worker, publish, ratio, take_turns
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from ltvm.decoders import ARCHITECTURES, PatchTransposedConv, build_decoder
-from ltvm.devices import describe, resolve_device
-from ltvm.langevin import short_run
-from ltvm.randomness import stream
+import ltvm
+from ltvm.decoders import ARCHITECTURES, build_decoder
+from ltvm.devices import (
+    bfloat16_is_native,
+    keep_freed_memory,
+    peak_memory_mb,
+    resolve_device,
+    use_full_float32,
+)
+from ltvm.engine import Engine
+from ltvm.execution import choose_execution
+from ltvm.langevin import energy
+
+SETTINGS = {"mnist": (1, 28, 30), "svhn": (3, 32, 64), "celeba": (3, 64, 64)}
+STEPS = {"cpu": 4, "cuda": 30}
 
 
-def with_plain_layers(decoder: nn.Module) -> nn.Module:
-    """Replace our patch layers by torch's transposed convolutions, weights kept."""
-    for index, layer in enumerate(decoder):
-        if isinstance(layer, PatchTransposedConv):
-            plain = nn.ConvTranspose2d(
-                layer.in_channels, layer.out_channels, layer.kernel_size, stride=layer.stride
-            )
-            plain.load_state_dict(layer.state_dict())
-            decoder[index] = plain
-    return decoder
-
-
-def seconds(decoder: nn.Module, batch: int, steps: int, dtype: torch.dtype | None, device) -> float:
-    channels = 1 if decoder[-2].out_channels == 1 else 3
-    codes = torch.randn(batch, decoder[0].in_features, device=device)
-    size = decoder(codes[:2]).shape[-1]
-    images = torch.rand(batch, channels, size, size, device=device) * 2 - 1
-    noise = stream(0, "benchmark", device=device)
-    started = time.perf_counter()
-    short_run(
-        decoder, images, codes, steps=steps, eta=1e-3, tau=0.03, sigma=0.3, generator=noise,
-        dtype=dtype,
+def plain_decoder(architecture: str) -> nn.Module:
+    """The decoder in torch's own layers."""
+    channels, _, d = SETTINGS[architecture]
+    if architecture != "mnist":
+        return build_decoder(architecture, d, channels)
+    return nn.Sequential(
+        nn.Linear(d, 1024), nn.BatchNorm1d(1024), nn.ReLU(),
+        nn.Linear(1024, 6272), nn.BatchNorm1d(6272), nn.ReLU(), nn.Unflatten(1, (128, 7, 7)),
+        nn.ConvTranspose2d(128, 64, 2, stride=2), nn.BatchNorm2d(64), nn.ReLU(),
+        nn.ConvTranspose2d(64, channels, 2, stride=2), nn.Tanh(),
     )  # fmt: skip
-    if device.type == "cuda":
-        torch.cuda.synchronize()
+
+
+def plain_loop(decoder: nn.Module, images: Tensor, codes: Tensor, steps: int, how: str) -> Tensor:
+    """K Langevin steps as scripts write them; ``how`` is autograd.grad or backward."""
+    z = codes.clone().requires_grad_(True)
+    for _ in range(steps):
+        error = (images - decoder(z)).square().sum() / (2 * 0.3**2)
+        total = error + z.square().sum() / 2
+        if how == "backward":
+            z.grad = None
+            total.backward()
+            gradient = z.grad
+        else:
+            (gradient,) = torch.autograd.grad(total, z)
+        z.data = z.data - 1e-4 * gradient + 0.01 * torch.randn_like(z)
+    return z.detach()
+
+
+def contender(kind: str, architecture: str, batch: int, device_name: str) -> Callable[[], Any]:
+    """Seconds of one chain, peak memory and the matrix-product rate, whenever called."""
+    device = resolve_device(device_name)
+    channels, size, d = SETTINGS[architecture]
+    steps = STEPS[device.type]
+    images = torch.rand(batch, channels, size, size, device=device) * 2 - 1
+    codes = torch.randn(batch, d, device=device)
+    if kind.startswith("plain"):
+        decoder = plain_decoder(architecture).to(device)
+        how = kind.split()[-1]
+        precision, words = "float32", "float32, contiguous"
+
+        def run() -> None:
+            plain_loop(decoder, images, codes, steps, how)
+    else:
+        keep_freed_memory()
+        use_full_float32()
+        precision = kind.split()[-1]
+
+        def build() -> nn.Module:
+            return build_decoder(architecture, d, channels)
+
+        wanted = {"precision": precision, "layout": "auto", "products": "auto", "graph": "auto"}
+        chosen = choose_execution(wanted, build, tuple(images.shape), d, device, architecture)
+        engine = Engine(chosen.prepare(build().to(device)), chosen)
+        words = str(chosen)
+        noise = torch.randn(steps, batch, d, device=device)
+
+        def run() -> None:
+            engine.short_run(images, codes, steps=steps, eta=1e-4, tau=0.01, sigma=0.3, noise=noise)
+
+    def timed() -> dict[str, Any]:
+        return {
+            "seconds": seconds(run, device),
+            "words": words,
+            "products": product_rate(precision, device),
+            "peak": peak_memory_mb(device)["gpu" if device.type == "cuda" else "process"],
+        }
+
+    return timed
+
+
+def seconds(run: Callable[[], Any], device: torch.device) -> float:
+    synchronise = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    synchronise()
+    started = time.perf_counter()
+    run()
+    synchronise()
     return time.perf_counter() - started
 
 
+def product_rate(precision: str, device: torch.device) -> float:
+    """FLOP/s of a large matrix product."""
+    n = 8192 if device.type == "cuda" else 2048
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
+    torch.mm(a, b)
+    return 2 * n**3 / statistics.median(seconds(lambda: torch.mm(a, b), device) for _ in range(3))
+
+
+def flops(architecture: str) -> float:
+    """FLOP of one step for one image: forward, and backward to the codes."""
+    channels, size, d = SETTINGS[architecture]
+    decoder = build_decoder(architecture, d, channels).requires_grad_(False)
+    images, codes = torch.zeros(2, channels, size, size), torch.zeros(2, d, requires_grad=True)
+    with FlopCounterMode(display=False) as counter:
+        torch.autograd.grad(energy(decoder, images, codes, 0.3).sum(), codes)
+    return counter.get_total_flops() / 2
+
+
+def chain_rows(architecture: str, batch: int, repeats: int, device: str) -> list[dict[str, Any]]:
+    where = resolve_device(device)
+    kinds = ["plain loop, autograd.grad", "plain loop, loss.backward", "engine, float32"]
+    if bfloat16_is_native(where):
+        kinds.append("engine, bfloat16")
+    workers = {
+        kind: Worker(contender, kind.replace("loss.", ""), architecture, batch, device)
+        for kind in kinds
+    }
+    answers = take_turns(workers, repeats)
+    work = batch * STEPS[where.type]
+    first = [answer["seconds"] for answer in answers[kinds[0]]]
+    rows = []
+    for kind, given in answers.items():
+        spent = [answer["seconds"] for answer in given]
+        rate = work / statistics.median(spent)
+        share = rate * flops(architecture) / statistics.median(a["products"] for a in given)
+        rows.append(
+            {
+                "decoder": architecture,
+                "batch": str(batch),
+                "contender": kind,
+                "computed in": given[-1]["words"],
+                "image-steps/s": f"{rate:,.0f}",
+                "ratio": f"{ratio(first, spent):.2f}",
+                "range of ratios": "{:.2f} to {:.2f}".format(*_range(first, spent)),
+                "share of matrix-product rate": f"{share:.0%}",
+                "peak memory, MB": f"{max(a['peak'] for a in given):,.0f}",
+            }
+        )
+    return rows
+
+
+def _range(slow: list[float], fast: list[float]) -> tuple[float, float]:
+    ratios = [a / b for a, b in zip(slow, fast, strict=True)]
+    return min(ratios), max(ratios)
+
+
+def agreement_rows(seeds: int, device: str) -> list[dict[str, Any]]:
+    """Metrics of the smoke protocol by precision: the difference beside the spread of seeds."""
+    if not bfloat16_is_native(resolve_device(device)):
+        return [{"metric": "not measured", "why": "no native bfloat16 on this machine"}]
+    values: dict[str, dict[str, list[float]]] = {}
+    with tempfile.TemporaryDirectory() as results:
+        for precision, seed in itertools.product(("float32", "bfloat16"), range(seeds)):
+            record = ltvm.train(
+                ["protocol=smoke", f"precision={precision}", f"seed={seed}", f"device={device}",
+                 f"paths.results={results}"]
+            )  # fmt: skip
+            for metric in ("fd_digits", "mse_train", "mse_test", "latent_energy"):
+                kept = values.setdefault(metric, {"float32": [], "bfloat16": []})
+                kept[precision].append(record["metrics"][metric]["value"])
+    rows = []
+    for metric, by in values.items():
+        paired = [b - a for a, b in zip(by["float32"], by["bfloat16"], strict=True)]
+        rows.append(
+            {
+                "metric": metric,
+                "float32, mean": f"{statistics.mean(by['float32']):.4g}",
+                "bfloat16, mean": f"{statistics.mean(by['bfloat16']):.4g}",
+                "mean difference, same seed": f"{statistics.mean(paired):+.2g}",
+                "sd over seeds, float32": f"{statistics.stdev(by['float32']):.2g}",
+            }
+        )
+    return rows
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--architecture", choices=ARCHITECTURES, default="mnist")
-    parser.add_argument("--batch", type=int, default=200)
-    parser.add_argument("--steps", type=int, default=8)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--architecture", choices=ARCHITECTURES, nargs="*", default=["mnist", "svhn"]
+    )
+    parser.add_argument("--batch", type=int, help="default: 200 and 64 on a CPU, 2000 on a GPU")
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--seeds", type=int, default=3, help="of the comparison of precisions")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--out", type=Path, help="write chain.md and chain.json there")
     options = parser.parse_args()
-    device = resolve_device(options.device)
-    channels, d = (1, 30) if options.architecture == "mnist" else (3, 64)
-
-    def decoder() -> nn.Module:
-        return build_decoder(options.architecture, d, channels).to(device)
-
-    rows = [
-        ("torch layers, float32", with_plain_layers(decoder()).to(device), None),
-        ("our layers, float32", decoder(), None),
-        ("our layers, bfloat16", decoder(), torch.bfloat16),
-    ]
-    print(f"{options.architecture}, batch {options.batch}, {describe(device)}")
-    times: dict[str, list[float]] = {name: [] for name, _, _ in rows}
-    for repeat in range(options.repeats + 1):  # the first warms up
-        for name, network, dtype in rows:
-            spent = seconds(network, options.batch, options.steps, dtype, device)
-            if repeat:
-                times[name].append(spent)
-    first = stats.median(times[rows[0][0]])
-    for name, spent in times.items():
-        median = stats.median(spent)
-        rate = options.batch * options.steps / median
-        print(f"{name:<24} {rate:>10,.0f} image-steps/s {first / median:>6.2f}x")
+    on_cuda = resolve_device(options.device).type == "cuda"
+    rows = []
+    for architecture in options.architecture:
+        usual = 2000 if on_cuda else {"mnist": 200, "svhn": 64, "celeba": 8}[architecture]
+        rows += chain_rows(architecture, options.batch or usual, options.repeats, options.device)
+    tables = {
+        "Chains of "
+        f"{STEPS['cuda' if on_cuda else 'cpu']} steps; ratios to the first row of each decoder, "
+        f"medians of {options.repeats} turns.": rows,
+        f"Smoke protocol, `short_run_ot`, {options.seeds} seeds, by precision.": agreement_rows(
+            options.seeds, options.device
+        ),
+    }
+    publish("chain", "The short-run chain", tables, options.out, options.device)
 
 
 if __name__ == "__main__":

@@ -35,9 +35,6 @@ def train(overrides: Sequence[str] = ()) -> dict[str, Any]:
     Raises :class:`ltvm.errors.InputError` for bad input.
     """
     from ltvm.config import resolve
-    from ltvm.progress import Reporter, set_reporter
-    from ltvm.runs.execute import check_input
-    from ltvm.runs.launch import launch
     from ltvm.runs.store import FINAL, Store
 
     ours, hydra_overrides = split_hydra(overrides)
@@ -47,6 +44,11 @@ def train(overrides: Sequence[str] = ()) -> dict[str, Any]:
     record = run.record()
     if record is not None and record["status"] in FINAL:
         return record
+
+    from ltvm.progress import Reporter, set_reporter
+    from ltvm.runs.execute import check_input
+    from ltvm.runs.launch import launch
+
     store.check_writable()
     check_input(config)
     with Reporter(runs=1) as reporter:
@@ -134,7 +136,7 @@ def load(run_directory: Path | str) -> Method:
     """
     import yaml
 
-    from ltvm.config import build_method, build_problem
+    from ltvm.build import build_method, build_problem
     from ltvm.runs.execute import load_data
     from ltvm.runs.store import Run
     from ltvm.training import read_checkpoint

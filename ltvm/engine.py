@@ -77,10 +77,10 @@ def low_precision_copy(decoder: nn.Module, dtype: torch.dtype) -> nn.Module:
 
     Batch norm takes mixed precision everywhere; group norm does not on every device.
     """
-    copied = copy.deepcopy(decoder).to(dtype).requires_grad_(False)
+    copied = copy.deepcopy(decoder).requires_grad_(False)
     for layer in copied.modules():
-        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-            layer.float()
+        if not (isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) or list(layer.children())):
+            layer.to(dtype)
     return copied
 
 

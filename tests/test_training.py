@@ -7,8 +7,9 @@ import time
 import pytest
 import torch
 
+from ltvm.build import build_method, build_problem
 from ltvm.clock import Clock
-from ltvm.config import build_method, build_problem, resolve
+from ltvm.config import resolve
 from ltvm.errors import InputError
 from ltvm.files import write_json, writing
 from ltvm.randomness import stream

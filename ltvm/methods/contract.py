@@ -16,7 +16,8 @@ from collections.abc import Sequence
 
 import torch
 
-from ltvm.config import build_method, build_problem, resolve
+from ltvm.build import build_method, build_problem
+from ltvm.config import resolve
 from ltvm.methods.base import Method
 from ltvm.randomness import stream
 from ltvm.runs.execute import load_data

@@ -71,11 +71,11 @@ class Reconstruction:
         self, method: Method, images: Tensor, context: Context
     ) -> tuple[float, float]:
         """MSE with one chain per image, and with the least-energy code of all restarts."""
-        codes, energies = [], []
-        for restart in range(self.restarts):
-            codes.append(method.infer(images, context.stream("inference", restart)).detach())
-            energies.append(method.energy(images, codes[-1]))
-        chosen = torch.stack(energies).argmin(0)  # [n]
-        best = torch.stack(codes)[chosen, torch.arange(len(images), device=images.device)]
+        n = len(images)
+        repeated = images.repeat(self.restarts, 1, 1, 1)  # all restarts in one large batch
+        codes = method.infer(repeated, context.stream("inference")).detach()
+        energies = method.energy(repeated, codes).view(self.restarts, n)
+        codes = codes.view(self.restarts, n, -1)
+        best = codes[energies.argmin(0), torch.arange(n, device=images.device)]
         errors = [(method.decode(z) - images).square().mean().item() for z in (codes[0], best)]
         return errors[0], errors[1]

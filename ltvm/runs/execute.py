@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from ltvm import devices
+from ltvm.build import build_data, build_method, build_metrics, build_problem
 from ltvm.clock import PHASES
-from ltvm.config import Config, build_data, build_method, build_metrics, build_problem
+from ltvm.config import Config
 from ltvm.data.image_set import DataSet
 from ltvm.errors import DivergedError, InputError
 from ltvm.execution import Execution
@@ -149,7 +150,7 @@ def check_input(config: Config) -> None:
     written and before other runs of an ablation have spent their time.
     """
     data = load_data(config)
-    problem = build_problem(config, data)
+    problem = build_problem(config, data, trial=False)
     for metric in build_metrics(config).values():
         check = getattr(metric, "check", None)
         if check is not None:

@@ -1,0 +1,186 @@
+"""One outer iteration by phase and by operator, and what starting and finishing cost.
+
+    python benchmarks/iteration.py [--images N] [--architecture mnist|svhn] [--profile] [--out DIR]
+
+Random uint8 images of the data set's shape do: nothing here depends on what they show. On a
+GPU the SVHN row is the paper's iteration (73,257 images, K = 30, L = 50, batch 2,000), whose
+published cost is 124 minutes of inference, 10 of transport and 5 of learning on two TitanX
+(An, Xie and Li, CVPR 2021, supplementary).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from common import Worker, publish
+from torch.profiler import ProfilerActivity, profile
+
+from ltvm.build import build_method, build_problem
+from ltvm.clock import PHASES
+from ltvm.config import resolve
+from ltvm.data.image_set import DataSet, ImageSet
+from ltvm.devices import keep_freed_memory, peak_memory_mb, resolve_device, use_full_float32
+
+SHAPES = {"mnist": (1, 28), "svhn": (3, 32)}
+
+
+def random_data(architecture: str, n: int) -> DataSet:
+    channels, size = SHAPES[architecture]
+    draw = torch.Generator().manual_seed(0)
+    shape = (n, channels, size, size)
+    images = torch.randint(0, 256, shape, generator=draw, dtype=torch.uint8)
+    return DataSet(ImageSet("random", "train", images), ImageSet("random", "test", images[:2]))
+
+
+def iteration(overrides: list[str], architecture: str, n: int, operators: int) -> Callable[[], Any]:
+    """Seconds by phase of one iteration, peak memory, and the costliest operators."""
+
+    def run() -> dict[str, Any]:
+        keep_freed_memory()
+        use_full_float32()
+        config = resolve(overrides)
+        problem = build_problem(config, random_data(architecture, n))
+        method = build_method(config, problem)
+        if operators:
+            method.fit_iteration()  # warms up
+            problem.clock.seconds.clear()
+            kinds = [ProfilerActivity.CPU]
+            kinds += [ProfilerActivity.CUDA] if problem.device.type == "cuda" else []
+            with profile(activities=kinds) as profiler:
+                method.fit_iteration()
+            rows = operator_rows(profiler, operators)
+        else:
+            method.fit_iteration()
+            rows = []
+        peaks = peak_memory_mb(problem.device)
+        return {"seconds": dict(problem.clock.seconds), "peaks": peaks, "operators": rows}
+
+    return run
+
+
+def operator_rows(profiler: Any, most: int) -> list[dict[str, Any]]:
+    """The operators with the largest own time, on the GPU where there is one."""
+    averages = profiler.key_averages()
+
+    def own(event: Any) -> float:
+        return float(event.self_device_time_total or event.self_cpu_time_total)
+
+    on_device = any(event.self_device_time_total for event in averages)
+    spent = [
+        (event.key, event.self_device_time_total if on_device else event.self_cpu_time_total)
+        for event in averages
+    ]
+    total = sum(time for _, time in spent)
+    spent.sort(key=lambda row: -row[1])
+    return [{"operator": key, "share of own time": f"{t / total:.0%}"} for key, t in spent[:most]]
+
+
+def phase_row(name: str, seconds: dict[str, float], peaks: dict[str, float]) -> dict[str, Any]:
+    row = {"iteration of": name}
+    row |= {f"{phase}, s": f"{seconds.get(phase, 0.0):.2f}" for phase in PHASES[:3]}
+    row |= {f"peak memory of the {key}, MB": f"{value:,.0f}" for key, value in peaks.items()}
+    return row
+
+
+def run_once(overrides: list[str], architecture: str, n: int, operators: int) -> dict[str, Any]:
+    worker = Worker(iteration, overrides, architecture, n, operators)
+    answer: dict[str, Any] = worker()
+    worker.stop()
+    return answer
+
+
+START = """
+import time; started = time.perf_counter()
+from ltvm.build import build_method, build_problem
+from ltvm.config import resolve
+from ltvm.runs.execute import load_data
+config = resolve(["method=short_run_ot", "protocol=small"])
+method = build_method(config, build_problem(config, load_data(config)))
+images = method.problem.images.scaled(method.batches(0)[0])
+method.engine.short_run(
+    images, method.codes[: len(images)], steps=1, eta=1e-4, tau=0.0, sigma=0.3, noise=None
+)
+print(time.perf_counter() - started)
+"""
+
+
+def start_rows(repeats: int) -> list[dict[str, Any]]:
+    """Import to first step, and a run that is done; whole processes, medians."""
+    with tempfile.TemporaryDirectory() as results:
+        environment = {**os.environ, "LTVM_RESULTS": results}
+        done = [sys.executable, "-m", "ltvm.cli", "train", "method=vae", "protocol=smoke"]
+        subprocess.run(done, env=environment, check=True, capture_output=True)
+        starts, finished = [], []
+        for _ in range(repeats):
+            out = subprocess.run(
+                [sys.executable, "-c", START],
+                env=environment,
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+            starts.append(float(out.stdout.split()[-1]))
+            started = time.perf_counter()
+            subprocess.run(done, env=environment, check=True, capture_output=True)
+            finished.append(time.perf_counter() - started)
+    return [
+        {"what": "import to the end of the first chain step", **_spread(starts)},
+        {"what": "`ltvm train` of a run that is done, whole process", **_spread(finished)},
+    ]
+
+
+def _spread(values: list[float]) -> dict[str, str]:
+    shown = {"median, s": statistics.median(values), "least": min(values), "most": max(values)}
+    return {key: f"{value:.2f}" for key, value in shown.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--architecture", choices=SHAPES, default="mnist")
+    parser.add_argument("--images", type=int, default=4000)
+    parser.add_argument("--operators", type=int, default=12, help="rows of the profile; 0: none")
+    parser.add_argument("--repeats", type=int, default=3, help="of starting; 0: not measured")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--out", type=Path, help="write iteration.md and iteration.json there")
+    parser.add_argument(
+        "overrides", nargs="*", default=[], help="of the configuration (default: protocol=small)"
+    )
+    options = parser.parse_args()
+    base = ["method=short_run_ot", f"device={options.device}", "protocol=small"]
+    base += [f"decoder.architecture={options.architecture}"]
+    base += ["model.latent_dim=64"] if options.architecture == "svhn" else []
+    overrides = base + options.overrides
+    answer = run_once(overrides, options.architecture, options.images, options.operators)
+    name = f"{options.architecture}, {options.images:,} random images; {' '.join(overrides)}"
+    tables = {"Phases of one iteration.": [phase_row(name, answer["seconds"], answer["peaks"])]}
+    if answer["operators"]:
+        tables["Operators of that iteration by own time."] = answer["operators"]
+    if options.repeats:
+        tables["Starting and finishing."] = start_rows(options.repeats)
+    tables["The paper's SVHN iteration (73,257 images, K = 30, L = 50)."] = [svhn_row(options)]
+    publish("iteration", "One iteration", tables, options.out, options.device)
+
+
+def svhn_row(options: argparse.Namespace) -> dict[str, Any]:
+    name = "svhn, 73,257 random images"
+    if resolve_device(options.device).type != "cuda":
+        return {"iteration of": name, "seconds": "not measured: no GPU on this machine"}
+    overrides = ["data=svhn", "method=short_run_ot", "protocol=cost", f"device={options.device}"]
+    answer = run_once(overrides, "svhn", 73_257, 0)
+    return phase_row(name, answer["seconds"], answer["peaks"])
+
+
+if __name__ == "__main__":
+    main()
