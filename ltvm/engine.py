@@ -121,7 +121,8 @@ class StaticChain:
         self.codes.copy_(codes)
         if self.noise is not None and noise is not None:
             self.noise.copy_(noise)
-        self.constants.copy_(torch.tensor([eta, tau, sigma]))
+        for held, value in zip(self.constants, (eta, tau, sigma), strict=True):
+            held.fill_(value)  # a kernel's argument: the host need not wait, as for a copy
         if not codes.is_cuda:
             self.run()
         else:

@@ -89,6 +89,8 @@ def choose_execution(
             ratio = trial(build, chosen, other, shape, latent_dim, device)
             rates.append(f"{field}={value} {ratio:.2f}x")
             chosen = other if ratio >= WORTH_IT else chosen
+    if not rates:
+        return chosen
     print(
         f"{name}: {chosen} (trial of {time.perf_counter() - started:.1f} s: {'; '.join(rates)}; "
         f"kept in {cache_file()})",

@@ -49,39 +49,43 @@ class ChainMethod(Method):
         ``number`` of ``of`` sweeps names the random streams and the progress, of which the
         sweeps are the given share of the iteration.
         """
-        problem, clock = self.problem, self.problem.clock
-        eta, tau = self.step.at(self.iteration)
-        d = problem.latent_dim
-        noise_key = problem.stream_key("noise", self.iteration, number)
-        start_key = problem.stream_key("start", self.iteration, number)
-        losses = []
-        batches = self.batches(number)
-        for visited, batch in enumerate(batches):
-            problem.progress(
-                share * (number + visited / len(batches)) / of, f"inference sweep {number + 1}/{of}"
-            )
-            images = problem.images.scaled(batch)
-            with clock.phase("inference"):
-                from_prior = self.start == "prior"
-                codes = self.engine.short_run(
-                    images,
-                    image_normals(start_key, batch, 1, d)[0] if from_prior else self.codes[batch],
-                    steps=self.steps,
-                    eta=eta,
-                    tau=tau,
-                    sigma=problem.sigma,
-                    noise=image_normals(noise_key, batch, self.steps, d) if tau > 0 else None,
-                    batchnorm=self.batchnorm,
+        with self.problem.clock.phase("inference"):
+            # The updates within a sweep are part of the paper's inference step, and its cost.
+            losses: list[Tensor] = []
+            batches = self.batches(number)
+            for visited, batch in enumerate(batches):
+                self.problem.progress(
+                    share * (number + visited / len(batches)) / of,
+                    f"inference sweep {number + 1}/{of}",
                 )
-                self.codes[batch] = codes
-                # The updates within a sweep are part of the paper's inference step, and its cost.
-                losses += [
-                    self.update_decoder(images, codes) for _ in range(self.updates_per_batch)
-                ]
-        with clock.phase("inference"):  # the host waits for the device here, once a sweep
-            self.check_codes(self.codes)
+                losses += self.visit(batch, number)
             self.passes += self.steps + self.updates_per_batch
+            self.check_codes(self.codes)
             return self.mean_loss(losses)
+
+    def visit(self, batch: Tensor, sweep: int) -> list[Tensor]:
+        """Infer the codes of a batch of images by a chain, then update the decoder on them."""
+        problem, d = self.problem, self.problem.latent_dim
+        images = problem.images.scaled(batch)
+        eta, tau = self.step.at(self.iteration)
+        if self.start == "prior":
+            key = problem.stream_key("start", self.iteration, sweep)
+            codes = image_normals(key, batch, 1, d)[0]
+        else:
+            codes = self.codes[batch]
+        noise_key = problem.stream_key("noise", self.iteration, sweep)
+        codes = self.engine.short_run(
+            images,
+            codes,
+            steps=self.steps,
+            eta=eta,
+            tau=tau,
+            sigma=problem.sigma,
+            noise=image_normals(noise_key, batch, self.steps, d) if tau > 0 else None,
+            batchnorm=self.batchnorm,
+        )
+        self.codes[batch] = codes
+        return [self.update_decoder(images, codes) for _ in range(self.updates_per_batch)]
 
     def infer(self, images: Tensor, generator: torch.Generator) -> Tensor:
         d, n = self.problem.latent_dim, len(images)

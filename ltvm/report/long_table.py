@@ -12,7 +12,9 @@ from ltvm.clock import PHASES
 from ltvm.runs.store import Run, Store
 
 PROVENANCE = ("n", "split", "extractor", "checksum", "dimension", "resize", "restarts", "units")
-RECORD_COLUMNS = ("protocol", "device", "precision", "commit", "command", "started")
+RECORD_COLUMNS = (
+    "protocol", "device", "precision", "execution", "commit", "command", "started",
+)  # fmt: skip
 
 
 def rows_of_run(run: Run, keys: dict[str, Any]) -> list[dict[str, Any]]:

@@ -236,7 +236,7 @@ def notes(table: pd.DataFrame) -> list[str]:
             f"- {tables.title(str(metric))}: n = {int(rows['n'].iloc[0])}, "
             f"{rows['split'].iloc[0]} split{features}."
         )
-    for column in ("device", "precision", "fingerprint", "commit"):
+    for column in ("device", "execution", "fingerprint", "commit"):
         by_data = table.dropna(subset=[column]).groupby("data")[column].unique()
         for data, values in by_data.items():
             if len(values) > 1:
@@ -265,7 +265,7 @@ def provenance(manifest: dict[str, Any], table: pd.DataFrame) -> list[str]:
     """Where every number comes from."""
     records = table.dropna(subset=["identity"]).drop_duplicates("path")
     lines = ["## Provenance\n"]
-    for column in ("device", "precision", "torch", "commit", "fingerprint"):
+    for column in ("device", "execution", "torch", "commit", "fingerprint"):
         values = ", ".join(str(v) for v in records[column].dropna().unique())
         lines.append(f"- {column}: {values or 'unknown'}")
     lines += ["", "Every run, with its record and the command that does it alone:\n"]
