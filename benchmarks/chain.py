@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import ltvm
+from ltvm.config import resolve
 from ltvm.decoders import ARCHITECTURES, build_decoder
 from ltvm.devices import (
     bfloat16_is_native,
@@ -34,8 +35,11 @@ from ltvm.devices import (
     use_full_float32,
 )
 from ltvm.engine import Engine
-from ltvm.execution import choose_execution
+from ltvm.execution import Execution, choose_execution
 from ltvm.langevin import energy
+from ltvm.methods import Method
+from ltvm.randomness import image_normals
+from ltvm.runs.execute import load_data
 
 SETTINGS = {"mnist": (1, 28, 30), "svhn": (3, 32, 64), "celeba": (3, 64, 64)}
 STEPS = {"cpu": 4, "cuda": 30}
@@ -178,20 +182,56 @@ def _range(slow: list[float], fast: list[float]) -> tuple[float, float]:
     return min(ratios), max(ratios)
 
 
-def agreement_rows(seeds: int, device: str) -> list[dict[str, Any]]:
-    """Metrics of the smoke protocol by precision: the difference beside the spread of seeds."""
+def agreement(seeds: int, device: str) -> dict[str, list[dict[str, Any]]]:
+    """What bfloat16 changes, beside what another noise and another seed change."""
     if not bfloat16_is_native(resolve_device(device)):
-        return [{"metric": "not measured", "why": "no native bfloat16 on this machine"}]
-    values: dict[str, dict[str, list[float]]] = {}
+        reason = "no native bfloat16 on this machine"
+        return {"bfloat16 against float32.": [{"metric": "not measured", "why": reason}]}
     with tempfile.TemporaryDirectory() as results:
-        for precision, seed in itertools.product(("float32", "bfloat16"), range(seeds)):
-            record = ltvm.train(
-                ["protocol=smoke", f"precision={precision}", f"seed={seed}", f"device={device}",
-                 f"paths.results={results}"]
-            )  # fmt: skip
-            for metric in ("fd_digits", "mse_train", "mse_test", "latent_energy"):
-                kept = values.setdefault(metric, {"float32": [], "bfloat16": []})
-                kept[precision].append(record["metrics"][metric]["value"])
+        metrics = metric_rows(seeds, device, results)
+        trained = min(Path(results).glob("runs/*/*/*/seed=0"))
+        return {
+            f"Smoke protocol, `short_run_ot`, {seeds} seeds, by precision.": metrics,
+            "Final energies of 1,000 chains of 40 steps on real test digits, with the decoder of "
+            "the first of these runs.": energy_rows(ltvm.load(trained)),
+        }
+
+
+def energy_rows(method: Method) -> list[dict[str, Any]]:
+    """Quantiles of U(z; x) where chains end, from the same starts."""
+    images = load_data(resolve(["protocol=small"])).test.scaled().to(method.problem.device)
+    index = torch.arange(len(images), device=images.device)
+    starts = image_normals(0, index, 1, method.problem.latent_dim)[0]
+    cases = {
+        "float32": (Execution(), 1),
+        "bfloat16, same noise": (Execution("bfloat16"), 1),
+        "float32, other noise": (Execution(), 2),
+    }
+    rows = []
+    for name, (way, key) in cases.items():
+        noise = image_normals(key, index, 40, starts.shape[1])
+        codes = Engine(method.decoder, way).short_run(
+            images, starts, steps=40, eta=0.005, tau=0.1, sigma=0.3, noise=noise,
+            batchnorm="running",
+        )  # fmt: skip
+        energies = method.energy(images, codes).double()
+        levels = torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95], dtype=torch.float64)
+        shown = zip(levels, energies.quantile(levels.to(energies.device)), strict=True)
+        rows.append({"chains": name} | {f"{level:.0%} quantile": f"{q:.2f}" for level, q in shown})
+    return rows
+
+
+def metric_rows(seeds: int, device: str, results: str) -> list[dict[str, Any]]:
+    """Metrics of the smoke protocol by precision: the difference beside the spread of seeds."""
+    values: dict[str, dict[str, list[float]]] = {}
+    for precision, seed in itertools.product(("float32", "bfloat16"), range(seeds)):
+        record = ltvm.train(
+            ["protocol=smoke", f"precision={precision}", f"seed={seed}", f"device={device}",
+             f"paths.results={results}"]
+        )  # fmt: skip
+        for metric in ("fd_digits", "mse_train", "mse_test", "latent_energy"):
+            kept = values.setdefault(metric, {"float32": [], "bfloat16": []})
+            kept[precision].append(record["metrics"][metric]["value"])
     rows = []
     for metric, by in values.items():
         paired = [b - a for a, b in zip(by["float32"], by["bfloat16"], strict=True)]
@@ -229,9 +269,7 @@ def main() -> None:
         "Chains of "
         f"{STEPS['cuda' if on_cuda else 'cpu']} steps; ratios to the first row of each decoder, "
         f"medians of {options.repeats} turns.": rows,
-        f"Smoke protocol, `short_run_ot`, {options.seeds} seeds, by precision.": agreement_rows(
-            options.seeds, options.device
-        ),
+        **agreement(options.seeds, options.device),
     }
     if not on_cuda:
         tables["The same on a GPU."] = [{"contender": "not measured", "why": "no GPU here"}]
