@@ -74,9 +74,17 @@ def ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
 
 
 def publish(
-    name: str, title: str, tables: dict[str, list[dict[str, Any]]], out: Path | None, device: str
+    name: str,
+    title: str,
+    tables: dict[str, list[dict[str, Any]]],
+    out: Path | None,
+    device: str,
+    **raw: Any,
 ) -> None:
-    """Print Markdown tables; with ``out``, write ``<name>.md`` and ``<name>.json`` there."""
+    """Print Markdown tables; with ``out``, write ``<name>.md`` and ``<name>.json`` there.
+
+    ``raw`` goes to the JSON beside the tables: the numbers before they were rounded.
+    """
     command = shlex.join(["python", *sys.argv])
     machine = describe(resolve_device(device))
     lines = [f"# {title}", "", f"{machine}; torch {torch.__version__}. Command: `{command}`."]
@@ -96,5 +104,6 @@ def publish(
         "commit": commit(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "tables": tables,
+        **raw,
     }
     (out / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")

@@ -87,8 +87,13 @@ def describe(device: torch.device) -> str:
 
 def peak_memory_mb(device: torch.device) -> dict[str, float]:
     """Peak memory so far in MB: of the process and, where there is one, of the GPU."""
-    unit = 1024 if sys.platform != "darwin" else 1024 * 1024
-    peaks = {"process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit}
+    status = Path("/proc/self/status")
+    if status.is_file():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        peaks = {"process": int(line.split()[1]) / 1024}
+    else:  # on Linux it would include the peak of the process that started this one
+        unit = 1024 * 1024 if sys.platform == "darwin" else 1024
+        peaks = {"process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit}
     if device.type == "cuda":
         peaks["gpu"] = torch.cuda.max_memory_allocated(device) / 2**20
     return peaks

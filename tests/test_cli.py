@@ -37,7 +37,10 @@ def refused(capsys, *arguments):
         (["ablate"], ["ablation=NAME", "ot"]),
         (["train", "method.solver=magic"], ["method.solver=magic", "blocks", "semidual"]),
         (["train", "method.solver_options.size=3"], ["solver_options", "size"]),
-        (["train", "method.solver=blocks", "method.solver_options.block=1"], ["solver_options.block=1", "2 or more"]),
+        (
+            ["train", "method.solver=blocks", "method.solver_options.block=1"],
+            ["solver_options.block=1", "2 or more"],
+        ),
         (["train", "optimizer.betas=[0.5]"], ["optimizer.betas=[0.5]", "two numbers"]),
         (["train", "optimizer.betas=0.5"], ["optimizer.betas=0.5", "a list"]),
         (["train", "protocol.train_images=many"], ["protocol.train_images=many", "integer"]),

@@ -79,7 +79,8 @@ def test_the_blend_is_that_of_the_paper(tiny):
 
 
 @pytest.mark.parametrize(
-    "solver", ["exact", "blocks", "semidual", "bsp", "gaussian", "random", "none"]
+    "solver",
+    ["auto", "shortlist", "exact", "blocks", "semidual", "bsp", "gaussian", "random", "none"],
 )
 def test_every_solver_trains_and_resumes(tiny, solver):
     method = build(tiny, f"method.solver={solver}")

@@ -37,7 +37,7 @@ class ShortRunOT(ChainMethod):
         learn_epochs: int,
         updates_per_batch: int,
         infer_steps: int,
-        solver: str = "blocks",
+        solver: str = "auto",
         solver_options: dict[str, Any] | None = None,
         start: Literal["persistent", "prior"] = "persistent",
         batchnorm: Literal["batch", "running"] = "batch",
@@ -63,7 +63,7 @@ class ShortRunOT(ChainMethod):
             largest is None or len(self.codes) <= largest,
             "method.solver",
             f"{solver} with {len(self.codes)} images",
-            f"at most {largest} (it holds an n x n matrix); use blocks",
+            f"at most {largest} (it holds an n x n matrix); use auto",
         )
 
     def fit_iteration(self) -> dict[str, float]:

@@ -22,7 +22,7 @@ class Latents:
     - ``latent_energy``: mean |z|^2 / d, 1 under the prior;
     - ``latent_sliced_w2``: sliced 2-Wasserstein distance (POT, 100 seeded projections);
     - ``transport_cost``: mean squared distance of the optimal pairing with n prior draws, as
-      close as the ``semidual`` solver comes; ``transport_gap`` is its certified relative gap;
+      close as the ``auto`` solver comes; ``transport_gap`` is its certified relative gap;
       ``transport_cost_floor`` is the same between two independent prior draws.
 
     ``codes`` is how many codes are compared (drawn once per seed).
@@ -45,12 +45,12 @@ class Latents:
         sliced = sliced_wasserstein_distance(
             codes.double().cpu().numpy(), prior.double().cpu().numpy(), n_projections=100, seed=0
         )
-        coupling = build_solver("semidual")(codes, prior, {}, context.stream("transport"))
+        coupling = build_solver("auto")(codes, prior, {}, context.stream("transport"))
         key = ("transport floor", n, codes.shape[1], context.seed, str(context.device))
         floor = context.cached(
             key,
             lambda: (
-                build_solver("semidual")(
+                build_solver("auto")(
                     normal(tuple(codes.shape), context.stream("floor"), codes.device),
                     prior,
                     {},

@@ -9,17 +9,22 @@ from collections.abc import Callable
 from typing import Any
 
 from ltvm.errors import InputError, require
+from ltvm.transport.auto import Auto
 from ltvm.transport.blocks import Blocks
 from ltvm.transport.bsp import Bsp
 from ltvm.transport.controls import Identity, Random
 from ltvm.transport.coupling import Coupling, Solver
 from ltvm.transport.exact import Exact
 from ltvm.transport.gaussian import Gaussian
-from ltvm.transport.semidual import Semidual, lower_bound
+from ltvm.transport.scores import lower_bound
+from ltvm.transport.semidual import Semidual
+from ltvm.transport.shortlist import Shortlist
 
 SOLVERS: dict[str, Callable[..., Solver]] = {
-    "blocks": Blocks,
+    "auto": Auto,
     "exact": Exact,
+    "shortlist": Shortlist,
+    "blocks": Blocks,
     "semidual": Semidual,
     "bsp": Bsp,
     "gaussian": Gaussian,

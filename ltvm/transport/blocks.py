@@ -16,7 +16,7 @@ from ltvm.transport.exact import optimal_assignment
 
 
 class Blocks:
-    """``blocks``: ``rounds`` passes over random blocks of ``block`` codes (the default)."""
+    """``blocks``: ``rounds`` passes over random blocks of ``block`` codes."""
 
     def __init__(self, block: int = 500, rounds: int = 10) -> None:
         require(block >= 2, "method.solver_options.block", block, "2 or more")

@@ -10,7 +10,10 @@ from ltvm.transport.coupling import Coupling, check, permutation_coupling
 
 
 class Bsp:
-    """``bsp``: POT's merged BSP matchings; log-linear in n, no guarantee on the quality."""
+    """``bsp``: POT's merged BSP matchings; log-linear in n, no guarantee on the quality.
+
+    POT 0.9.7 seeds its generator once per process, so here a generator does not repeat a call.
+    """
 
     def __init__(self, plans: int = 64) -> None:
         require(plans >= 1, "method.solver_options.plans", plans, "1 or more")

@@ -57,13 +57,16 @@ class Solver(Protocol):
 
 
 def check(codes: Tensor, targets: Tensor) -> None:
-    """Raise :class:`ltvm.errors.InputError` unless both are [n, d] of the same shape."""
+    """Raise :class:`ltvm.errors.InputError` unless both are finite [n, d] of the same shape."""
     require(
         codes.ndim == 2 and codes.shape == targets.shape,
         "transport: codes and targets",
         f"{tuple(codes.shape)} and {tuple(targets.shape)}",
         "two tensors of the same shape [n, d]",
     )
+    for name, points in (("codes", codes), ("targets", targets)):
+        wrong = len(points) - int(points.isfinite().all(dim=1).sum())
+        require(wrong == 0, f"transport: {name}", f"{wrong} rows not finite", "finite numbers")
 
 
 def squared_distances(codes: Tensor, targets: Tensor) -> Tensor:

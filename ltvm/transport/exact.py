@@ -43,7 +43,7 @@ class Exact:
             len(codes) <= self.largest,
             "method.solver",
             f"exact with {len(codes)} codes",
-            f"at most {self.largest} (it holds an n x n matrix); use blocks",
+            f"at most {self.largest} (it holds an n x n matrix); use auto",
         )
         assignment = optimal_assignment(codes, targets)
         optimum = mean_cost(codes, targets[assignment])
