@@ -42,7 +42,7 @@ from ltvm.randomness import image_normals
 from ltvm.runs.execute import load_data
 
 SETTINGS = {"mnist": (1, 28, 30), "svhn": (3, 32, 64), "celeba": (3, 64, 64)}
-STEPS = {"cpu": 4, "cuda": 30}
+STEPS = {"cpu": 12, "cuda": 30}
 
 
 def plain_decoder(architecture: str) -> nn.Module:

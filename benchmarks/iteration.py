@@ -1,6 +1,6 @@
 """One outer iteration by phase and by operator, and what starting and finishing cost.
 
-    python benchmarks/iteration.py [--images N] [--architecture mnist|svhn] [--profile] [--out DIR]
+    python benchmarks/iteration.py [--images N ...] [--architecture mnist|svhn] [--out DIR]
 
 Random uint8 images of the data set's shape do: nothing here depends on what they show. On a
 GPU the SVHN row is the paper's iteration (73,257 images, K = 30, L = 50, batch 2,000), whose
@@ -149,7 +149,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--architecture", choices=SHAPES, default="mnist")
-    parser.add_argument("--images", type=int, default=4000)
+    parser.add_argument("--images", type=int, nargs="+", default=[4_000, 60_000])
     parser.add_argument("--operators", type=int, default=12, help="rows of the profile; 0: none")
     parser.add_argument("--repeats", type=int, default=3, help="of starting; 0: not measured")
     parser.add_argument("--device", default="auto")
@@ -162,11 +162,17 @@ def main() -> None:
     base += [f"decoder.architecture={options.architecture}"]
     base += ["model.latent_dim=64"] if options.architecture == "svhn" else []
     overrides = base + options.overrides
-    answer = run_once(overrides, options.architecture, options.images, options.operators)
-    name = f"{options.architecture}, {options.images:,} random images; {' '.join(overrides)}"
-    tables = {"Phases of one iteration.": [phase_row(name, answer["seconds"], answer["peaks"])]}
-    if answer["operators"]:
-        tables["Operators of that iteration by own time."] = answer["operators"]
+    rows: list[dict[str, Any]] = []
+    operators: list[dict[str, Any]] = []
+    for n in options.images:
+        profiled = 0 if rows else options.operators
+        answer = run_once(overrides, options.architecture, n, profiled)
+        name = f"{options.architecture}, {n:,} random images"
+        rows.append(phase_row(name, answer["seconds"], answer["peaks"]))
+        operators = operators or answer["operators"]
+    tables = {f"Phases of one iteration, with `{' '.join(overrides)}`.": rows}
+    if operators:
+        tables["Operators of the first by own time, after an iteration to warm up."] = operators
     if options.repeats:
         tables["Starting and finishing."] = start_rows(options.repeats)
     tables["The paper's SVHN iteration (73,257 images, K = 30, L = 50)."] = [svhn_row(options)]

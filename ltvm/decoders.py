@@ -44,18 +44,18 @@ class MnistDecoder(nn.Sequential):
     """
 
     def __init__(self, latent_dim: int, channels: int, norm: Norm, stem_norm: bool) -> None:
-        stem = [norm_layer(norm, 1024, spatial=False), nn.ReLU()] if stem_norm else []
+        stem = [norm_layer(norm, 1024, spatial=False), nn.ReLU(inplace=True)] if stem_norm else []
         super().__init__(
             nn.Linear(latent_dim, 1024),
             *stem,
             nn.Linear(1024, 7 * 7 * 128),
             norm_layer(norm, 7 * 7 * 128, spatial=False),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Unflatten(1, (7 * 7, 128)),
             nn.Flatten(0, 1),  # rows of pixels, as in ltvm.patches
             PatchTransposedConv(128, 64, 2),
             row_norm_layer(norm, 64, pixels=14 * 14),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             PatchTransposedConv(64, channels, 2),
             nn.Tanh(),
             RowsToImage(7, channels),
@@ -79,14 +79,20 @@ class ConvDecoder(nn.Sequential):
         widths: tuple[int, ...],
         stem_size: int,
     ) -> None:
-        stem = [norm_layer(norm, widths[0], spatial=True), nn.ReLU()] if stem_norm else []
+        stem = (
+            [norm_layer(norm, widths[0], spatial=True), nn.ReLU(inplace=True)] if stem_norm else []
+        )
         layers: list[nn.Module] = [
             nn.Linear(latent_dim, widths[0] * stem_size**2, bias=not stem_norm),
             nn.Unflatten(1, (widths[0], stem_size, stem_size)),
             *stem,
         ]
         for wide, narrow in itertools.pairwise(widths):
-            layers += [_doubling(wide, narrow), norm_layer(norm, narrow, spatial=True), nn.ReLU()]
+            layers += [
+                _doubling(wide, narrow),
+                norm_layer(norm, narrow, spatial=True),
+                nn.ReLU(inplace=True),
+            ]
         super().__init__(*layers, _doubling(widths[-1], channels), nn.Tanh())
 
 

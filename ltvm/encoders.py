@@ -25,15 +25,15 @@ class MnistEncoder(nn.Sequential):
             ImageToRows(),
             PatchConv(channels, 64, 2),
             row_norm_layer(norm, 64, pixels=14 * 14),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             PatchConv(64, 128, 2),
             row_norm_layer(norm, 128, pixels=7 * 7),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Unflatten(0, (-1, 7 * 7)),
             nn.Flatten(1),
             nn.Linear(7 * 7 * 128, 1024),
             norm_layer(norm, 1024, spatial=False),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Linear(1024, 2 * latent_dim),
         )
 
@@ -53,7 +53,7 @@ class ConvEncoder(nn.Sequential):
         layers: list[nn.Module] = []
         for narrow, wide in itertools.pairwise((channels, *widths)):
             layers += [nn.Conv2d(narrow, wide, 5, stride=2, padding=2)]
-            layers += [norm_layer(norm, wide, spatial=True), nn.ReLU()]
+            layers += [norm_layer(norm, wide, spatial=True), nn.ReLU(inplace=True)]
         flat = widths[-1] * stem_size**2
         super().__init__(*layers, nn.Flatten(), nn.Linear(flat, 2 * latent_dim))
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ltvm.execution import Execution
 from ltvm.langevin import short_run
+from ltvm.patches import ImageToRows, RowsToImage
 from ltvm.products import products
 
 LARGEST_NUMBER_OF_GRAPHS = 4  # each holds buffers: a full batch, a last one, and two to infer
@@ -41,7 +42,7 @@ class Engine:
         batchnorm: Literal["batch", "running"] = "batch",
     ) -> Tensor:
         """As ``ltvm.langevin.short_run`` with this engine's decoder."""
-        decoder = self.current_decoder()
+        decoder, images = in_rows(self.current_decoder(), images)
         if self.execution.graph and codes.is_cuda:
             key = (tuple(images.shape), steps, noise is None, batchnorm)
             if key not in self._graphs:
@@ -70,6 +71,17 @@ class Engine:
         ):
             held.copy_(present)
         return self._copy
+
+
+def in_rows(decoder: nn.Module, images: Tensor) -> tuple[nn.Module, Tensor]:
+    """The decoder without its last putting in order, and the images put in its order once.
+
+    Energies are sums over pixels and do not care. Other decoders are returned as they are.
+    """
+    if not (isinstance(decoder, nn.Sequential) and isinstance(decoder[-1], RowsToImage)):
+        return decoder, images
+    rows = ImageToRows()(images).view(len(images), -1, images.shape[1])  # [n, pixels, channels]
+    return nn.Sequential(*list(decoder)[:-1], nn.Unflatten(0, (-1, rows.shape[1]))), rows
 
 
 def low_precision_copy(decoder: nn.Module, dtype: torch.dtype) -> nn.Module:

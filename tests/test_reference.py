@@ -30,5 +30,25 @@ def test_the_readme_tells_the_same_numbers(name):
         assert (ROOT / "reports" / name / table).read_text().strip() in readme
 
 
+def tables_of(file):
+    """The Markdown tables of a file, by their header line."""
+    blocks = [block for block in file.read_text().split("\n\n") if block.startswith("|")]
+    return {block.splitlines()[0]: block.strip() for block in blocks}
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/performance.md"])
+def test_documents_quote_the_benchmarks_as_they_were_measured(document):
+    measured = {}
+    for file in sorted((REFERENCE / "bench").glob("*.md")):
+        measured |= {(line, file.stem): file.read_text() for line in tables_of(file)}
+    headers = {line for line, _ in measured}
+    quoted = {k: v for k, v in tables_of(ROOT / document).items() if k in headers}
+    assert quoted
+    for header, table in quoted.items():
+        rows = list(table.splitlines()[2:])
+        texts = [text for (line, _), text in measured.items() if line == header]
+        assert all(any(row in text for text in texts) for row in rows), header
+
+
 def test_no_checkpoint_is_committed():
     assert not list(REFERENCE.rglob("*.pt"))
