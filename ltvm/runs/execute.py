@@ -18,7 +18,7 @@ from ltvm.data.image_set import DataSet
 from ltvm.errors import DivergedError, InputError
 from ltvm.execution import Execution
 from ltvm.files import write_text
-from ltvm.methods.base import Method
+from ltvm.methods.base import EVALUATION_BATCH, Method
 from ltvm.metrics.base import Context, Measurement, Metric
 from ltvm.progress import current_reporter
 from ltvm.report.grids import save_reconstructions, save_samples
@@ -188,6 +188,7 @@ def measure(
 ) -> dict[str, Any]:
     """Every metric's values with their provenance, as they stand in the record."""
     values: dict[str, Any] = {}
+    stated = provenance_of_all(method)
     for metric in metrics.values():
         measured: dict[str, Measurement] = metric(method, data, context)
         for name, measurement in measured.items():
@@ -198,9 +199,25 @@ def measure(
             values[name] = {
                 "value": measurement.value,
                 "lower_is_better": metric.lower_is_better.get(name),
+                **stated,
                 **measurement.provenance,
             }
     return values
+
+
+def provenance_of_all(method: Method) -> dict[str, Any]:
+    """What every number says about itself, unless its metric says otherwise.
+
+    ``dtype`` is that of the decoder, hence of images and codes in evaluation; ``batch`` the
+    evaluation batch; ``numerics``, ``version`` and ``commit`` the code.
+    """
+    return {
+        "dtype": str(next(method.decoder.parameters()).dtype).removeprefix("torch."),
+        "batch": EVALUATION_BATCH,
+        "numerics": NUMERICS,
+        "version": versions()["ltvm"],
+        "commit": commit(),
+    }
 
 
 def curve_of(
