@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -12,7 +13,7 @@ import ltvm
 from ltvm.cli import main
 from ltvm.errors import InputError
 from ltvm.files import read_json, write_json
-from ltvm.metrics.base import Context
+from ltvm.metrics.base import Context, Measurement
 from ltvm.metrics.frechet import FrechetDistance
 from ltvm.report import paper_table as tables
 from ltvm.report.against_reference import differences_table, improvement_table
@@ -20,6 +21,7 @@ from ltvm.report.long_table import long_table_of_manifest
 from ltvm.report.notes import notes
 from ltvm.report.page import write_long_table
 from ltvm.report.provenance import Marks, differences, refuse_mixed, warned_cells
+from ltvm.runs.execute import measure
 
 REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference"
 NAME = "correction-mnist5k-medium"
@@ -70,7 +72,7 @@ def test_a_difference_is_refused_naming_field_values_and_cells(records):
         refuse_mixed(found, NAME)
     message = str(error.value)
     for words in (
-        NAME, "n is 999 (short-run OT); 1000 (same, no correction)", "fd_digits", "mnist5k",
+        NAME, 'n is 999 ("short-run OT"); 1000 ("same, no correction")', "fd_digits", "mnist5k",
         "--allow-mixed",
     ):  # fmt: skip
         assert words in message, message
@@ -81,8 +83,8 @@ def test_one_seed_of_a_cell_is_named(records):
     change(records, "short_run_ot", seeds=[1], checksum="a" * 64)
     _, _, found = found_in(records)
     assert [d.field for d in found] == ["checksum"]
-    assert found[0].cells["a" * 12] == ["short-run OT seed 1"]
-    assert found[0].cells["2dcf40c6bc21"] == ["short-run OT seed 0, 2", "same, no correction"]
+    assert found[0].cells["a" * 12] == ['"short-run OT" seed 1']
+    assert found[0].cells["2dcf40c6bc21"] == ['"short-run OT" seed 0, 2', '"same, no correction"']
 
 
 @pytest.mark.parametrize(
@@ -93,6 +95,12 @@ def test_one_seed_of_a_cell_is_named(records):
 def test_whatever_a_number_is_must_agree(records, field):
     change(records, "short_run_ot", **{field: "another"})
     assert [d.field for d in found_in(records)[2]] == [field]
+
+
+def test_hashes_are_compared_whole(records):
+    change(records, "short_run_ot", checksum="a" * 64)
+    change(records, "short_run_uncorrected", checksum="a" * 63 + "b")
+    assert [d.field for d in found_in(records)[2]] == ["checksum"]
 
 
 @pytest.mark.parametrize(
@@ -118,7 +126,7 @@ def test_a_sweep_of_the_number_of_samples_is_allowed_and_said(records):
     table, manifest, found = found_in(records, ["method", key], values)
     refuse_mixed(found, NAME)
     text = "\n".join(notes(table, Marks(found), tables.cell_names(table, manifest)))
-    assert f"**n varies with {key}**: 500 (" in text
+    assert f"**n varies with {key}**: 500, 1000. Compare" in text
     assert "n = 500 or 1000" in text
     assert "†" not in text
 
@@ -167,7 +175,9 @@ def test_mixed_numbers_are_marked_where_allowed(records):
     assert difference.iloc[0, 1].endswith(" ‡")
     assert difference.iloc[0, 2] == "+0.0265 ± 0.0047 †"  # bold without the mark
     text = "\n".join(notes(table, marks, tables.cell_names(table, manifest)))
-    assert "† MSE, unseen images ↓ on mnist5k: **n differs**: 7 (short-run OT); 200 (same" in text
+    assert (
+        '† MSE, unseen images ↓ on mnist5k: **n differs**: 7 ("short-run OT"); 200 ("same' in text
+    )
     assert "‡ FD, digit features ↓, short-run OT: few samples." in text
     assert (marks.panel_sign("mse_test"), marks.panel_sign("fd_digits")) == (" †", "")
     assert "$^\\dagger$" in tables.to_latex(marked, "x")
@@ -235,6 +245,22 @@ def test_a_record_says_what_every_number_is(tmp_path):
     }
     write_long_table(table, tmp_path / "written")
     assert "provenance" in pd.read_csv(tmp_path / "written" / "long.csv")
+
+
+def test_a_metric_of_ones_own_need_not_state_the_common_fields(tiny):
+    def own(*_):
+        return {
+            "a": Measurement(1.0, {"n": 3, "split": "test"}),
+            "b": Measurement(2.0, {"split": "train", "dtype": "float16"}),
+        }
+
+    own.lower_is_better = {"a": True}
+    method = SimpleNamespace(decoder=torch.nn.Linear(1, 1).double())
+    found = measure({"own": own}, method, tiny, Context(0, torch.device("cpu")))
+    assert found["a"]["data"] == tiny.test.fingerprint
+    assert found["b"]["data"] == tiny.train.fingerprint
+    assert (found["a"]["dtype"], found["b"]["dtype"]) == ("float64", "float16")
+    assert (found["a"]["lower_is_better"], found["b"]["lower_is_better"]) == (True, None)
 
 
 def test_reference_statistics_are_kept_by_all_that_they_depend_on(tiny, monkeypatch):

@@ -78,7 +78,7 @@ def provenance_notes(marks: Marks, names: dict[str, str]) -> Iterator[str]:
         where = f"{tables.title(d.metric)} on {d.data}"
         if d.swept is not None:
             yield (
-                f"- {where}: **{d.field} varies with {d.swept}**: {d.who_has_what}. "
+                f"- {where}: **{d.field} varies with {d.swept}**: {', '.join(d.cells)}. "
                 "Compare rows of one value only; no best is marked."
             )
         else:

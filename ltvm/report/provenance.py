@@ -13,7 +13,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -34,7 +33,7 @@ ADDED_LATER = frozenset({"dtype", "batch", "numerics"})
 
 # Keys that decide what is evaluated. Others change the model alone, never what a number is.
 EVALUATED = (
-    "data", "evaluation", "model", "protocol.evaluation", "protocol.train_images",
+    "data", "evaluation", "model.sigma", "protocol.evaluation", "protocol.train_images",
     "protocol.test_images",
 )  # fmt: skip
 
@@ -53,7 +52,7 @@ class Difference:
 
     @property
     def who_has_what(self) -> str:
-        """``1000 (VAE); 500 (ABP, SRI seed 0)``"""
+        """``1000 ("VAE"); 500 ("ABP", "SRI" seed 0)``"""
         return "; ".join(f"{value} ({', '.join(cells)})" for value, cells in self.cells.items())
 
 
@@ -76,7 +75,7 @@ def differences(
             if field in NOTED:
                 continue
             kept = [field in content or field not in ADDED_LATER for content in contents]
-            values = [value_text(content.get(field)) for content in contents]
+            values = [json.dumps(content.get(field), sort_keys=True) for content in contents]
             values = [value for value, keep in zip(values, kept, strict=True) if keep]
             if len(set(values)) > 1:
                 of_field = rows[kept].assign(field=values)
@@ -100,7 +99,7 @@ def difference(
     for (value, cell), part in rows.groupby(["field", "cell"], sort=False):
         some = part["seed"].nunique() < seeds[cell]
         which = f" seed {', '.join(str(s) for s in sorted(part['seed']))}" if some else ""
-        cells.setdefault(str(value), []).append(names[str(cell)] + which)
+        cells.setdefault(readable(str(value)), []).append(f'"{names[str(cell)]}"{which}')
     values = {str(cell): frozenset(part) for cell, part in rows.groupby("cell")["field"]}
     odd = frozenset(rows[rows["field"] != usual]["cell"])
     return Difference(data, metric, field, cells, values, odd, followed_key(rows, swept))
@@ -137,12 +136,14 @@ def evaluated_keys(note: str) -> list[str]:
     return [key for key in keys if decides_what_is_evaluated(key)]
 
 
-def value_text(value: Any) -> str:
-    """A field's value, as a reader can tell it from another; a hash by its first digits."""
-    if value is None:
+def readable(value: str) -> str:
+    """A field's value, from its JSON; a hash by its first digits."""
+    content = json.loads(value)
+    if content is None:
         return "not stated"
-    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-    return text[:12] if len(text) == 64 and set(text) <= set("0123456789abcdef") else text
+    if not isinstance(content, str):
+        return value
+    return content[:12] if len(content) == 64 and " " not in content else content
 
 
 def refuse_mixed(found: Sequence[Difference], name: str) -> None:

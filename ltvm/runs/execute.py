@@ -14,7 +14,7 @@ from ltvm import devices
 from ltvm.build import build_data, build_method, build_metrics, build_problem
 from ltvm.clock import PHASES
 from ltvm.config import Config
-from ltvm.data.image_set import DataSet
+from ltvm.data.image_set import DataSet, ImageSet
 from ltvm.errors import DivergedError, InputError
 from ltvm.execution import Execution
 from ltvm.files import write_text
@@ -188,7 +188,6 @@ def measure(
 ) -> dict[str, Any]:
     """Every metric's values with their provenance, as they stand in the record."""
     values: dict[str, Any] = {}
-    stated = provenance_of_all(method)
     for metric in metrics.values():
         measured: dict[str, Measurement] = metric(method, data, context)
         for name, measurement in measured.items():
@@ -196,22 +195,25 @@ def measure(
                 raise DivergedError(f"metric {name} is {measurement.value}")
             if name in values:
                 raise InputError(f"evaluation.metrics: two metrics give a value named {name}")
+            tested = measurement.provenance.get("split") == "test"
             values[name] = {
                 "value": measurement.value,
                 "lower_is_better": metric.lower_is_better.get(name),
-                **stated,
+                **provenance_of_all(method, data.test if tested else data.train),
                 **measurement.provenance,
             }
     return values
 
 
-def provenance_of_all(method: Method) -> dict[str, Any]:
+def provenance_of_all(method: Method, images: ImageSet) -> dict[str, Any]:
     """What every number says about itself, unless its metric says otherwise.
 
-    ``dtype`` is that of the decoder, hence of images and codes in evaluation; ``batch`` the
-    evaluation batch; ``numerics``, ``version`` and ``commit`` the code.
+    ``data`` is the fingerprint of the split's images; ``dtype`` that of the decoder, hence of
+    images and codes in evaluation; ``batch`` the evaluation batch; ``numerics``, ``version`` and
+    ``commit`` the code.
     """
     return {
+        "data": images.fingerprint,
         "dtype": str(next(method.decoder.parameters()).dtype).removeprefix("torch."),
         "batch": EVALUATION_BATCH,
         "numerics": NUMERICS,
