@@ -67,10 +67,16 @@ def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
     return make_plan(split_hydra(overrides)[0], name)
 
 
-def ablate(overrides: Sequence[str], name: str | None = None) -> Path:
+def ablate(
+    overrides: Sequence[str],
+    name: str | None = None,
+    allow_mixed: bool = False,
+    interval: str = "t",
+) -> Path:
     """Do the runs of an ablation that are not done and write its report; returns its folder.
 
-    Raises :class:`ltvm.errors.InputError` for bad input.
+    ``allow_mixed`` and ``interval`` are those of :func:`make_report`. Raises
+    :class:`ltvm.errors.InputError` for bad input; a report that is refused leaves its runs done.
     """
     from ltvm.progress import Reporter, set_reporter
     from ltvm.runs.execute import check_input
@@ -79,7 +85,7 @@ def ablate(overrides: Sequence[str], name: str | None = None) -> Path:
 
     planned = plan(overrides, name)
     paths = planned.runs[0].config["paths"]
-    results = Path(paths["results"])
+    results, reports = Path(paths["results"]), Path(paths["reports"])
     Store(results).check_writable()
     todo = planned.not_done
     for cell in {run.cell: run for run in todo}.values():
@@ -91,20 +97,25 @@ def ablate(overrides: Sequence[str], name: str | None = None) -> Path:
             launch([run.overrides for run in todo], split_hydra(overrides)[1])
         except Exception:  # what is done deserves its report, whatever stopped the rest
             with contextlib.suppress(InputError):
-                make_report(planned.report_name, results, Path(paths["reports"]))
+                make_report(planned.report_name, results, reports, allow_mixed, interval)
             raise
         finally:
             set_reporter(None)
-    return make_report(planned.report_name, results, Path(paths["reports"]))
+    return make_report(planned.report_name, results, reports, allow_mixed, interval)
 
 
 def make_report(
-    name: str, results: Path | str = "results", reports: Path | str = "reports"
+    name: str,
+    results: Path | str = "results",
+    reports: Path | str = "reports",
+    allow_mixed: bool = False,
+    interval: str = "t",
 ) -> Path:
     """Rebuild one report from the records, without training; returns its folder.
 
-    Raises :class:`ltvm.errors.InputError` if there is no such ablation or none of its runs has
-    a record.
+    Numbers of different provenance in one column are refused, or marked with ``allow_mixed``.
+    ``interval`` over seeds: ``t`` or ``bootstrap``. Raises :class:`ltvm.errors.InputError` for
+    those, if there is no such ablation, or if none of its runs has a record.
     """
     from ltvm.report.page import write_report
 
@@ -115,7 +126,7 @@ def make_report(
             f"report {name}: no records of it in {results}; "
             + (f"allowed: {', '.join(known)}" if known else "run `ltvm ablate` first")
         )
-    return write_report(manifest, Path(reports))
+    return write_report(manifest, Path(reports), allow_mixed, interval)
 
 
 def long_table(results: Path | str = "results") -> pd.DataFrame:

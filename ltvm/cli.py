@@ -53,6 +53,19 @@ def parser() -> argparse.ArgumentParser:
         "--results", default=os.environ.get("LTVM_RESULTS", "results"), help="records (%(default)s)"
     )
 
+    shown = argparse.ArgumentParser(add_help=False)
+    shown.add_argument(
+        "--allow-mixed",
+        action="store_true",
+        help="mark numbers of different provenance in one column in place of refusing them",
+    )
+    shown.add_argument(
+        "--interval",
+        choices=("t", "bootstrap"),
+        default="t",
+        help="over seeds: Student's t, or a seeded bootstrap for many seeds (%(default)s)",
+    )
+
     def add(name: str, text: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
         return commands.add_parser(
             name,
@@ -67,11 +80,13 @@ def parser() -> argparse.ArgumentParser:
     }  # fmt: skip
     train = add("train", "Do one run: a method on a data set under a protocol.")
     train.add_argument("overrides", **overrides)
-    ablate = add("ablate", "Do the runs of an ablation that are not done, and write its report.")
+    ablate = add(
+        "ablate", "Do the runs of an ablation that are not done, and write its report.", shown
+    )
     ablate.add_argument("overrides", **overrides)
     ablate.add_argument("--list", action="store_true", help="preview cells and runs, do nothing")
     ablate.add_argument("--name", help="the report's name (default: ABLATION-DATA)")
-    report = add("report", "Rebuild reports from the records, without training.", places)
+    report = add("report", "Rebuild reports from the records, without training.", places, shown)
     report.add_argument("names", nargs="*", metavar="NAME", help="reports (default: all)")
     report.add_argument("--reports", default=os.environ.get("LTVM_REPORTS", "reports"))
     add("status", "Count runs by data, method and status.", places)
@@ -167,7 +182,7 @@ def run_ablate(options: argparse.Namespace) -> int:
     if options.list:
         print_plan(planned)
         return 0
-    folder = ablate(options.overrides, options.name)
+    folder = ablate(options.overrides, options.name, options.allow_mixed, options.interval)
     print_report(folder)
     failed = [p for p in planned.runs if p.run.status() == "failed"]
     for run in failed:
@@ -228,8 +243,17 @@ def run_report(options: argparse.Namespace) -> int:
     names = options.names or sorted(p.stem for p in (results / "ablations").glob("*.json"))
     if not names:
         raise InputError(f"report: no records in {results}; run `ltvm ablate` first")
-    for name in names:
-        print(make_report(name, results, options.reports) / "README.md")
+    refused = []
+    for name in names:  # one that is refused does not keep the others from being made
+        try:
+            folder = make_report(
+                name, results, options.reports, options.allow_mixed, options.interval
+            )
+            print(folder / "README.md")
+        except InputError as error:
+            refused.append(str(error))
+    if refused:
+        raise InputError("\n".join(refused))
     return 0
 
 

@@ -7,8 +7,9 @@ import pytest
 from scipy import stats
 
 import ltvm
+from ltvm.report.against_reference import differences_table
 from ltvm.report.figures import interval_rows, sweep, sweeps_of
-from ltvm.report.paper_table import cell_names, differences_table, estimates_table, to_latex
+from ltvm.report.paper_table import cell_names, estimates_table, to_latex
 from ltvm.report.published import published
 from ltvm.report.statistics import (
     Estimate,
@@ -218,7 +219,7 @@ def test_intervals_are_over_seeds_alone(tmp_path):
     table = pd.DataFrame(rows)
     with pytest.raises(AssertionError, match="seeds alone"):
         interval_rows(table, ["size"])
-    sweep(table, "size", ["size", "noise"], ["fd_digits"], tmp_path / "x")  # a line per noise
+    sweep(table, "size", ["size", "noise"], {"fd_digits": "FD"}, tmp_path / "x")  # a line per noise
     assert (tmp_path / "x.png").is_file()
     manifest = manifest_of(table, ["size", "noise"], combine="one_factor")
     done = table[table["cell"] != "0.1True"]  # the base cell failed

@@ -83,7 +83,7 @@ class FrechetDistance:
             )
 
     def extractor(self, context: Context) -> Extractor:
-        key = ("extractor", self.kind, *sorted(self.options.items()))
+        key = ("extractor", self.kind, str(context.device), *sorted(self.options.items()))
         return context.cached(
             key, lambda: EXTRACTORS[self.kind](device=context.device, **self.options)
         )
@@ -94,9 +94,14 @@ class FrechetDistance:
         key = (
             "moments",
             data.train.fingerprint,
+            data.train.split,
+            len(data.train),
             extractor.name,
             extractor.checksum,
             extractor.dimension,
+            extractor.resize,
+            EVALUATION_BATCH,
+            str(context.device),
         )
         return context.cached(
             key,

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from ltvm.files import writing
 from ltvm.report.paper_table import swept_keys, title, value_text
-from ltvm.report.statistics import mean_interval
+from ltvm.report.statistics import INTERVALS
 
 # Colours differ in lightness too, and markers differ: readable in greyscale.
 STYLES: dict[str, tuple[str, str]] = {
@@ -57,15 +57,16 @@ def save(figure: Figure, path: Path) -> None:
     plt.close(figure)
 
 
-def interval_rows(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Mean and half-width over seeds for every combination of ``by``."""
+def interval_rows(table: pd.DataFrame, by: list[str], interval: str = "t") -> pd.DataFrame:
+    """Mean over seeds, and how far its interval reaches, for every combination of ``by``."""
     rows = []
     for keys, group in table.groupby(by, sort=False, dropna=False):
         assert group["seed"].is_unique, f"several cells at {keys}: seeds alone make an interval"
-        estimate = mean_interval(list(group["value"]))
+        estimate = INTERVALS[interval](list(group["value"]))
+        below, above = estimate.errors
         rows.append(
             dict(zip(by, keys, strict=True))
-            | {"mean": estimate.mean, "half_width": estimate.half_width or 0.0}
+            | {"mean": estimate.mean, "below": below, "above": above}
         )
     return pd.DataFrame(rows)
 
@@ -89,16 +90,22 @@ def cell_styles(table: pd.DataFrame) -> dict[str, tuple[str, str]]:
     return {c: (palette[i], MARKERS[i % len(MARKERS)]) for i, c in enumerate(cells["cell"])}
 
 
-def comparison(table: pd.DataFrame, names: dict[str, str], metrics: list[str], path: Path) -> None:
+def comparison(
+    table: pd.DataFrame,
+    names: dict[str, str],
+    metrics: dict[str, str],
+    path: Path,
+    interval: str = "t",
+) -> None:
     """Cells side by side, a panel per metric: every seed, the mean and its 95 % interval.
 
-    A cell without a value keeps its place and says so.
+    ``metrics`` gives each panel its title. A cell without a value keeps its place and says so.
     """
     set_theme()
     styles = cell_styles(table)
     figure, axes = plt.subplots(1, len(metrics), figsize=(3.6 * len(metrics), 3.6), squeeze=False)
     counts = set()
-    for axis, metric in zip(axes[0], metrics, strict=True):
+    for axis, (metric, heading) in zip(axes[0], metrics.items(), strict=True):
         for position, cell in enumerate(names):
             values = values_of(table, cell, metric)
             counts.add(len(values))
@@ -107,22 +114,30 @@ def comparison(table: pd.DataFrame, names: dict[str, str], metrics: list[str], p
                               rotation=90, ha="center", va="center")  # fmt: skip
                 continue
             colour, marker = styles[cell]
-            estimate = mean_interval(values)
-            axis.errorbar(position, estimate.mean, estimate.half_width or 0, color=colour,
-                          marker=marker, markersize=8, capsize=4)  # fmt: skip
+            estimate = INTERVALS[interval](values)
+            errors = [[reach] for reach in estimate.errors]
+            axis.errorbar(position, estimate.mean, errors, color=colour, marker=marker,
+                          markersize=8, capsize=4)  # fmt: skip
             offsets = [position + 0.22] * len(values)
             axis.scatter(offsets, values, color=colour, marker=marker, s=14, alpha=0.6)
         axis.set_xticks(range(len(names)), list(names.values()), rotation=30, ha="right")
         axis.set_xlim(-0.6, len(names) - 0.4)
-        axis.set_title(title(metric))
+        axis.set_title(heading)
         axis.grid(axis="x", visible=False)
     seeds = " to ".join(str(n) for n in sorted({min(counts), max(counts)}))
     figure.suptitle(f"Mean and 95 % interval, {seeds} seeds (small markers: single seeds)", y=0.995)
     save(figure, path)
 
 
-def sweep(table: pd.DataFrame, key: str, keys: list[str], metrics: list[str], path: Path) -> None:
-    """A metric against a swept key with its 95 % interval over seeds.
+def sweep(
+    table: pd.DataFrame,
+    key: str,
+    keys: list[str],
+    metrics: dict[str, str],
+    path: Path,
+    interval: str = "t",
+) -> None:
+    """A metric against a swept key with its 95 % interval over seeds; ``metrics`` has titles.
 
     One line for every method and combination of the other swept ``keys``. A method without
     that key (a VAE has no alpha) is a dashed horizontal line at its mean.
@@ -136,7 +151,7 @@ def sweep(table: pd.DataFrame, key: str, keys: list[str], metrics: list[str], pa
     values = list(table[key].dropna().drop_duplicates())
     numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
     figure, axes = plt.subplots(1, len(metrics), figsize=(3.8 * len(metrics), 3.4), squeeze=False)
-    for axis, metric in zip(axes[0], metrics, strict=True):
+    for axis, (metric, heading) in zip(axes[0], metrics.items(), strict=True):
         for number, line in enumerate(lines):
             chosen = table[(table["metric"] == metric) & (table["line"] == line)]
             if chosen.empty:
@@ -148,16 +163,17 @@ def sweep(table: pd.DataFrame, key: str, keys: list[str], metrics: list[str], pa
                 mean = chosen["value"].mean()
                 axis.axhline(mean, color=colour, linestyle="--", label=line)
                 continue
-            rows = interval_rows(chosen, [key])
+            rows = interval_rows(chosen, [key], interval)
             if numeric:
                 rows = rows.sort_values(key)
             places = rows[key] if numeric else [values.index(v) for v in rows[key]]
-            axis.errorbar(places, rows["mean"], rows["half_width"], color=colour, marker=marker,
+            errors = [rows["below"], rows["above"]]
+            axis.errorbar(places, rows["mean"], errors, color=colour, marker=marker,
                           capsize=3, linestyle="-" if numeric else "none", label=line)  # fmt: skip
         if not numeric:
             axis.set_xticks(range(len(values)), [value_text(v) for v in values], rotation=30)
         axis.set_xlabel(key)
-        axis.set_title(title(metric))
+        axis.set_title(heading)
     if len(lines) > 1:
         axes[0, 0].legend(fontsize="small")
     figure.suptitle("Mean and 95 % interval over seeds", y=0.995)
@@ -171,7 +187,11 @@ def line_name(row: pd.Series, others: list[str]) -> str:
 
 
 def learning_curves(
-    histories: pd.DataFrame, names: dict[str, str], metrics: list[str], path: Path
+    histories: pd.DataFrame,
+    names: dict[str, str],
+    metrics: list[str],
+    path: Path,
+    interval: str = "t",
 ) -> None:
     """A metric after every iteration against passes per image, a line per cell."""
     set_theme()
@@ -182,8 +202,10 @@ def learning_curves(
             rows = histories[(histories["cell"] == cell)].dropna(subset=[metric])
             if rows.empty:
                 continue
-            curve = interval_rows(rows.assign(value=rows[metric]), ["iteration", "passes"])
-            axis.errorbar(curve["passes"], curve["mean"], curve["half_width"], color=colour,
+            rows = rows.assign(value=rows[metric])
+            curve = interval_rows(rows, ["iteration", "passes"], interval)
+            errors = [curve["below"], curve["above"]]
+            axis.errorbar(curve["passes"], curve["mean"], errors, color=colour,
                           marker=marker, capsize=2, label=names[cell])  # fmt: skip
         axis.set_xlabel("passes per image")
         axis.set_title(curve_title(metric))

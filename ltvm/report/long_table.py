@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def rows_of_run(run: Run, keys: dict[str, Any]) -> list[dict[str, Any]]:
     rows = []
     for name, content in record["metrics"].items():
         provenance = {key: content.get(key) for key in PROVENANCE}
+        stated = {k: v for k, v in content.items() if k not in ("value", "lower_is_better")}
         rows.append(
             {
                 **shared,
@@ -40,6 +42,7 @@ def rows_of_run(run: Run, keys: dict[str, Any]) -> list[dict[str, Any]]:
                 "value": content["value"],
                 "lower_is_better": content.get("lower_is_better"),
                 **provenance,
+                "provenance": json.dumps(stated, sort_keys=True),
             }
         )
     costs = {

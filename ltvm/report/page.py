@@ -8,21 +8,36 @@ from typing import Any
 
 import pandas as pd
 
-from ltvm.errors import InputError
+from ltvm.errors import InputError, require
 from ltvm.files import read_json, write_text, writing
 from ltvm.report import figures
 from ltvm.report import paper_table as tables
+from ltvm.report.against_reference import differences_table, improvement_table
 from ltvm.report.long_table import long_table_of_manifest
+from ltvm.report.notes import notes
+from ltvm.report.provenance import Marks, differences, refuse_mixed, warned_cells
 from ltvm.report.published import published
+from ltvm.report.resampling_table import resampling_table
+from ltvm.report.statistics import INTERVALS, RESAMPLES, UNCORRECTED
 
+MEANINGS = {
+    "t": "Mean ± half-width of the 95 % Student t interval over seeds.",
+    "bootstrap": f"Mean [95 % bootstrap interval over seeds: BCa, {RESAMPLES:,} seeded resamples; "
+    "too narrow for a handful of seeds].",
+}
 HEADLINES = ("fd_", "fid_", "mse_train", "mse_test")  # what figures show, at most four panels
 
 
-def write_report(manifest_file: Path, reports: Path) -> Path:
+def write_report(
+    manifest_file: Path, reports: Path, allow_mixed: bool = False, interval: str = "t"
+) -> Path:
     """Write ``<reports>/<name>/`` from a manifest and its records; returns that folder.
 
-    Raises :class:`ltvm.errors.InputError` if no run has a record.
+    ``allow_mixed`` marks numbers of different provenance in one column; ``interval`` over seeds
+    is ``t`` or ``bootstrap``. Raises :class:`ltvm.errors.InputError` if no run has a record, and
+    without ``allow_mixed`` if provenance differs and no sweep is the reason.
     """
+    require(interval in INTERVALS, "--interval", interval, ", ".join(INTERVALS))
     manifest = read_json(manifest_file)
     results = manifest_file.parent.parent
     table = long_table_of_manifest(manifest, results)
@@ -31,25 +46,37 @@ def write_report(manifest_file: Path, reports: Path) -> Path:
             f"report {manifest['name']}: none of its {len(manifest['runs'])} runs has a record in "
             f"{results}; run `{manifest['command']}` first"
         )
+    found = differences(table, tables.cell_names(table, manifest), manifest["axes"])
+    if not allow_mixed:
+        refuse_mixed(found, manifest["name"])
+    marks = Marks(found, warned_cells(table))
     folder = reports / manifest["name"]
     write_long_table(table, folder)
     metrics = tables.main_metrics(table)
-    quality = tables.estimates_table(table, manifest, metrics, mark_best=True)
-    costs = tables.estimates_table(
-        table, manifest, [c for c in tables.COSTS if c in set(table["metric"])], mark_best=False
-    )
-    differences = tables.differences_table(table, manifest, metrics)
-    for name, frame in (("table", quality), ("cost", costs), ("differences", differences)):
-        if frame is not None:
-            write_table(frame, folder / name, f"{manifest['question']} {manifest['command']}")
-    pictures = draw(manifest, table, results, folder, metrics)
-    page = page_text(manifest, table, quality, costs, differences, pictures)
+    costs = [c for c in tables.COSTS if c in set(table["metric"])]
+    frames = {
+        "table": tables.estimates_table(table, manifest, metrics, True, marks, interval),
+        "cost": tables.estimates_table(table, manifest, costs, False, interval=interval),
+        "differences": differences_table(table, manifest, metrics, marks, interval),
+        "improvement": improvement_table(table, manifest, metrics, marks),
+        "resampling": resampling_table(table, manifest, metrics),
+    }
+    shown = {name: frame for name, frame in frames.items() if frame is not None}
+    for name, frame in shown.items():
+        write_table(frame, folder / name, f"{manifest['question']} {manifest['command']}")
+    pictures = draw(manifest, table, results, folder, metrics, marks, interval)
+    page = page_text(manifest, table, shown, pictures, marks, interval)
     write_text(folder / "README.md", page)
     return folder
 
 
 def write_long_table(table: pd.DataFrame, folder: Path) -> None:
-    """``long.parquet`` and ``long.csv``."""
+    """``long.parquet`` and ``long.csv``.
+
+    Numbers from before each stated its code have the named columns alone.
+    """
+    if "provenance" in table and not table["provenance"].str.contains('"numerics"').any():
+        table = table.drop(columns="provenance")
     # A swept key may mix kinds (a solver's name, null): parquet columns hold one.
     mixed = table.apply(lambda column: column.dropna().map(type).nunique() > 1)
     uniform = table.astype(dict.fromkeys(table.columns[mixed], "string"))
@@ -76,13 +103,15 @@ def draw(
     results: Path,
     folder: Path,
     metrics: list[str],
+    marks: Marks,
+    interval: str,
 ) -> list[tuple[str, str]]:
     """Draw what the records allow; returns (heading, file name without suffix) in order."""
     drawn: list[tuple[str, str]] = []
     done = table[table["status"] == "done"]
     if done.empty:
         return drawn
-    headlines = headline_metrics(metrics)
+    headlines = {m: tables.title(m) + marks.panel_sign(m) for m in headline_metrics(metrics)}
     for data, rows in done.groupby("data", sort=False):
         suffix = f"-{data}" if table["data"].nunique() > 1 else ""
         of_data = f" on {data}"
@@ -92,19 +121,20 @@ def draw(
                 keys = tables.swept_keys(manifest)
                 if manifest["combine"] == "one_factor":
                     keys = [key]  # the others are at their base
-                figures.sweep(chosen, key, keys, headlines, folder / name)
+                figures.sweep(chosen, key, keys, headlines, folder / name, interval)
                 drawn.append((f"Metrics against {key}{of_data}", name))
         else:
             every = table[table["data"] == data]
             names = tables.cell_names(every, manifest)
-            figures.comparison(every, names, headlines, folder / f"comparison{suffix}")
+            file = folder / f"comparison{suffix}"
+            figures.comparison(every, names, headlines, file, interval)
             drawn.append((f"Methods compared{of_data}", f"comparison{suffix}"))
         histories = history_table(manifest, rows, results)
         curves = [c for c in histories.columns if c.endswith("_curve")]
         if curves:
             names = tables.cell_names(rows, manifest)
             file = folder / f"learning-curves{suffix}"
-            figures.learning_curves(histories, names, curves, file)
+            figures.learning_curves(histories, names, curves, file, interval)
             drawn.append((f"Learning curves{of_data}", f"learning-curves{suffix}"))
         drawn += draw_pictures(manifest, rows, results, folder, suffix)
     return drawn
@@ -153,35 +183,52 @@ def draw_pictures(
 def page_text(
     manifest: dict[str, Any],
     table: pd.DataFrame,
-    quality: pd.DataFrame,
-    costs: pd.DataFrame,
-    differences: pd.DataFrame | None,
+    shown: dict[str, pd.DataFrame],
     pictures: list[tuple[str, str]],
+    marks: Marks,
+    interval: str,
 ) -> str:
     """The page, in Markdown."""
     command = f"Command: `{manifest['command']}`\n"
     parts = [
         f"# {manifest['name']}\n",
         f"**{manifest['question']}**\n",
-        "Mean ± half-width of the 95 % Student t interval over seeds. Bold: best, where every row "
-        "is done and the paired difference to each (same seeds) has an interval without zero.\n",
-        tables.to_markdown(quality) + "\n",
+        f"{MEANINGS[interval]} Bold: best, where every row "
+        "is done and the paired difference to each (same seeds) has "
+        + ("an interval without zero.\n" if interval == "t" else "a t interval without zero.\n"),
+        tables.to_markdown(shown["table"]) + "\n",
         command,
-        *notes(table),
+        *notes(table, marks, tables.cell_names(table, manifest)),
     ]
-    if differences is not None:
+    if "differences" in shown:
         parts += [
             f"## Differences to {manifest['reference']}, paired by seed\n",
-            "Negative: lower than the reference. Bold: the interval excludes zero. No correction "
-            "for the number of comparisons.\n",
-            tables.to_markdown(differences) + "\n",
+            differences_text(len(shown["differences"]), interval) + "\n",
+            tables.to_markdown(shown["differences"]) + "\n",
+            command,
+        ]
+    if "improvement" in shown:
+        parts += [
+            f"## Probability of improvement over {manifest['reference']}\n",
+            "How probably a row is better than the reference at the same seed, with its exact "
+            "(Clopper-Pearson) 95 % interval; 0.5: neither. A tie counts half. Not corrected for "
+            "the number of comparisons.\n",
+            tables.to_markdown(shown["improvement"]) + "\n",
+            command,
+        ]
+    if "resampling" in shown:
+        parts += [
+            "## Spread over seeds, and over draws of the sample\n",
+            "Standard deviation over seeds (other weights, data order and samples), and over draws "
+            "of the samples alone at a fixed model, which the first contains.\n",
+            tables.to_markdown(shown["resampling"]) + "\n",
             command,
         ]
     parts += [
         "## Cost\n",
         "A pass is one forward and backward through the decoder (or the VAE's encoder) per image. "
         "Peak memory is the process's so far, so later runs of one process never show less.\n",
-        tables.to_markdown(costs) + "\n",
+        tables.to_markdown(shown["cost"]) + "\n",
         command,
     ]
     for data in table["data"].unique():
@@ -191,60 +238,19 @@ def page_text(
     return "\n".join(parts)
 
 
-def notes(table: pd.DataFrame) -> list[str]:
-    """What a reader must know before comparing the numbers."""
-    lines = []
-    protocols = set(table["protocol"].dropna())
-    if "smoke" in protocols:
-        lines.append("- The smoke protocol only shows that everything runs: ignore its numbers.")
-    floors = table[table["metric"].fillna("").str.endswith("_floor")]
-    for metric, rows in floors.groupby("metric"):
-        n = rows["n"].dropna()
-        size = f", n = {int(n.iloc[0])}" if len(n) else ""
-        ours = table[table["metric"] == str(metric).removesuffix("_floor")]["n"].dropna()
-        if len(n) and len(ours) and set(ours) != set(n):
-            size += "; another n than the values': not comparable"
-        base = tables.title(str(metric).removesuffix("_floor"))
-        what = (
-            "test images against training images"
-            if "split" in rows and rows["split"].iloc[0] == "test against train"
-            else "two draws of the prior"
+def differences_text(comparisons: int, interval: str) -> str:
+    """What is bold among the differences."""
+    if comparisons > UNCORRECTED:
+        return (
+            "Negative: lower than the reference. Bold: a paired t test finds a difference at the "
+            f"5 % level after Holm's correction for the {comparisons} comparisons of its column; "
+            "the intervals are not corrected."
         )
-        lines.append(f"- Floor of {base}: {rows['value'].mean():.4g} ({what}{size}).")
-    if "mse_train" in set(table["metric"]):
-        lines.append(
-            "- MSE of training images is that of their own codes as training leaves them: blended "
-            "with the prior after a correction, a chain's last state, a VAE's posterior mean. No "
-            "best is marked."
-        )
-        lines.append(
-            "- MSE of unseen images: a chain's last state includes its noise, a VAE decodes its "
-            "posterior mean, for which restarts change nothing."
-        )
-        lines.append("- Codes are compared with the prior as inferred, before the last correction.")
-    sizes = table.dropna(subset=["metric", "n"]).groupby("metric")
-    for metric, rows in sizes:
-        if str(metric).endswith("_floor"):
-            continue
-        extractor = rows["extractor"].dropna()
-        features = (
-            f", extractor {extractor.iloc[0]} ({rows['checksum'].iloc[0][:12]})"
-            if len(extractor)
-            else ""
-        )
-        lines.append(
-            f"- {tables.title(str(metric))}: n = {int(rows['n'].iloc[0])}, "
-            f"{rows['split'].iloc[0]} split{features}."
-        )
-    for column in ("device", "execution", "fingerprint", "commit"):
-        by_data = table.dropna(subset=[column]).groupby("data")[column].unique()
-        for data, values in by_data.items():
-            if len(values) > 1:
-                lines.append(f"- Mixed {column} on {data}: {', '.join(map(str, values))}.")
-    unfinished = table[table["status"].isin(["diverged", "failed", "interrupted"])]
-    for _, row in unfinished.drop_duplicates("path").iterrows():
-        lines.append(f"- `{row['path']}` {row['status']}: {row['reason']}")
-    return [*lines, ""]
+    excludes = "the interval" if interval == "t" else "the t interval (not the one shown)"
+    return (
+        f"Negative: lower than the reference. Bold: {excludes} excludes zero. No correction "
+        "for the number of comparisons."
+    )
 
 
 def published_text(data: str) -> list[str]:

@@ -7,13 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from ltvm.report.statistics import (
-    Estimate,
-    best_keys,
-    format_estimate,
-    mean_interval,
-    paired_difference,
-)
+from ltvm.report.provenance import Marks
+from ltvm.report.statistics import INTERVALS, best_keys, format_estimate
 
 TITLES = {
     "fd_digits": "FD, digit features ↓",
@@ -52,6 +47,7 @@ def main_metrics(table: pd.DataFrame) -> list[str]:
     """Quality metrics present, headline ones (with a better direction) in the order of TITLES."""
     present = [m for m in table["metric"].dropna().unique() if m not in COSTS]
     present = [m for m in present if not m.endswith("_floor")]
+    present = [m for m in present if m.removesuffix("_error") not in set(present) - {m}]
     order = list(TITLES)
     return sorted(present, key=lambda m: order.index(m) if m in order else len(order))
 
@@ -94,14 +90,21 @@ def by_cell(table: pd.DataFrame, metric: str) -> dict[str, dict[int, float]]:
 
 
 def estimates_table(
-    table: pd.DataFrame, manifest: dict[str, Any], metrics: list[str], mark_best: bool
+    table: pd.DataFrame,
+    manifest: dict[str, Any],
+    metrics: list[str],
+    mark_best: bool,
+    marks: Marks | None = None,
+    interval: str = "t",
 ) -> pd.DataFrame:
     """One row per cell, one column per metric, texts such as ``457 ± 12``.
 
     A cell whose runs are not all done says so in the column ``runs``; a cell without any value
     keeps its row. The best value of a column is in ``**``, where ``best_keys`` finds one among
-    cells that are all done.
+    cells that are all done and whose numbers are of one kind; ``marks`` adds footnote signs.
+    ``interval`` is a key of ``INTERVALS``.
     """
+    marks = marks or Marks()
     names = cell_names(table, manifest)
     columns: dict[str, dict[str, str]] = {"runs": {c: runs_text(table, c) for c in names}}
     direction = dict(
@@ -116,11 +119,16 @@ def estimates_table(
         marked: list[str] = []
         better = direction.get(metric)
         if mark_best and better is not None and not pd.isna(better):
-            for cells in groups:
-                if all(unfinished[cell] == 0 and cell in values for cell in cells):
+            for data, cells in groups.items():
+                done = all(unfinished[cell] == 0 and cell in values for cell in cells)
+                if done and marks.alike(data, metric):
                     marked += best_keys({c: values[c] for c in cells}, bool(better))
         columns[title(metric)] = {
-            cell: format_estimate(mean_interval(list(values[cell].values())), cell in marked)
+            cell: format_estimate(
+                INTERVALS[interval](list(values[cell].values())),
+                cell in marked,
+                marks.signs(metric, cell),
+            )
             if cell in values
             else "-"
             for cell in names
@@ -130,12 +138,12 @@ def estimates_table(
     return frame.reset_index()
 
 
-def cells_by_data(table: pd.DataFrame) -> list[list[str]]:
-    """Cells grouped by data set: values on different data do not compete."""
-    return [
-        [str(cell) for cell in rows["cell"].unique()]
-        for _, rows in table.groupby("data", sort=False)
-    ]
+def cells_by_data(table: pd.DataFrame) -> dict[str, list[str]]:
+    """Cells of each data set: values on different data do not compete."""
+    return {
+        str(data): [str(cell) for cell in rows["cell"].unique()]
+        for data, rows in table.groupby("data", sort=False)
+    }
 
 
 def runs_text(table: pd.DataFrame, cell: str) -> str:
@@ -145,45 +153,6 @@ def runs_text(table: pd.DataFrame, cell: str) -> str:
     others = status[status != "done"].value_counts()
     text = ", ".join(f"{count} {name}" for name, count in others.items())
     return f"{done}" if not text else f"{done} of {len(status)} ({text})"
-
-
-def differences_table(
-    table: pd.DataFrame, manifest: dict[str, Any], metrics: list[str]
-) -> pd.DataFrame | None:
-    """Paired differences to the reference method on shared seeds, other swept keys equal.
-
-    The reference is the first cell of that method with those values; None without one. A
-    difference whose interval excludes zero is in ``**``.
-    """
-    reference = manifest.get("reference")
-    if reference is None or reference not in set(table["method"]):
-        return None
-    keys = ["data", *swept_keys(manifest)]
-    names = cell_names(table, manifest)
-    cells = table.drop_duplicates("cell").set_index("cell")
-    rows = []
-    for cell, row in cells.iterrows():
-        if row["method"] == reference:
-            continue
-        equal = (cells[keys] == row[keys]) | (cells[keys].isna() & row[keys].isna())
-        same = cells[(cells["method"] == reference) & equal.all(axis=1)]
-        if same.empty:  # nothing to compare with, such as a baseline beside a swept key
-            continue
-        texts: dict[str, str] = {"cell": names[str(cell)]}
-        for metric in metrics:
-            values = by_cell(table, metric)
-            first, second = values.get(str(cell), {}), values.get(str(same.index[0]), {})
-            difference = paired_difference(first, second)
-            texts[title(metric)] = signed(difference) if difference else "-"
-        rows.append(texts)
-    return pd.DataFrame(rows) if rows else None
-
-
-def signed(estimate: Estimate) -> str:
-    text = format_estimate(estimate, estimate.excludes_zero)
-    return (
-        text if estimate.mean < 0 else text.replace("**", "**+", 1) if "**" in text else "+" + text
-    )
 
 
 def to_markdown(frame: pd.DataFrame) -> str:
@@ -197,6 +166,7 @@ def to_latex(frame: pd.DataFrame, caption: str) -> str:
         bold = text.startswith("**")
         plain = text.strip("*").replace("±", r"$\pm$").replace("²", r"$^2$")
         plain = plain.replace("↓", r"$\downarrow$").replace("↑", r"$\uparrow$")
+        plain = plain.replace("†", r"$^\dagger$").replace("‡", r"$^\ddagger$")
         plain = plain.replace("_", r"\_").replace("%", r"\%")
         return rf"\textbf{{{plain}}}" if bold else plain
 

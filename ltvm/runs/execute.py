@@ -14,11 +14,11 @@ from ltvm import devices
 from ltvm.build import build_data, build_method, build_metrics, build_problem
 from ltvm.clock import PHASES
 from ltvm.config import Config
-from ltvm.data.image_set import DataSet
+from ltvm.data.image_set import DataSet, ImageSet
 from ltvm.errors import DivergedError, InputError
 from ltvm.execution import Execution
 from ltvm.files import write_text
-from ltvm.methods.base import Method
+from ltvm.methods.base import EVALUATION_BATCH, Method
 from ltvm.metrics.base import Context, Measurement, Metric
 from ltvm.progress import current_reporter
 from ltvm.report.grids import save_reconstructions, save_samples
@@ -195,12 +195,31 @@ def measure(
                 raise DivergedError(f"metric {name} is {measurement.value}")
             if name in values:
                 raise InputError(f"evaluation.metrics: two metrics give a value named {name}")
+            tested = measurement.provenance.get("split") == "test"
             values[name] = {
                 "value": measurement.value,
                 "lower_is_better": metric.lower_is_better.get(name),
+                **provenance_of_all(method, data.test if tested else data.train),
                 **measurement.provenance,
             }
     return values
+
+
+def provenance_of_all(method: Method, images: ImageSet) -> dict[str, Any]:
+    """What every number says about itself, unless its metric says otherwise.
+
+    ``data`` is the fingerprint of the split's images; ``dtype`` that of the decoder, hence of
+    images and codes in evaluation; ``batch`` the evaluation batch; ``numerics``, ``version`` and
+    ``commit`` the code.
+    """
+    return {
+        "data": images.fingerprint,
+        "dtype": str(next(method.decoder.parameters()).dtype).removeprefix("torch."),
+        "batch": EVALUATION_BATCH,
+        "numerics": NUMERICS,
+        "version": versions()["ltvm"],
+        "commit": commit(),
+    }
 
 
 def curve_of(

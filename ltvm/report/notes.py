@@ -1,0 +1,92 @@
+"""What a reader of a report must know before comparing its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import pandas as pd
+
+from ltvm.report import paper_table as tables
+from ltvm.report.provenance import MIXED, WARNED, Marks
+
+
+def notes(table: pd.DataFrame, marks: Marks, names: dict[str, str]) -> list[str]:
+    """The list below the quality table; ``names`` are the cells' names."""
+    lines = list(provenance_notes(marks, names))
+    protocols = set(table["protocol"].dropna())
+    if "smoke" in protocols:
+        lines.append("- The smoke protocol only shows that everything runs: ignore its numbers.")
+    several = table["data"].nunique() > 1
+    floors = table[table["metric"].fillna("").str.endswith("_floor")]
+    for (metric, data, _), rows in floors.groupby(["metric", "data", "n"], dropna=False):
+        n = rows["n"].dropna()
+        size = f", n = {int(n.iloc[0])}" if len(n) else ""
+        values = table[table["metric"] == str(metric).removesuffix("_floor")]
+        ours = values[values["cell"].isin(rows["cell"])]["n"].dropna()
+        if len(n) and len(ours) and set(ours) != set(n):
+            size += "; another n than the values': not comparable"
+        base = tables.title(str(metric).removesuffix("_floor")) + (f" on {data}" if several else "")
+        what = (
+            "test images against training images"
+            if "split" in rows and rows["split"].iloc[0] == "test against train"
+            else "two draws of the prior"
+        )
+        lines.append(f"- Floor of {base}: {rows['value'].mean():.4g} ({what}{size}).")
+    if "mse_train" in set(table["metric"]):
+        lines.append(
+            "- MSE of training images is that of their own codes as training leaves them: blended "
+            "with the prior after a correction, a chain's last state, a VAE's posterior mean. No "
+            "best is marked."
+        )
+        lines.append(
+            "- MSE of unseen images: a chain's last state includes its noise, a VAE decodes its "
+            "posterior mean, for which restarts change nothing."
+        )
+        lines.append("- Codes are compared with the prior as inferred, before the last correction.")
+    sized = table.dropna(subset=["metric", "n"])
+    for (metric, data), rows in sized.groupby(["metric", "data"]):
+        if str(metric).endswith("_floor"):
+            continue
+        used = rows.dropna(subset=["extractor"])
+        networks = used["extractor"] + " (" + used["checksum"].str[:12] + ")"
+        features = f", extractor {either(networks)}" if len(networks) else ""
+        where = f" on {data}" if several else ""
+        sizes = either(int(n) for n in sorted(rows["n"]))
+        lines.append(
+            f"- {tables.title(str(metric))}{where}: n = {sizes}, "
+            f"{either(rows['split'])} split{features}."
+        )
+    for column in ("device", "execution", "torch", "fingerprint", "commit"):
+        by_data = table.dropna(subset=[column]).groupby("data")[column].unique()
+        for data, values in by_data.items():
+            if len(values) > 1:
+                lines.append(f"- Mixed {column} on {data}: {', '.join(map(str, values))}.")
+    unfinished = table[table["status"].isin(["diverged", "failed", "interrupted"])]
+    for _, row in unfinished.drop_duplicates("path").iterrows():
+        lines.append(f"- `{row['path']}` {row['status']}: {row['reason']}")
+    return [*lines, ""]
+
+
+def either(values: Iterable[object]) -> str:
+    """Distinct values in their order; one, where provenance is the same throughout."""
+    return " or ".join(dict.fromkeys(map(str, values)))
+
+
+def provenance_notes(marks: Marks, names: dict[str, str]) -> Iterator[str]:
+    """What was swept, what is mixed, what carries a warning."""
+    for d in marks.found:
+        where = f"{tables.title(d.metric)} on {d.data}"
+        if d.swept is not None:
+            yield (
+                f"- {where}: **{d.field} varies with {d.swept}**: {', '.join(d.cells)}. "
+                "Compare rows of one value only; no best is marked."
+            )
+        else:
+            yield (
+                f"- {MIXED} {where}: **{d.field} differs**: {d.who_has_what}. "
+                f"Another {d.field}, another number: they do not compare, and no best is marked."
+            )
+    for metric, warnings in marks.warned.items():
+        for warning, cells in warnings.items():
+            where = ", ".join(name for cell, name in names.items() if cell in cells)
+            yield f"- {WARNED} {tables.title(metric)}, {where}: {warning}."

@@ -1,0 +1,224 @@
+"""Intervals, tests and corrections against scipy, closed forms, and coverage by simulation."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from ltvm.report.against_reference import differences_table, improvement_table
+from ltvm.report.resampling_table import resampling_table
+from ltvm.report.statistics import (
+    Estimate,
+    bootstrap_interval,
+    decides,
+    format_estimate,
+    holm,
+    mean_interval,
+    paired_difference,
+    paired_p_value,
+    probability_of_improvement,
+    significant,
+)
+
+
+def by_seed(values):
+    return dict(enumerate(map(float, values)))
+
+
+def test_a_bootstrap_interval_is_the_same_every_time_and_near_the_normal_one():
+    values = np.random.default_rng(1).normal(5, 2, 200)
+    estimate = bootstrap_interval(values)
+    assert estimate == bootstrap_interval(values)
+    assert estimate.bounds == pytest.approx(
+        (values.mean() - 1.96 * values.std() / 200**0.5,
+         values.mean() + 1.96 * values.std() / 200**0.5), rel=0.01,
+    )  # fmt: skip
+    assert estimate.errors == pytest.approx((mean_interval(values).half_width,) * 2, rel=0.1)
+
+
+def test_a_bootstrap_interval_leans_to_the_long_tail():
+    values = stats.expon.ppf((np.arange(30) + 0.5) / 30)
+    below, above = bootstrap_interval(values).errors
+    assert above > 1.1 * below
+
+
+def test_bootstrap_covers_with_many_seeds_and_not_with_three():
+    """What the page says: too narrow for a handful. 95 % +- 3 would be luck at 300 draws."""
+    draws = np.random.default_rng(2)
+
+    def coverage(n):
+        found = [bootstrap_interval(draws.normal(1, 1, n)).bounds for _ in range(300)]
+        return np.mean([low <= 1 <= high for low, high in found])
+
+    assert coverage(25) > 0.9
+    assert coverage(3) < 0.85
+
+
+def test_bootstrap_of_values_without_spread():
+    assert bootstrap_interval([2.0]) == Estimate(2.0, None, 1)
+    assert bootstrap_interval([2.0, 2.0, 2.0]).bounds == (2.0, 2.0)
+    assert bootstrap_interval([1.0, 1.5, 2.0]).excludes_zero
+    assert not bootstrap_interval([-1.0, 1.5, 2.0]).excludes_zero
+    with pytest.raises(ValueError, match="finite"):
+        bootstrap_interval([np.nan])
+    assert format_estimate(bootstrap_interval([2.0])) == "2 (1 seed)"
+
+
+def test_an_interval_with_bounds_shows_both():
+    assert format_estimate(Estimate(457.1, None, 9, (446.0, 471.0)), signs="†") == (
+        "457 [446, 471] †"
+    )
+    assert format_estimate(Estimate(457.1, 12.3, 9), mark=True, signs="†") == "**457 ± 12 †**"
+
+
+def test_p_values_equal_scipy():
+    draws = np.random.default_rng(3)
+    first, second = draws.normal(0, 1, 7), draws.normal(1, 1, 7)
+    expected = stats.ttest_rel(first, second).pvalue
+    assert paired_p_value(by_seed(first), by_seed(second)) == pytest.approx(expected)
+    assert paired_p_value({0: 1.0, 1: 2.0}, {0: 1.0, 1: 2.0}) == 1
+    assert paired_p_value({0: 1.0, 1: 2.0}, {0: 2.0, 1: 3.0}) == 0
+    assert paired_p_value({0: 1.0}, {0: 2.0}) is None
+
+
+def test_holm_by_hand_and_by_its_closure():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1, 1]
+    assert holm([]) == []
+    # Holm is the closed test of Bonferroni's: the largest adjusted p over all sets of
+    # hypotheses that contain this one.
+    p = np.random.default_rng(4).beta(0.5, 3, 6)
+    for i, adjusted in enumerate(holm(list(p))):
+        others = [j for j in range(6) if j != i]
+        closed = max(
+            min(1, (1 + size) * min(p[list(chosen)].min(initial=1), p[i]))
+            for size in range(6)
+            for chosen in itertools.combinations(others, size)
+        )
+        assert adjusted == pytest.approx(closed)
+
+
+def test_many_comparisons_of_nothing_find_nothing_95_times_in_a_hundred():
+    draws = np.random.default_rng(5)
+    corrected = alone = 0
+    for _ in range(400):
+        reference = by_seed(draws.normal(0, 1, 5))
+        grid = [(by_seed(draws.normal(0, 1, 5)), reference) for _ in range(12)]
+        corrected += any(significant(grid))
+        alone += any(paired_difference(*pair).excludes_zero for pair in grid)
+    assert corrected / 400 < 0.05 + 0.03
+    assert alone / 400 > 0.2
+
+
+def test_up_to_five_comparisons_are_judged_alone_and_missing_ones_do_not_count():
+    near = [by_seed([1.0, 1.1, 1.25]), by_seed([0.0, 0.0, 0.0])]  # p about 0.004
+    assert 0.025 / 6 < paired_p_value(*near) < 0.05 / 6
+    borderline = [by_seed([1.0, 1.4, 1.9]), by_seed([0.0, 0.0, 0.0])]  # p about 0.03
+    assert 0.05 / 6 < paired_p_value(*borderline) < 0.05
+    equal = (by_seed([1.0, 2.0, 4.0]), by_seed([1.1, 1.8, 4.1]))
+    assert significant([borderline, *[equal] * 4]) == [True] + [False] * 4
+    assert significant([borderline, *[equal] * 5]) == [False] * 6
+    assert significant([near, *[equal] * 5]) == [True] + [False] * 5
+    assert significant([borderline, *[({}, {})] * 5]) == [True] + [False] * 5
+    assert significant([({0: 1.0}, {0: 9.0})]) == [False]
+
+
+def test_improvement_is_the_binomial_proportion_of_scipy():
+    first, second = by_seed([1, 2, 3, 4, 9, 1, 1]), by_seed([2, 3, 4, 5, 1, 2, 2])
+    found = probability_of_improvement(first, second, lower_is_better=True)
+    exact = stats.binomtest(6, 7).proportion_ci(0.95, "exact")
+    assert (found.probability, found.n) == (pytest.approx(6 / 7), 7)
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high))
+    other = probability_of_improvement(first, second, lower_is_better=False)
+    assert other.probability == pytest.approx(1 / 7)
+    assert (other.low, other.high) == pytest.approx((1 - exact.high, 1 - exact.low))
+    assert probability_of_improvement({0: 1.0}, {1: 1.0}, True) is None
+
+
+def test_improvement_counts_ties_half_as_mann_and_whitney_do():
+    first, second = by_seed([1, 2, 3]), by_seed([1, 3, 2])
+    found = probability_of_improvement(first, second, lower_is_better=False)
+    strata = [stats.mannwhitneyu([first[s]], [second[s]]).statistic for s in first]
+    assert found.probability == pytest.approx(np.mean(strata)) == 0.5
+    assert found.low == pytest.approx(stats.binomtest(1, 3).proportion_ci(0.95, "exact").low)
+    assert found.high == pytest.approx(stats.binomtest(2, 3).proportion_ci(0.95, "exact").high)
+
+
+@pytest.mark.parametrize("n", [1, 3, 5, 10])
+def test_improvement_covers_exactly_at_any_number_of_seeds(n):
+    """Closed form: the binomial weight of all outcomes whose interval holds p is 95 % or more."""
+    outcomes = [
+        probability_of_improvement(
+            by_seed([0.0] * wins + [2.0] * (n - wins)), by_seed([1.0] * n), lower_is_better=True
+        )
+        for wins in range(n + 1)
+    ]
+    assert [o.probability for o in outcomes] == pytest.approx(np.arange(n + 1) / n)
+    for p in np.linspace(0, 1, 101):
+        weights = stats.binom.pmf(np.arange(n + 1), n, p)
+        covered = [o.low <= p <= o.high for o in outcomes]
+        assert weights[covered].sum() >= 0.95
+
+
+def test_six_seeds_are_the_fewest_that_decide():
+    for n in range(1, 9):
+        every = probability_of_improvement(by_seed([0.0] * n), by_seed([1.0] * n), True)
+        assert (every.low > 0.5) == decides(n) == (n >= 6)
+
+
+def long_table(cells, lower_is_better=True, **columns):
+    rows = [
+        {"data": "d", "label": cell, "method": cell, "cell": cell, "seed": seed, "status": "done",
+         "metric": "fd_digits", "value": value, "lower_is_better": lower_is_better, **columns}
+        for cell, values in cells.items()
+        for seed, value in enumerate(values)
+    ]  # fmt: skip
+    return pd.DataFrame(rows), {"axes": ["method"], "reference": "base"}
+
+
+def test_bold_differences_are_corrected_in_a_large_grid():
+    base, shift = np.array([5.0, 6.0, 8.0]), np.array([1.0, 1.4, 1.9])
+    near = np.array([0.1, -0.2, 0.1])
+    small = {"base": base, "found": base + shift, "a": base + near}
+    table = differences_table(*long_table(small), ["fd_digits"])
+    assert table.iloc[:, 1].str.startswith("**").tolist() == [True, False]
+    large = small | dict.fromkeys("bcdef", base + near)
+    table = differences_table(*long_table(large), ["fd_digits"])
+    assert not table.iloc[:, 1].str.contains("*", regex=False).any()
+    assert table.iloc[0, 1] == "+1.4 ± 1.1"
+
+
+def test_differences_with_a_bootstrap_interval():
+    base = np.array([5.0, 6.0, 8.0, 7.0])
+    table = differences_table(
+        *long_table({"base": base, "a": base - np.array([1.0, 1.2, 1.1, 4.5])}), ["fd_digits"],
+        interval="bootstrap",
+    )  # fmt: skip
+    assert table.iloc[0, 1].startswith("-1.9 [-3.")  # the t interval holds zero: not bold
+
+
+def test_improvement_is_shown_where_it_could_decide():
+    base = np.arange(6.0)
+    assert improvement_table(*long_table({"base": base[:5], "a": base[:5] - 1}), ["fd_digits"]) is (
+        None
+    )
+    table = improvement_table(*long_table({"base": base, "a": base - 1}), ["fd_digits"])
+    assert table.iloc[0, 1] == "1.00 [0.54, 1.00]"
+    table = improvement_table(*long_table({"base": base, "a": base - 1}, False), ["fd_digits"])
+    assert table.iloc[0, 1] == "0.00 [0.00, 0.46]"
+    assert improvement_table(*long_table({"base": base, "a": base}, None), ["fd_digits"]) is None
+
+
+def test_two_kinds_of_spread_are_shown_apart():
+    table, manifest = long_table({"a": [1.0, 2.0, 3.0], "b": [5.0]})
+    assert resampling_table(table, manifest, ["fd_digits"]) is None
+    stated = table.assign(
+        provenance=['{"resampling_sd": 3}', '{"resampling_sd": 4}', "{}", '{"resampling_sd": 2}']
+    )
+    found = resampling_table(stated, manifest, ["fd_digits"])
+    assert found.iloc[:, 1].tolist() == ["1", "-"]
+    assert found.iloc[:, 2].tolist() == [f"{12.5**0.5:.3g}", "2"]
+    beside = pd.concat([table, table.assign(metric="fd_digits_error", value=0.5)])
+    assert resampling_table(beside, manifest, ["fd_digits"]).iloc[:, 2].tolist() == ["0.5", "0.5"]
