@@ -15,7 +15,19 @@ from ltvm.report import paper_table as tables
 from ltvm.report.long_table import long_table_of_manifest
 from ltvm.report.published import published
 
-HEADLINES = ("fd_", "fid_", "mse_train", "mse_test")  # what figures show, at most four panels
+FLOORS = {  # what a floor is, by its split
+    "test against train": "test images against training images",
+    "Marchenko-Pastur": "edge of the Marchenko-Pastur law for that n and d",
+    "prior draws": "as many draws of the prior",
+    "chance": "the share of positives: a random score",
+}
+HEADLINES = (
+    "fd_",
+    "fid_",
+    "mse_train",
+    "mse_test",
+    "auprc_",
+)  # what figures show, at most four panels
 
 
 def write_report(manifest_file: Path, reports: Path) -> Path:
@@ -177,6 +189,7 @@ def page_text(
             tables.to_markdown(differences) + "\n",
             command,
         ]
+    parts += unseen_curve(manifest, table)
     parts += [
         "## Cost\n",
         "A pass is one forward and backward through the decoder (or the VAE's encoder) per image. "
@@ -189,6 +202,23 @@ def page_text(
     parts += [f"## {heading}\n\n![{heading}]({file}.png)\n" for heading, file in pictures]
     parts += provenance(manifest, table)
     return "\n".join(parts)
+
+
+def unseen_curve(manifest: dict[str, Any], table: pd.DataFrame) -> list[str]:
+    """Unseen images against chain steps and restarts, where that was measured."""
+    points = tables.curve_metrics(table)
+    if not points:
+        return []
+    rows = table[table["metric"].isin(points)]
+    values = tables.estimates_table(table, manifest, points, mark_best=False)
+    return [
+        "## Unseen images against chain steps and restarts\n",
+        f"MSE per pixel, images in [-1, 1], n = {int(rows['n'].iloc[0])}: the code of least energy "
+        "among so many chains of K steps from the prior; a dash where a method's inference takes "
+        "no chain steps.\n",
+        tables.to_markdown(values) + "\n",
+        f"Command: `{manifest['command']}`\n",
+    ]
 
 
 def notes(table: pd.DataFrame) -> list[str]:
@@ -205,11 +235,8 @@ def notes(table: pd.DataFrame) -> list[str]:
         if len(n) and len(ours) and set(ours) != set(n):
             size += "; another n than the values': not comparable"
         base = tables.title(str(metric).removesuffix("_floor"))
-        what = (
-            "test images against training images"
-            if "split" in rows and rows["split"].iloc[0] == "test against train"
-            else "two draws of the prior"
-        )
+        split = str(rows["split"].iloc[0]) if "split" in rows else ""
+        what = FLOORS.get(split, "two draws of the prior")
         lines.append(f"- Floor of {base}: {rows['value'].mean():.4g} ({what}{size}).")
     if "mse_train" in set(table["metric"]):
         lines.append(
@@ -224,7 +251,7 @@ def notes(table: pd.DataFrame) -> list[str]:
         lines.append("- Codes are compared with the prior as inferred, before the last correction.")
     sizes = table.dropna(subset=["metric", "n"]).groupby("metric")
     for metric, rows in sizes:
-        if str(metric).endswith("_floor"):
+        if str(metric).endswith("_floor") or tables.CURVE.fullmatch(str(metric)):
             continue
         extractor = rows["extractor"].dropna()
         features = (
