@@ -67,7 +67,9 @@ def test_choices_are_the_yaml_files():
     assert {"short_run_ot", "short_run_uncorrected", "short_run", "abp", "vae"} <= set(
         choices("method")
     )
-    assert {"mnist5k", "mnist", "svhn", "celeba", "folder"} == set(choices("data"))
+    assert {"mnist5k", "mnist", "svhn", "celeba", "folder"} | {
+        "mnist_without", "mnist5k_without"
+    } == set(choices("data"))  # fmt: skip
     assert {"ot", "alpha", "steps", "sigma", "step_size", "solver", "paper"} <= set(
         choices("ablation")
     )
@@ -77,7 +79,7 @@ def test_choices_are_the_yaml_files():
     ("override", "message"),
     [
         ("method=gan", "method=gan: allowed: abp, short_run, "),
-        ("data=lsun", "data=lsun: allowed: celeba, folder, mnist, mnist5k, svhn"),
+        ("data=lsun", "data=lsun: allowed: celeba, folder, mnist, mnist5k, "),
         ("protocol=huge", "protocol=huge: allowed: "),
         ("method.aplha=0.3", "method.aplha=0.3: no such key; allowed: alpha, "),
         ("sgima=1", "sgima=1: no such key; allowed: "),

@@ -87,7 +87,14 @@ class ChainMethod(Method):
         self.codes[batch] = codes
         return [self.update_decoder(images, codes) for _ in range(self.updates_per_batch)]
 
-    def infer(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def infer(
+        self, images: Tensor, generator: torch.Generator, *, steps: int | None = None
+    ) -> Tensor:
+        """As the contract says, by ``steps`` chain steps (None: ``infer_steps``).
+
+        A longer chain with the same generator begins with the shorter one.
+        """
+        steps = self.infer_steps if steps is None else steps
         d, n = self.problem.latent_dim, len(images)
         eta, tau = self.step.at(max(0, self.iteration - 1))
         start_key, noise_key = key_from(generator), key_from(generator)
@@ -95,11 +102,11 @@ class ChainMethod(Method):
             self.engine.short_run(
                 images[part],
                 image_normals(start_key, part, 1, d)[0],
-                steps=self.infer_steps,
+                steps=steps,
                 eta=eta,
                 tau=tau,
                 sigma=self.problem.sigma,
-                noise=image_normals(noise_key, part, self.infer_steps, d) if tau > 0 else None,
+                noise=image_normals(noise_key, part, steps, d) if tau > 0 else None,
                 batchnorm="running",
             )
             for part in torch.arange(n, device=images.device).split(EVALUATION_BATCH)

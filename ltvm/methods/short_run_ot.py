@@ -21,6 +21,7 @@ from ltvm.methods.base import check_counts
 from ltvm.methods.chain_method import ChainMethod
 from ltvm.problem import Problem
 from ltvm.transport import build_solver
+from ltvm.transport.effect import correction_effect
 
 
 class ShortRunOT(ChainMethod):
@@ -77,6 +78,9 @@ class ShortRunOT(ChainMethod):
         self.problem.progress(inference_share, "transport")
         with self.problem.clock.phase("transport"):
             scalars |= self.correct()
+        with self.problem.clock.phase("evaluation"):
+            draws = self.problem.stream("correction effect", self.iteration)
+            scalars |= correction_effect(self.inferred, self.codes, draws)
         with self.problem.clock.phase("learning"):
             for epoch in range(self.learn_epochs):
                 done = inference_share + (1 - inference_share) * epoch / self.learn_epochs

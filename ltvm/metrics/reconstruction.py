@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -9,6 +12,7 @@ from ltvm.data.image_set import DataSet, evenly
 from ltvm.errors import require
 from ltvm.methods.base import EVALUATION_BATCH, Method
 from ltvm.metrics.base import Context, Measurement
+from ltvm.metrics.image_scores import DATA_RANGE, psnr, ssim
 
 
 class Reconstruction:
@@ -20,6 +24,9 @@ class Reconstruction:
     - ``mse_test``: unseen images, codes inferred once from the prior;
     - ``mse_test_best<r>``: the same, the code of least energy U(z; x) among r restarts.
 
+    With ``quality`` the same reconstructions also give ``psnr_...`` (dB) and ``ssim_...``, means
+    over images of each image's value with a data range of 2 (see ``ltvm.metrics.image_scores``).
+
     ``train_images`` and ``test_images`` bound how many images are used (null: all).
     """
 
@@ -29,24 +36,35 @@ class Reconstruction:
         test_images: int | None = None,
         restarts: int = 3,
         curve_images: int = 1000,
+        quality: bool = False,
     ) -> None:
         require(restarts >= 1, "evaluation.metrics.reconstruction.restarts", restarts, "1 or more")
         self.train_images, self.test_images, self.restarts = train_images, test_images, restarts
-        self.curve_images = curve_images
-        self.best_name = f"mse_test_best{restarts}"
-        self.lower_is_better = {"mse_test": True, self.best_name: True}
+        self.curve_images, self.quality = curve_images, quality
+        self.best = f"test_best{restarts}"
+        self.lower_is_better = {"mse_test": True, f"mse_{self.best}": True}
+        for split in ("test", self.best):
+            self.lower_is_better |= {f"psnr_{split}": False, f"ssim_{split}": False}
+
+    @torch.no_grad()
+    def train_pairs(
+        self, method: Method, data: DataSet, largest: int | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of training images (every one, or that many at even distances), and of g(z_i)."""
+        n = min(self.train_images or len(data.train), largest or len(data.train), len(data.train))
+        index = evenly(len(data.train), n).to(method.codes.device)
+        for rows in index.split(EVALUATION_BATCH):
+            yield data.train.scaled(rows), method.decode(method.codes[rows])
 
     @torch.no_grad()
     def train_error(
         self, method: Method, data: DataSet, largest: int | None = None
     ) -> tuple[float, int]:
         """MSE of training images (every one, or that many at even distances) and their number."""
-        n = min(self.train_images or len(data.train), largest or len(data.train), len(data.train))
-        index = evenly(len(data.train), n).to(method.codes.device)
-        total = torch.zeros((), dtype=torch.float64)
-        for rows in index.split(EVALUATION_BATCH):
-            residual = data.train.scaled(rows) - method.decode(method.codes[rows])
-            total += residual.square().flatten(1).mean(1).sum().double().cpu()
+        total, n = torch.zeros((), dtype=torch.float64), 0
+        for images, made in self.train_pairs(method, data, largest):
+            total += (images - made).square().flatten(1).mean(1).sum().double().cpu()
+            n += len(images)
         return (total / n).item(), n
 
     def curve(self, method: Method, data: DataSet, context: Context) -> dict[str, float]:  # noqa: ARG002
@@ -57,25 +75,46 @@ class Reconstruction:
         train_error, n_train = self.train_error(method, data)
         test = data.test.subset(min(self.test_images or len(data.test), len(data.test)))
         images = test.scaled()
-        once, best = self.unseen_errors(method, images, context)
+        once, best = self.unseen_reconstructions(method, images, context)
         units = {"units": "squared error per pixel, images in [-1, 1]"}
-        seen = {**units, "n": n_train, "split": "train", "data": data.train.fingerprint}
-        unseen = {**units, "n": len(test), "split": "test", "data": data.test.fingerprint}
-        return {
-            "mse_train": Measurement(train_error, seen),
-            "mse_test": Measurement(once, {**unseen, "restarts": 1}),
-            self.best_name: Measurement(best, {**unseen, "restarts": self.restarts}),
-        }
+        seen = {"n": n_train, "split": "train", "data": data.train.fingerprint}
+        unseen = {"n": len(test), "split": "test", "data": data.test.fingerprint}
+        restarts = {"test": {**unseen, "restarts": 1}}
+        restarts[self.best] = {**unseen, "restarts": self.restarts}
+        values = {"mse_train": Measurement(train_error, {**units, **seen})}
+        for split, made in (("test", once), (self.best, best)):
+            error = (made - images).square().mean().item()
+            values[f"mse_{split}"] = Measurement(error, {**units, **restarts[split]})
+        if self.quality:
+            values |= quality_of(self.train_pairs(method, data), "train", seen)
+            for split, made in (("test", once), (self.best, best)):
+                values |= quality_of([(images, made)], split, restarts[split])
+        return values
 
-    def unseen_errors(
+    def unseen_reconstructions(
         self, method: Method, images: Tensor, context: Context
-    ) -> tuple[float, float]:
-        """MSE with one chain per image, and with the least-energy code of all restarts."""
+    ) -> tuple[Tensor, Tensor]:
+        """g(z) of one chain per image, and of the least-energy code of all restarts."""
         n = len(images)
         repeated = images.repeat(self.restarts, 1, 1, 1)  # all restarts in one large batch
         codes = method.infer(repeated, context.stream("inference")).detach()
         energies = method.energy(repeated, codes).view(self.restarts, n)
         codes = codes.view(self.restarts, n, -1)
         best = codes[energies.argmin(0), torch.arange(n, device=images.device)]
-        errors = [(method.decode(z) - images).square().mean().item() for z in (codes[0], best)]
-        return errors[0], errors[1]
+        return method.decode(codes[0]), method.decode(best)
+
+
+@torch.no_grad()
+def quality_of(
+    pairs: Iterable[tuple[Tensor, Tensor]], split: str, provenance: dict[str, Any]
+) -> dict[str, Measurement]:
+    """Mean PSNR and SSIM over batches of images and their reconstructions."""
+    ratios, similarities = [], []
+    for images, made in pairs:
+        ratios.append(psnr(made, images).double())
+        similarities.append(ssim(made, images).double())
+    what = {"data_range": DATA_RANGE, **provenance}
+    return {
+        f"psnr_{split}": Measurement(torch.cat(ratios).mean().item(), {"units": "dB", **what}),
+        f"ssim_{split}": Measurement(torch.cat(similarities).mean().item(), what),
+    }

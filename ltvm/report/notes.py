@@ -9,6 +9,13 @@ import pandas as pd
 from ltvm.report import paper_table as tables
 from ltvm.report.provenance import MIXED, WARNED, Marks
 
+FLOORS = {  # what a floor is, by its split
+    "test against train": "test images against training images",
+    "Marchenko-Pastur": "edge of the Marchenko-Pastur law for that n and d",
+    "prior draws": "as many draws of the prior",
+    "chance": "the share of positives: a random score",
+}
+
 
 def notes(table: pd.DataFrame, marks: Marks, names: dict[str, str]) -> list[str]:
     """The list below the quality table; ``names`` are the cells' names."""
@@ -26,11 +33,8 @@ def notes(table: pd.DataFrame, marks: Marks, names: dict[str, str]) -> list[str]
         if len(n) and len(ours) and set(ours) != set(n):
             size += "; another n than the values': not comparable"
         base = tables.title(str(metric).removesuffix("_floor")) + (f" on {data}" if several else "")
-        what = (
-            "test images against training images"
-            if "split" in rows and rows["split"].iloc[0] == "test against train"
-            else "two draws of the prior"
-        )
+        split = str(rows["split"].iloc[0]) if "split" in rows else ""
+        what = FLOORS.get(split, "two draws of the prior")
         lines.append(f"- Floor of {base}: {rows['value'].mean():.4g} ({what}{size}).")
     if "mse_train" in set(table["metric"]):
         lines.append(
@@ -45,7 +49,7 @@ def notes(table: pd.DataFrame, marks: Marks, names: dict[str, str]) -> list[str]
         lines.append("- Codes are compared with the prior as inferred, before the last correction.")
     sized = table.dropna(subset=["metric", "n"])
     for (metric, data), rows in sized.groupby(["metric", "data"]):
-        if str(metric).endswith("_floor"):
+        if str(metric).endswith("_floor") or tables.CURVE.fullmatch(str(metric)):
             continue
         used = rows.dropna(subset=["extractor"])
         networks = used["extractor"] + " (" + used["checksum"].str[:12] + ")"

@@ -25,7 +25,8 @@ MEANINGS = {
     "bootstrap": f"Mean [95 % bootstrap interval over seeds: BCa, {RESAMPLES:,} seeded resamples; "
     "too narrow for a handful of seeds].",
 }
-HEADLINES = ("fd_", "fid_", "mse_train", "mse_test")  # what figures show, at most four panels
+# What figures show, at most four panels.
+HEADLINES = ("fd_", "fid_", "mse_train", "mse_test", "auprc_")
 
 
 def write_report(
@@ -224,6 +225,7 @@ def page_text(
             tables.to_markdown(shown["resampling"]) + "\n",
             command,
         ]
+    parts += unseen_curve(manifest, table)
     parts += [
         "## Cost\n",
         "A pass is one forward and backward through the decoder (or the VAE's encoder) per image. "
@@ -251,6 +253,23 @@ def differences_text(comparisons: int, interval: str) -> str:
         f"Negative: lower than the reference. Bold: {excludes} excludes zero. No correction "
         "for the number of comparisons."
     )
+
+
+def unseen_curve(manifest: dict[str, Any], table: pd.DataFrame) -> list[str]:
+    """Unseen images against chain steps and restarts, where that was measured."""
+    points = tables.curve_metrics(table)
+    if not points:
+        return []
+    rows = table[table["metric"].isin(points)]
+    values = tables.estimates_table(table, manifest, points, mark_best=False)
+    return [
+        "## Unseen images against chain steps and restarts\n",
+        f"MSE per pixel, images in [-1, 1], n = {int(rows['n'].iloc[0])}: the code of least energy "
+        "among so many chains of K steps from the prior; a dash where a method's inference takes "
+        "no chain steps.\n",
+        tables.to_markdown(values) + "\n",
+        f"Command: `{manifest['command']}`\n",
+    ]
 
 
 def published_text(data: str) -> list[str]:

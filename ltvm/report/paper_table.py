@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any
 
@@ -32,7 +33,27 @@ TITLES = {
     "training_seconds": "training, s",
     "peak_memory_mb": "peak memory, MB",
     "peak_gpu_memory_mb": "peak GPU memory, MB",
+    "psnr_train": "PSNR, training images, own codes, dB",
+    "psnr_test": "PSNR, unseen images, dB ↑",
+    "psnr_test_best3": "PSNR, unseen, best of 3 restarts, dB ↑",
+    "ssim_train": "SSIM, training images, own codes",
+    "ssim_test": "SSIM, unseen images ↑",
+    "ssim_test_best3": "SSIM, unseen, best of 3 restarts ↑",
+    "latent_mmd2": "MMD² to prior ↓",
+    "latent_mmd_p": "p of MMD (permutation)",
+    "latent_ks": "largest KS of a dimension to N(0, 1) ↓",
+    "latent_ks_p": "p of KS (Bonferroni)",
+    "latent_eigenvalue_max": "largest eigenvalue of the codes' covariance",
+    "latent_eigenvalue_min": "smallest eigenvalue of the codes' covariance",
+    "latent_effective_rank": "effective rank of the codes' covariance",
+    "ais_log_likelihood": "log p(x), nats (AIS, lower bound) ↑",
+    "ais_effective_chains": "effective share of AIS chains",
+    "ais_acceptance": "acceptance in AIS",
+    "auprc_heldout": "AUPRC, digit left out ↑",
+    "auroc_heldout": "AUROC, digit left out ↑",
 }
+# On a grid of chain steps and restarts: a table of its own, not columns of the main one.
+CURVE = re.compile(r"mse_test_steps(\d+)_restarts(\d+)|unseen_curve_points")
 COSTS = (
     "passes", "decoder_updates", "inference_seconds", "transport_seconds", "learning_seconds",
     "training_seconds", "evaluation_seconds", "peak_memory_mb", "peak_gpu_memory_mb",
@@ -40,13 +61,23 @@ COSTS = (
 
 
 def title(metric: str) -> str:
+    point = CURVE.fullmatch(metric)
+    if point and point[1]:
+        return f"K = {point[1]}, best of {point[2]}"
     return TITLES.get(metric, metric)
+
+
+def curve_metrics(table: pd.DataFrame) -> list[str]:
+    """The points of ``UnseenCurve`` that were measured, by restarts, then steps."""
+    points = [CURVE.fullmatch(str(metric)) for metric in table["metric"].dropna().unique()]
+    found = [point for point in points if point and point[1]]
+    return [p[0] for p in sorted(found, key=lambda p: (int(p[2]), int(p[1])))]
 
 
 def main_metrics(table: pd.DataFrame) -> list[str]:
     """Quality metrics present, headline ones (with a better direction) in the order of TITLES."""
     present = [m for m in table["metric"].dropna().unique() if m not in COSTS]
-    present = [m for m in present if not m.endswith("_floor")]
+    present = [m for m in present if not (m.endswith("_floor") or CURVE.fullmatch(m))]
     present = [m for m in present if m.removesuffix("_error") not in set(present) - {m}]
     order = list(TITLES)
     return sorted(present, key=lambda m: order.index(m) if m in order else len(order))
@@ -119,7 +150,7 @@ def estimates_table(
         marked: list[str] = []
         better = direction.get(metric)
         if mark_best and better is not None and not pd.isna(better):
-            for data, cells in groups.items():
+            for data, cells in groups:
                 done = all(unfinished[cell] == 0 and cell in values for cell in cells)
                 if done and marks.alike(data, metric):
                     marked += best_keys({c: values[c] for c in cells}, bool(better))
@@ -138,12 +169,13 @@ def estimates_table(
     return frame.reset_index()
 
 
-def cells_by_data(table: pd.DataFrame) -> dict[str, list[str]]:
-    """Cells of each data set: values on different data do not compete."""
-    return {
-        str(data): [str(cell) for cell in rows["cell"].unique()]
-        for data, rows in table.groupby("data", sort=False)
-    }
+def cells_by_data(table: pd.DataFrame) -> list[tuple[str, list[str]]]:
+    """Cells of each data set and its swept keys: values on different data do not compete."""
+    keys = ["data", *[c for c in table.columns if str(c).startswith("data.")]]
+    return [
+        (str(rows["data"].iloc[0]), [str(cell) for cell in rows["cell"].unique()])
+        for _, rows in table.groupby(keys, sort=False, dropna=False)
+    ]
 
 
 def runs_text(table: pd.DataFrame, cell: str) -> str:

@@ -1,0 +1,126 @@
+"""PSNR and SSIM against their formulas; the curve over chain steps and restarts."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from ltvm.build import build_method, build_problem
+from ltvm.config import resolve
+from ltvm.errors import InputError
+from ltvm.metrics.base import Context
+from ltvm.metrics.image_scores import psnr, ssim
+from ltvm.metrics.reconstruction import Reconstruction
+from ltvm.metrics.unseen_curve import UnseenCurve
+
+CPU = torch.device("cpu")
+
+
+def pair(n=3, channels=1):
+    draw = torch.Generator().manual_seed(0)
+    real = torch.rand(n, channels, 28, 28, generator=draw) * 2 - 1
+    noise = torch.randn(real.shape, generator=draw) * torch.tensor([0.05, 0.2, 0.6]).view(
+        3, 1, 1, 1
+    )
+    return (real + noise).clamp(-1, 1), real
+
+
+def test_psnr_is_that_of_a_data_range_of_2():
+    made, real = pair()
+    errors = ((made - real) ** 2).flatten(1).mean(1).double().numpy()
+    np.testing.assert_allclose(psnr(made, real).numpy(), 10 * np.log10(4 / errors), rtol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_ssim_is_that_of_wang_et_al_with_a_data_range_of_2(channels):
+    made, real = pair(channels=channels)
+
+    def window(x):  # sigma 1.5, 11 pixels wide; inner pixels only
+        return gaussian_filter(x, 1.5, truncate=5 / 1.5, axes=(0, 1))[5:-5, 5:-5]
+
+    def reference(x, y):
+        mx, my = window(x), window(y)
+        vx, vy, vxy = window(x * x) - mx**2, window(y * y) - my**2, window(x * y) - mx * my
+        c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
+        quotient = (mx**2 + my**2 + c1) * (vx + vy + c2)
+        return ((2 * mx * my + c1) * (2 * vxy + c2) / quotient).mean()
+
+    a, b = made.double().numpy(), real.double().numpy()
+    expected = [
+        np.mean([reference(*xy) for xy in zip(p, q, strict=True)])
+        for p, q in zip(a, b, strict=True)
+    ]
+    np.testing.assert_allclose(ssim(made, real).numpy(), expected, rtol=1e-4)
+
+
+@pytest.fixture
+def build(tiny):
+    def built(*overrides):
+        config = resolve(
+            ["protocol=smoke", "protocol.batch=20", "model.latent_dim=6", "device=cpu",
+             "precision=float32", *overrides]
+        )  # fmt: skip
+        method = build_method(config, build_problem(config, tiny))
+        method.fit_iteration()
+        return method
+
+    return built
+
+
+def test_quality_stands_beside_the_same_errors(build, tiny):
+    method, context = build(), Context(0, CPU)
+    plain = Reconstruction(test_images=8)(method, tiny, context)
+    values = Reconstruction(test_images=8, quality=True)(method, tiny, context)
+    assert {name: values[name] for name in plain} == plain
+    assert not any("psnr" in name for name in plain)
+    made = method.decode(method.codes)
+    errors = (made - tiny.train.scaled()).square().flatten(1).mean(1).double()
+    assert values["psnr_train"].value == pytest.approx((10 * (4 / errors).log10()).mean().item())
+    assert values["psnr_train"].provenance["data_range"] == 2
+    for name in ("psnr_test", "psnr_test_best3", "ssim_train", "ssim_test", "ssim_test_best3"):
+        assert values[name].provenance["n"] == (40 if "train" in name else 8)
+    assert values["ssim_test_best3"].provenance["restarts"] == 3
+
+
+def test_the_curve_passes_through_the_usual_numbers(build, tiny):
+    method, context = build(), Context(0, CPU)
+    usual = Reconstruction(test_images=8, restarts=3)(method, tiny, context)
+    curve = UnseenCurve(images=8, steps=[2, 5], restarts=[1, 3, 4])(method, tiny, context)
+    assert method.infer_steps == 5
+    found = [curve[f"mse_test_steps5_restarts{r}"].value for r in (1, 3)]
+    expected = [usual[name].value for name in ("mse_test", "mse_test_best3")]
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert curve["unseen_curve_points"].value == 6
+    shorter = Reconstruction(test_images=8, restarts=4)(
+        build("method.infer_steps=2"), tiny, context
+    )
+    best = curve["mse_test_steps2_restarts4"]
+    assert best.value == pytest.approx(shorter["mse_test_best4"].value, rel=1e-5)
+    assert (best.provenance["steps"], best.provenance["restarts"], best.provenance["n"]) == (
+        2,
+        4,
+        8,
+    )
+
+
+def test_a_longer_chain_begins_with_the_shorter(build, tiny):
+    method = build("method.step.noise=false")
+    images = tiny.test.scaled(slice(0, 4))
+    energies = [
+        method.energy(images, method.infer(images, torch.Generator().manual_seed(0), steps=k))
+        for k in (1, 10, 60)
+    ]
+    assert (energies[0] > energies[1]).all()
+    assert (energies[1] > energies[2]).all()
+
+
+def test_a_method_without_a_chain_says_so(build, tiny):
+    values = UnseenCurve()(build("method=vae"), tiny, Context(0, CPU))
+    assert list(values) == ["unseen_curve_points"]
+    assert values["unseen_curve_points"].value == 0
+    assert "VariationalAutoEncoder.infer takes no chain steps" in str(values)
+
+
+def test_bad_grids_name_the_key():
+    with pytest.raises(InputError, match=r"unseen_curve.steps=\[5, 0\]: allowed: integers from 1"):
+        UnseenCurve(steps=[5, 0])
