@@ -64,12 +64,12 @@ def test_temperatures_go_from_the_prior_to_the_posterior():
 def test_the_estimate_is_the_closed_form_of_a_linear_decoder(leapfrog):
     model = Linear(pixels=16, d=4, sigma=0.3)
     x = model.draw(8, seed=1)
-    found = anneal(model, x, chains=32, steps=400, leapfrog=leapfrog)
+    found = anneal(model, x, chains=64, steps=250, leapfrog=leapfrog)
     exact = model.marginal.logpdf(x)
-    np.testing.assert_allclose(found.log_evidence.numpy(), exact, atol=0.3)
-    assert (found.log_evidence.numpy() - exact).mean() == pytest.approx(0, abs=0.12)
+    np.testing.assert_allclose(found.log_evidence.numpy(), exact, atol=0.35)
+    assert (found.log_evidence.numpy() - exact).mean() == pytest.approx(0, abs=0.1)
     assert found.effective_sample_size.min() > 2
-    assert found.effective_sample_size.max() <= 32
+    assert found.effective_sample_size.max() <= 64
     assert found.acceptance.mean() == pytest.approx(0.65, abs=0.12)
 
 

@@ -23,6 +23,7 @@ from ltvm.randomness import image_normals, key_from
 
 TARGET_ACCEPTANCE = 0.65  # of Hamiltonian transitions in many dimensions (Neal, 2011)
 ADAPTATION = 0.3  # change of log step size per unit of acceptance off target
+JITTER = 0.2  # relative range of step sizes around the adapted one, uniform (Neal, 2011)
 
 LogLikelihood = Callable[[Tensor], Tensor]  # codes [n * chains, d] -> log p(x | z) [n * chains]
 
@@ -100,10 +101,12 @@ def _anneal(
             break
         size = step_sizes[t] if step_sizes is not None else log_step.exp()
         used[t] = size
-        draws = image_normals(key_from(generator), rows, 1, d + 1)[0].to(dtype)
+        draws = image_normals(key_from(generator), rows, 1, d + 2)[0].to(dtype)
+        # A fixed length of trajectories can be near a period, where nothing mixes.
+        jitter = 1 + JITTER * (2 * torch.special.ndtr(draws[:, -1:]) - 1)
         codes, value, gradient, probability = transition(
             log_likelihood, codes, value, gradient, betas[t].item(),
-            size.repeat_interleave(chains)[:, None].to(dtype), leapfrog, draws,
+            size.repeat_interleave(chains)[:, None].to(dtype) * jitter, leapfrog, draws[:, :-1],
         )  # fmt: skip
         mean = probability.view(n, chains).mean(1)
         accepted += mean.double()

@@ -52,7 +52,7 @@ def notes(table: pd.DataFrame, marks: Marks, names: dict[str, str]) -> list[str]
         if str(metric).endswith("_floor") or tables.CURVE.fullmatch(str(metric)):
             continue
         used = rows.dropna(subset=["extractor"])
-        networks = used["extractor"] + " (" + used["checksum"].str[:12] + ")"
+        networks = used["extractor"].astype(str) + " (" + used["checksum"].astype(str).str[:12] + ")"
         features = f", extractor {either(networks)}" if len(networks) else ""
         where = f" on {data}" if several else ""
         sizes = either(int(n) for n in sorted(rows["n"]))
@@ -61,14 +61,26 @@ def notes(table: pd.DataFrame, marks: Marks, names: dict[str, str]) -> list[str]
             f"{either(rows['split'])} split{features}."
         )
     for column in ("device", "execution", "torch", "fingerprint", "commit"):
-        by_data = table.dropna(subset=[column]).groupby("data")[column].unique()
-        for data, values in by_data.items():
-            if len(values) > 1:
-                lines.append(f"- Mixed {column} on {data}: {', '.join(map(str, values))}.")
+        mixed = mixed_values(table, column)
+        lines += [f"- Mixed {column} on {data}: {', '.join(v)}." for data, v in mixed.items()]
     unfinished = table[table["status"].isin(["diverged", "failed", "interrupted"])]
     for _, row in unfinished.drop_duplicates("path").iterrows():
         lines.append(f"- `{row['path']}` {row['status']}: {row['reason']}")
     return [*lines, ""]
+
+
+def mixed_values(table: pd.DataFrame, column: str) -> dict[str, list[str]]:
+    """Data set -> the values of a column, where there are several on one data set.
+
+    Images differ by design between values of a swept key of the data.
+    """
+    swept = tables.data_keys(table) if column == "fingerprint" else ["data"]
+    mixed: dict[str, list[str]] = {}
+    for _, rows in table.dropna(subset=[column]).groupby(swept, sort=False, dropna=False):
+        values = [str(value) for value in rows[column].unique()]
+        if len(values) > 1:
+            mixed[str(rows["data"].iloc[0])] = values
+    return mixed
 
 
 def either(values: Iterable[object]) -> str:

@@ -169,12 +169,16 @@ def estimates_table(
     return frame.reset_index()
 
 
+def data_keys(table: pd.DataFrame) -> list[str]:
+    """The columns that say which images: the data set, and its keys where they are swept."""
+    return ["data", *[str(c) for c in table.columns if str(c).startswith("data.")]]
+
+
 def cells_by_data(table: pd.DataFrame) -> list[tuple[str, list[str]]]:
     """Cells of each data set and its swept keys: values on different data do not compete."""
-    keys = ["data", *[c for c in table.columns if str(c).startswith("data.")]]
     return [
         (str(rows["data"].iloc[0]), [str(cell) for cell in rows["cell"].unique()])
-        for _, rows in table.groupby(keys, sort=False, dropna=False)
+        for _, rows in table.groupby(data_keys(table), sort=False, dropna=False)
     ]
 
 
