@@ -1,7 +1,16 @@
 """Benchmark and ablations of deep latent-variable models trained by short-run MCMC inference
 with optimal-transport correction (An, Xie and Li, CVPR 2021)."""
 
-from ltvm.api import ablate, load, long_table, make_report, plan, train
+from ltvm.api import (
+    ablate,
+    evaluate,
+    load,
+    long_table,
+    make_report,
+    metric_parity,
+    plan,
+    train,
+)
 from ltvm.errors import DivergedError, InputError
 
 __version__ = "0.1.0"
@@ -10,9 +19,11 @@ __all__ = [
     "DivergedError",
     "InputError",
     "ablate",
+    "evaluate",
     "load",
     "long_table",
     "make_report",
+    "metric_parity",
     "plan",
     "train",
 ]

@@ -140,6 +140,31 @@ def long_table(results: Path | str = "results") -> pd.DataFrame:
     return long_table_of_store(Path(results))
 
 
+def evaluate(
+    images: Path | str, against: Path | str | None = None, **options: Any
+) -> dict[str, Any]:
+    """Score a directory of images, or a run's samples, with every metric on features.
+
+    ``options`` are those of :class:`ltvm.scoring.Request`. Returns {name: {"value",
+    "lower_is_better", ...provenance}}. Raises :class:`ltvm.errors.InputError` for bad input.
+    """
+    from ltvm import scoring
+
+    return scoring.evaluate(scoring.Request(images, against, **options))
+
+
+def metric_parity(
+    images: Path | str, against: Path | str | None = None, **options: Any
+) -> pd.DataFrame:
+    """One Frechet distance by each convention in the wild; arguments as ``evaluate``.
+
+    Columns: convention, what, n, distance, ratio (to this suite's own, the first row).
+    """
+    from ltvm import scoring
+
+    return scoring.metric_parity(scoring.Request(images, against, **options))
+
+
 def load(run_directory: Path | str) -> Method:
     """A trained method from a run's directory (its config.yaml and checkpoint).
 

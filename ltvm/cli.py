@@ -1,4 +1,4 @@
-"""The command line: ``ltvm train | ablate | report | status | export | check-method``."""
+"""The command line: ``ltvm train | ablate | report | status | evaluate | ...``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ltvm.cli_scoring import add_commands, run_evaluate, run_metric_parity
 from ltvm.errors import InputError
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     export = add("export", "Copy an ablation's records, without checkpoints, elsewhere.", places)
     export.add_argument("name", metavar="NAME")
     export.add_argument("--to", required=True, metavar="DIR", help="another results directory")
+    add_commands(add)
     check = add("check-method", "Check a method against the contract, on a few digits.")
     check.add_argument("overrides", **overrides)
     return top
@@ -294,6 +296,8 @@ COMMANDS = {
     "report": run_report,
     "status": run_status,
     "export": run_export,
+    "evaluate": run_evaluate,
+    "metric-parity": run_metric_parity,
     "check-method": run_check_method,
 }
 

@@ -27,12 +27,14 @@ class Context:
 
     ``seed`` seeds the metric's own draws (``stream``); they are the same for every method.
     ``cache`` holds what does not depend on the method, such as features of the data; its keys
-    carry the data's fingerprint.
+    carry the data's fingerprint. ``scratch`` holds what depends on the method, such as features
+    of its samples, for the other metrics of one evaluation; None keeps nothing.
     """
 
     seed: int
     device: torch.device
     cache: dict[Any, Any] = field(default_factory=dict)
+    scratch: dict[Any, Any] | None = None
 
     def stream(self, purpose: str, *axes: int) -> torch.Generator:
         return stream(self.seed, f"evaluation {purpose}", *axes)

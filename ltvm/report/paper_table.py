@@ -11,12 +11,34 @@ import pandas as pd
 from ltvm.report.provenance import Marks
 from ltvm.report.statistics import INTERVALS, best_keys, format_estimate
 
+FEATURES = {
+    "digits": "digit features",
+    **{f"inception{d}": f"Inception-{d}" for d in (2048, 768, 192, 64)},
+}
+
+
+def feature_titles(feature: str, words: str) -> dict[str, str]:
+    """Titles of what is measured beside the Frechet distance on the same features."""
+    distance = ("fd_" if feature == "digits" else "fid_") + feature
+    return {
+        f"{distance}_infinity": f"FD-infinity, {words} ↓",
+        f"{distance}_error": f"resampling error of FD, {words}",
+        f"kid_{feature}": f"KID, {words} ↓",
+        f"kid_{feature}_sd": f"sd of KID over subsets, {words}",
+        **{
+            f"{kind}_{feature}": f"{kind}, {words} ↑"
+            for kind in ("precision", "recall", "density", "coverage")
+        },
+    }
+
+
 TITLES = {
     "fd_digits": "FD, digit features ↓",
     "fid_inception2048": "FID ↓",
     "fid_inception768": "FID-768 ↓",
     "fid_inception192": "FID-192 ↓",
     "fid_inception64": "FID-64 ↓",
+    **{k: v for feature in FEATURES.items() for k, v in feature_titles(*feature).items()},
     "mse_train": "MSE, training images, own codes",
     "mse_test": "MSE, unseen images ↓",
     "mse_test_best3": "MSE, unseen, best of 3 restarts ↓",

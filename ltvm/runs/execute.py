@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import shlex
 import traceback
@@ -188,6 +189,7 @@ def measure(
 ) -> dict[str, Any]:
     """Every metric's values with their provenance, as they stand in the record."""
     values: dict[str, Any] = {}
+    context = dataclasses.replace(context, scratch={})
     for metric in metrics.values():
         measured: dict[str, Measurement] = metric(method, data, context)
         for name, measurement in measured.items():

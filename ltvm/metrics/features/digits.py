@@ -57,6 +57,7 @@ class DigitFeatures:
 
     name = "digits"
     dimension = 64
+    batch = 1_000  # images in the network at once: of influence on rounding
     resize = "none (28x28 only)"
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
@@ -76,7 +77,8 @@ class DigitFeatures:
                 f"extractor digits: images of shape {shape}; allowed: 1x28x28 "
                 "(use evaluation=inception for other images)"
             )
-        return self.network.features(images.to(self.device).float() / 255).double()
+        parts = images.to(self.device).split(self.batch)
+        return torch.cat([self.network.features(x.float() / 255) for x in parts]).double()
 
 
 def save_weights(network: DigitClassifier, path: Path = WEIGHTS) -> str:

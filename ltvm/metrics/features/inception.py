@@ -12,9 +12,10 @@ import urllib.error
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ltvm.errors import InputError, require
+from ltvm.metrics.features import folded
 from ltvm.metrics.features.weights import verify
 
 FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -49,11 +50,14 @@ def find_weights(path: str | None) -> Path:
 class InceptionFeatures:
     """uint8 images [n, 1 or 3, h, w] -> float64 features [n, dimension].
 
-    ``dimension`` is 64, 192, 768 or 2048 (the standard FID). ``weights`` is a path, ``checksum``
-    the SHA-256 that the file must have. Grey images are repeated to three channels.
+    ``dimension`` is 64, 192, 768 or 2048 (the standard FID). ``weights`` is a path: that of
+    torch-fidelity's file, or of an ``.npz`` with folded batch norm, which has no 2048 (see
+    ``ltvm.metrics.features.folded``). ``checksum`` is the SHA-256 that the file must have (None:
+    that of the known file of its kind). Grey images are repeated to three channels.
     """
 
     name = "inception"
+    batch = 50  # images in the network at once: some 15 MB each, and of influence on rounding
     resize = "299x299 bilinear as TensorFlow 1, no antialiasing"
 
     def __init__(
@@ -61,25 +65,37 @@ class InceptionFeatures:
         device: torch.device | str = "cpu",
         dimension: int = 2048,
         weights: str | None = None,
-        checksum: str = CHECKSUM,
+        checksum: str | None = CHECKSUM,
     ) -> None:
         require(
             dimension in DIMENSIONS, "evaluation.metrics.frechet.dimension", dimension,
             ", ".join(map(str, DIMENSIONS)),
         )  # fmt: skip
         path = find_weights(weights)
-        verify(path, checksum)
-        from torchmetrics.image.fid import NoTrainInceptionV3  # seconds to import
-
-        self.dimension, self.checksum = dimension, checksum
+        is_folded = path.suffix == ".npz"
+        known = folded.CHECKSUM if is_folded else CHECKSUM
+        self.dimension, self.checksum = dimension, known if checksum is None else checksum
+        verify(path, self.checksum)
         self.device = torch.device(device)
-        self.network = NoTrainInceptionV3(
-            "inception-v3-compat", [str(dimension)], str(path), antialias=False
-        ).to(self.device)
+        self.network = load_network(path, dimension, is_folded).to(self.device)
         self.network.requires_grad_(False)
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         require(images.shape[1] in (1, 3), "extractor inception: channels", images.shape[1], "1, 3")
-        images = images.to(self.device).expand(-1, 3, -1, -1).contiguous()
-        return self.network(images).double()  # [n, dimension]
+        parts = images.split(self.batch)
+        return torch.cat([self.network(to_colour(x.to(self.device))).double() for x in parts])
+
+
+def to_colour(images: Tensor) -> Tensor:
+    """Grey images repeated to three channels: [n, 1 or 3, h, w] -> [n, 3, h, w]."""
+    return images.expand(-1, 3, -1, -1).contiguous()
+
+
+def load_network(path: Path, dimension: int, is_folded: bool) -> nn.Module:
+    """torch-fidelity's network with these weights, resizing without antialiasing."""
+    if is_folded:
+        return folded.folded_network(path, dimension)
+    from torchmetrics.image.fid import NoTrainInceptionV3  # seconds to import
+
+    return NoTrainInceptionV3("inception-v3-compat", [str(dimension)], str(path), antialias=False)

@@ -1,0 +1,270 @@
+"""What metrics on features share: extractor, samples, provenance, and what they refuse.
+
+    images (of a method, of a folder) -> Features -> metric.compare(features, real) -> values
+
+Generated images are clamped, scaled and rounded to uint8 exactly as the real ones are stored.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from ltvm.data.image_set import DataSet, ImageSet, to_uint8
+from ltvm.errors import DivergedError, InputError, require
+from ltvm.methods.base import EVALUATION_BATCH, Method
+from ltvm.metrics.base import Context, Measurement
+from ltvm.metrics.features.digits import DigitFeatures
+from ltvm.metrics.features.inception import InceptionFeatures
+
+KEPT_NUMBERS = 2**26  # features kept for the next metric: 256 MB, whatever n; else made again
+
+
+class Extractor(Protocol):
+    """uint8 images [n, c, h, w] -> float64 features [n, dimension]."""
+
+    name: str
+    dimension: int
+    checksum: str
+    resize: str
+    batch: int  # images in the network at once: of influence on rounding
+
+    def __call__(self, images: Tensor) -> Tensor: ...
+
+
+EXTRACTORS: dict[str, Callable[..., Extractor]] = {
+    "digits": DigitFeatures,
+    "inception": InceptionFeatures,
+}
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of ``n`` images: batches [up to 1,000, dimension], made when iterated."""
+
+    n: int
+    batches: Callable[[], Iterator[Tensor]]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return self.batches()
+
+    def matrix(self) -> Tensor:
+        """All of them, float32 [n, dimension]: only for metrics that compare images one by one.
+
+        Nothing is lost: extractors compute in float32.
+        """
+        return torch.cat([part.float().cpu() for part in self])
+
+
+class FeatureMetric(ABC):
+    """A metric of ``samples`` prior samples against the training images, on features.
+
+    ``samples: null`` takes as many as there are training images, as the literature does.
+    ``options`` are the extractor's. Subclasses implement ``compare``.
+    """
+
+    key: ClassVar[str]  # below ``evaluation.metrics``, for messages
+    lower_is_better: dict[str, bool]
+
+    def __init__(self, extractor: str, samples: int | None, options: dict[str, Any]) -> None:
+        require(
+            extractor in EXTRACTORS, f"evaluation.metrics.{self.key}.extractor", extractor,
+            ", ".join(EXTRACTORS),
+        )  # fmt: skip
+        self.kind, self.options, self.samples = extractor, options, samples
+        self.require_count("samples", samples, 2)
+        dimension = "" if extractor == "digits" else str(options.get("dimension", 2048))
+        self.feature_name = f"{extractor}{dimension}"
+
+    def require_count(self, name: str, value: int | None, least: int) -> None:
+        """Raise :class:`ltvm.errors.InputError` for a parameter below ``least``."""
+        if value is not None:
+            require(
+                value >= least, f"evaluation.metrics.{self.key}.{name}", value, f"{least} or more"
+            )
+
+    @abstractmethod
+    def compare(
+        self, generated: Features, real: ImageSet, context: Context
+    ) -> dict[str, Measurement]:
+        """The values for generated images, given by their features, against real ones."""
+
+    def check(self, data: DataSet, context: Context) -> None:
+        """Raise :class:`ltvm.errors.InputError` for what a run would stumble over at its end.
+
+        That is: more samples than real images, absent or wrong weights, images of a wrong
+        shape or without content.
+        """
+        self.extractor(context)(data.train.images[:2])
+        refuse_constant(data.train)
+        if self.samples is not None:
+            require(
+                self.samples <= len(data.train),
+                f"evaluation.metrics.{self.key}.samples",
+                self.samples,
+                f"at most the {len(data.train)} training images of {data.train.name}",
+            )
+
+    @torch.no_grad()
+    def __call__(self, method: Method, data: DataSet, context: Context) -> dict[str, Measurement]:
+        self.check(data, context)
+        n = self.number(data)
+        return self.compare(self.of_method(method, data, context, n), data.train, context)
+
+    def number(self, data: DataSet) -> int:
+        """How many samples: ``samples``, or as many as there are training images."""
+        return len(data.train) if self.samples is None else self.samples
+
+    def extractor(self, context: Context) -> Extractor:
+        return context.cached(
+            ("extractor", str(context.device), *self.extractor_key()),
+            lambda: EXTRACTORS[self.kind](device=context.device, **self.options),
+        )
+
+    def extractor_key(self) -> tuple[Any, ...]:
+        return (self.kind, *sorted(self.options.items()))
+
+    def batch(self, context: Context) -> int:
+        """How many images are in the extractor at once."""
+        return self.extractor(context).batch
+
+    def of_method(
+        self, method: Method, data: DataSet, context: Context, n: int, final: bool = True
+    ) -> Features:
+        """Features of ``n`` prior samples, the same images for every metric of an evaluation.
+
+        A ``final`` evaluation raises :class:`ltvm.errors.DivergedError` if all samples are one
+        image, or each is a single colour; a learning curve may pass through that.
+        """
+        extractor = self.extractor(context)
+
+        def make() -> Iterator[Tensor]:
+            images = images_of(method, data.train, context, n)
+            return map(extractor, refusing_constant(images, method) if final else images)
+
+        key = ("features", *self.extractor_key(), n)
+        return Features(n, lambda: keeping(context.scratch, key, n * extractor.dimension, make))
+
+    def of_images(self, images: ImageSet, context: Context) -> Features:
+        """Features of a set of images."""
+        extractor = self.extractor(context)
+
+        def make() -> Iterator[Tensor]:
+            return map(extractor, images.images.split(EVALUATION_BATCH))
+
+        key = (
+            "features",
+            images.fingerprint,
+            extractor.name,
+            extractor.checksum,
+            extractor.dimension,
+            extractor.resize,
+            self.batch(context),
+            str(context.device),
+        )
+        numbers = len(images) * extractor.dimension
+        return Features(len(images), lambda: keeping(context.cache, key, numbers, make))
+
+    def provenance(self, n: int, n_real: int, real: ImageSet, context: Context) -> dict[str, Any]:
+        """What every number of this metric says about itself."""
+        extractor = self.extractor(context)
+        return {
+            "extractor": extractor.name,
+            "checksum": extractor.checksum,
+            "dimension": extractor.dimension,
+            "n": n,
+            "n_real": n_real,
+            "split": real.split,
+            "resize": extractor.resize,
+            "batch": self.batch(context),
+            "data": real.fingerprint,
+        }
+
+
+def keeping(
+    store: dict[Any, Any] | None,
+    key: tuple[Any, ...],
+    numbers: int,
+    make: Callable[[], Iterator[Tensor]],
+) -> Iterator[Tensor]:
+    """Batches of features as ``store`` has them, or made and kept there if they are few."""
+    if store is not None and key in store:
+        yield from (part.double() for part in store[key])
+        return
+    kept = []
+    for features in make():
+        if numbers <= KEPT_NUMBERS:
+            kept.append(features.float().cpu())
+        yield features
+    if store is not None and kept:
+        store[key] = kept
+
+
+def images_of(method: Method, real: ImageSet, context: Context, n: int) -> Iterator[Tensor]:
+    """``n`` prior samples as uint8 batches, shaped as the real images are.
+
+    Raises :class:`ltvm.errors.DivergedError` if a pixel is not finite,
+    :class:`ltvm.errors.InputError` for another size or number of channels.
+    """
+    draws = context.stream("samples")
+    for start in range(0, n, EVALUATION_BATCH):
+        images = method.sample(min(EVALUATION_BATCH, n - start), draws)
+        if not images.isfinite().all():
+            raise DivergedError(f"{type(method).__name__}: samples that are not finite")
+        require_shape(type(method).__name__, tuple(images.shape[1:]), real)
+        yield to_uint8(images)
+
+
+def require_shape(name: str, shape: tuple[int, ...], real: ImageSet) -> None:
+    """Raise :class:`ltvm.errors.InputError` unless images [c, h, w] are shaped as ``real``."""
+    allowed = tuple(real.images.shape[1:])
+    require(
+        shape == allowed,
+        f"{name}: shape of images",
+        "x".join(map(str, shape)),
+        f"{'x'.join(map(str, allowed))}, as in {real.name}",
+    )
+
+
+def refusing_constant(batches: Iterable[Tensor], method: Method) -> Iterator[Tensor]:
+    """Pass uint8 batches [n, c, h, w] through; raise :class:`DivergedError` at the end if all
+    images equal the first, or every image has one value throughout.
+    """
+    name = type(method).__name__
+    first: Tensor | None = None
+    differ = content = False
+    for batch in batches:
+        first = batch[:1] if first is None else first
+        differ = differ or bool((batch != first).any())
+        flat = batch.flatten(1)
+        content = content or bool((flat != flat[:, :1]).any())
+        yield batch
+    if not differ:
+        raise DivergedError(f"{name}: all samples are the same image")
+    if not content:
+        raise DivergedError(f"{name}: every sample has one value throughout")
+
+
+def refuse_constant(images: ImageSet) -> None:
+    """Raise :class:`ltvm.errors.InputError` for a set of images without content."""
+    flat = images.images.flatten(1)
+    where = f"{images.name}: {images.split} images"
+    if not any((part != flat[:1]).any() for part in flat.split(EVALUATION_BATCH)):
+        raise InputError(f"{where}: all {len(images)} are the same image")
+    if not any((part != part[:, :1]).any() for part in flat.split(EVALUATION_BATCH)):
+        raise InputError(f"{where}: every one of {len(images)} has one value throughout")
+
+
+def singular_warning(n: int, n_real: int, dimension: int) -> dict[str, str]:
+    """A ``warning`` for the provenance where a covariance cannot have full rank, else nothing."""
+    few = [f"{count} {name}" for count, name in ((n, "generated"), (n_real, "real"))
+           if count <= dimension]  # fmt: skip
+    if not few:
+        return {}
+    text = f"{' and '.join(few)} images for {dimension} features: singular covariance"
+    return {"warning": text}

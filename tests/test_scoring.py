@@ -1,0 +1,153 @@
+"""``ltvm evaluate`` and ``ltvm metric-parity`` on folders of images and on runs."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import ltvm
+from ltvm.cli import main
+from ltvm.data import ImageSet, mnist5k
+from ltvm.errors import InputError
+from ltvm.metrics.base import Context
+from ltvm.metrics.frechet import FrechetDistance
+
+CPU = torch.device("cpu")
+
+
+def write(folder, images, mode="L"):
+    folder.mkdir()
+    for i, image in enumerate(images):
+        pixels = image.permute(1, 2, 0).squeeze(2).numpy()
+        Image.fromarray(pixels).convert(mode).save(folder / f"{i:05d}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return mnist5k.load()
+
+
+@pytest.fixture
+def folder(tmp_path, digits):
+    return write(tmp_path / "digits", digits.test.images[:120])
+
+
+def test_a_folder_gets_the_values_of_its_images(folder, digits):
+    values = ltvm.evaluate(folder, "mnist5k")
+    assert list(values) == [
+        "fd_digits", "fd_digits_infinity", "fd_digits_error", "kid_digits", "kid_digits_sd",
+        "precision_digits", "recall_digits", "density_digits", "coverage_digits",
+    ]  # fmt: skip
+    metric, context = FrechetDistance(), Context(0, CPU)
+    images = ImageSet("digits", "all", digits.test.images[:120])
+    expected = metric.compare(metric.of_images(images, context), digits.train, context)
+    assert values["fd_digits"]["value"] == expected["fd_digits"].value
+    assert values["fd_digits"]["n"] == 120
+    assert values["fd_digits"]["reference"] == "mnist5k"
+    assert values["fd_digits"]["data"] == digits.train.fingerprint
+    assert values["fd_digits"]["images"] == images.fingerprint
+
+
+def test_two_folders(tmp_path, folder, digits):
+    other = write(tmp_path / "other", digits.train.images[:100])
+    values = ltvm.evaluate(folder, other)
+    assert (values["fd_digits"]["n"], values["fd_digits"]["n_real"]) == (120, 100)
+    same = ltvm.evaluate(folder, folder)
+    assert same["fd_digits"]["value"] == pytest.approx(0, abs=1e-6)
+    assert same["coverage_digits"]["value"] == 1
+
+
+def test_evaluate_prints_and_writes(capsys, tmp_path, folder):
+    out = tmp_path / "scores.json"
+    assert main(["evaluate", str(folder), "--against", "mnist5k", "--json", str(out)]) == 0
+    printed = capsys.readouterr().out
+    for word in ("fd_digits ", "kid_digits_sd", "coverage_digits", "checksum", "none (28x28 only)"):
+        assert word in printed
+    assert json.loads(out.read_text())["fd_digits"]["n"] == 120
+
+
+def test_fewer_images_than_features_warn(capsys, tmp_path, digits):
+    few = write(tmp_path / "few", digits.test.images[:40])
+    assert main(["evaluate", str(few)]) == 0
+    assert "warning: 40 generated images for 64 features: singular" in capsys.readouterr().err
+
+
+def test_parity_of_a_folder_on_digit_features(capsys, folder):
+    assert main(["metric-parity", str(folder), "mnist5k"]) == 0
+    table = capsys.readouterr().out
+    for word in ("ltvm", "torch-fidelity", "truncating cast", "ratio"):
+        assert word in table
+
+
+def test_a_run_reproduces_the_number_of_its_record(capsys):
+    record = ltvm.train([
+        "protocol=smoke", "protocol.train_images=90", "protocol.test_images=12",
+        "protocol.batch=30", "protocol.evaluation.unseen_images=4", "protocol.evaluation.codes=40",
+        "protocol.evaluation.samples=80", "method=vae", "device=cpu", "seed=2",
+    ])  # fmt: skip
+    (directory,) = Path(os.environ["LTVM_RESULTS"]).rglob("seed=2")
+    values = ltvm.evaluate(directory, device="cpu")
+    assert values["fd_digits"]["value"] == record["metrics"]["fd_digits"]["value"]
+    assert values["fd_digits"]["n"] == 80
+    parity = ltvm.metric_parity(directory, device="cpu").set_index("convention")
+    assert parity.loc["torch-fidelity", "ratio"] == pytest.approx(1, rel=1e-3)
+    assert parity.loc["truncating cast", "ratio"] != 1  # the floats of the model are at hand
+
+
+def test_inception_of_a_folder(tmp_path, real_data, digits, capsys):
+    weights = real_data / "features" / "inception_v3_2015_to_mixed8_fp32.npz"
+    splits = {"a": digits.test.images, "b": digits.train.images}
+    sets = [write(tmp_path / name, images[:9], "RGB") for name, images in splits.items()]
+    command = ["metric-parity", *map(str, sets), "--dimension", "64", "--weights", str(weights)]
+    assert main(command) == 0
+    table = capsys.readouterr().out
+    for word in ("torchmetrics, default", "pytorch-fid style", "clean-fid style", "torch-fidelity"):
+        assert word in table
+    values = ltvm.evaluate(*sets, dimension=64, weights=str(weights))
+    assert "fid_inception64" in values
+    assert values["fid_inception64"]["n"] == 9
+
+
+@pytest.mark.parametrize("command", ["evaluate", "metric-parity"])
+def test_refused(capsys, tmp_path, folder, digits, command, monkeypatch):
+    def offline(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    colour = write(tmp_path / "colour", digits.test.images[:10], "RGB")
+    large = write(tmp_path / "large", torch.zeros(10, 1, 32, 32, dtype=torch.uint8))
+    blank = write(tmp_path / "blank", torch.zeros(10, 1, 28, 28, dtype=torch.uint8))
+    mixed = write(tmp_path / "mixed", digits.test.images[:10])
+    Image.new("L", (30, 30)).save(mixed / "x.png")
+    three = write(tmp_path / "three", digits.test.images[:5])
+    against = [] if command == "metric-parity" else ["--against"]
+    for arguments, words in (
+        (["/nonexistent"], "no such directory"),
+        ([folder, *against, "lsun"], "lsun: allowed: a directory of images, or one of celeba"),
+        ([colour], "3x28x28: allowed: 1x28x28, as in mnist5k"),
+        ([large], "1x32x32: allowed: 1x28x28"),
+        ([blank], "all 10 are the same image"),
+        ([mixed], "28x28 (10 files), 30x30 (1 files); allowed: one size"),
+        ([three], "number of images=5: allowed: 8 or more"),
+        ([folder, "--extractor", "vgg"], "--extractor=vgg: allowed: digits, inception"),
+        ([folder, "--extractor", "inception"], "weights absent"),
+        ([folder, "--channels", "2"], "--channels=2: allowed: 1 or 3"),
+        ([folder, "--device", "tpu"], "device=tpu"),
+    ):
+        assert main([command, *map(str, arguments)]) == 2, arguments
+        message = capsys.readouterr().err
+        assert words in message
+        assert len(message.strip().splitlines()) <= 2
+
+
+def test_channels_make_colour_grey(tmp_path, digits):
+    colour = write(tmp_path / "colour", digits.test.images[:90], "RGB")
+    grey = write(tmp_path / "grey", digits.test.images[:90])
+    values = [ltvm.evaluate(f, channels=1)["fd_digits"]["value"] for f in (colour, grey)]
+    assert values[0] == values[1]
+    with pytest.raises(InputError, match="3x28x28"):
+        ltvm.evaluate(colour)
