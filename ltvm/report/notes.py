@@ -52,7 +52,9 @@ def notes(table: pd.DataFrame, marks: Marks, names: dict[str, str]) -> list[str]
         if str(metric).endswith("_floor") or tables.CURVE.fullmatch(str(metric)):
             continue
         used = rows.dropna(subset=["extractor"])
-        networks = used["extractor"].astype(str) + " (" + used["checksum"].astype(str).str[:12] + ")"
+        networks = (
+            used["extractor"].astype(str) + " (" + used["checksum"].astype(str).str[:12] + ")"
+        )
         features = f", extractor {either(networks)}" if len(networks) else ""
         where = f" on {data}" if several else ""
         sizes = either(int(n) for n in sorted(rows["n"]))
