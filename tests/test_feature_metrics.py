@@ -205,6 +205,7 @@ class Sampler:
 
     def __init__(self, images):
         self.images, self.asked = images, 0
+        self.decoder = torch.nn.Linear(1, 1)  # for its dtype
 
     def sample(self, n, draws):  # noqa: ARG002
         self.asked += n
@@ -369,3 +370,12 @@ def test_constant_training_images_are_an_error(digits):
 def test_bad_parameters_are_named(make, words):
     with pytest.raises(InputError, match=words):
         make()
+
+
+def test_strides_of_one_channel_change_nothing(digits):
+    from ltvm.metrics.features.digits import DigitFeatures
+
+    images = digits.test.images
+    strided = images.as_strided(images.shape, (784, 1, 28, 1))
+    assert strided.stride() != images.stride()
+    assert torch.equal(DigitFeatures()(strided), DigitFeatures()(images))

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import ot
 import pytest
 import torch
 from scipy import integrate, stats
@@ -13,10 +14,11 @@ from ltvm.build import build_method, build_problem
 from ltvm.config import resolve
 from ltvm.methods import short_run_ot
 from ltvm.metrics.base import Context
-from ltvm.metrics.latent_tests import LatentTests, largest_ks
+from ltvm.metrics.correction_effect import correction_effect, sliced_w2
+from ltvm.metrics.latent_tests import LatentTests
+from ltvm.metrics.marginals import largest_ks
 from ltvm.metrics.mmd import mmd_test
 from ltvm.metrics.spectrum import covariance_eigenvalues, effective_rank, marchenko_pastur_range
-from ltvm.transport.effect import correction_effect, sliced_w2
 
 CPU = torch.device("cpu")
 
@@ -172,7 +174,38 @@ def test_a_correction_is_seen_in_its_effect():
     assert effect["codes_energy_after"] == pytest.approx(1, abs=0.05)
     # Between N(1, 4 I) and N(0, I), the mean over directions of (mean shift)^2 + (2 - 1)^2.
     assert effect["codes_sliced_w2_before"] == pytest.approx(math.sqrt(1 + 1), rel=0.1)
-    assert effect["codes_sliced_w2_after"] < 0.1
+    assert effect["codes_sliced_w2_after"] < 0.2
+    # Optimal transport between those Gaussians: d (1 + (2 - 1)^2), and what sampling adds.
+    assert 8 < effect["codes_transport_cost_before"] < 10
+    assert effect["codes_transport_cost_after"] < 1
+    grid = np.linspace(-6, 8, 10_001)
+    largest = np.abs(stats.norm.cdf(grid, 1, 2) - stats.norm.cdf(grid)).max()
+    assert effect["codes_ks_before"] == pytest.approx(largest, rel=0.15)
+    assert effect["codes_ks_p_before"] < 1e-6 < 0.01 < effect["codes_ks_p_after"]
+    assert effect["codes_mmd_p_before"] == 1 / 200 < effect["codes_mmd_p_after"]
+    assert effect["codes_mmd2_before"] > 10 * abs(effect["codes_mmd2_after"])
+    for which in ("min", "max"):
+        assert effect[f"codes_eigenvalue_{which}_before"] == pytest.approx(4, rel=0.25)
+        assert effect[f"codes_eigenvalue_{which}_after"] == pytest.approx(1, rel=0.25)
+
+
+def test_the_transport_cost_is_that_of_pot():
+    before, after = (torch.randn(40, 3, generator=generator(seed)) * 2 for seed in (0, 1))
+    draws = generator(2)
+    order, prior = torch.randperm(40, generator=draws), torch.randn(40, 3, generator=draws)
+    effect = correction_effect(before, after, generator(2))
+    for when, codes in (("before", before), ("after", after)):
+        costs = ot.dist(codes[order].double().numpy(), prior.double().numpy())
+        assert effect[f"codes_transport_cost_{when}"] == pytest.approx(ot.emd2([], [], costs))
+
+
+def test_equal_codes_have_equal_values_before_and_after():
+    codes = torch.randn(60, 3, generator=generator())
+    effect = correction_effect(codes, codes.clone(), generator(1))
+    names = {name.rsplit("_", 1)[0] for name in effect}
+    assert len(names) == 9
+    for name in names:
+        assert effect[f"{name}_before"] == effect[f"{name}_after"], name
 
 
 def test_the_history_has_the_codes_before_and_after_and_training_is_as_without(tiny, monkeypatch):

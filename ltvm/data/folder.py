@@ -74,7 +74,8 @@ def stacked(
     if set(sizes) != {size}:
         found = ", ".join(f"{w}x{h} ({count} files)" for (h, w), count in sizes.most_common(3))
         raise InputError(f"{key}: image sizes {found}; allowed: {allowed}")
-    return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous()
+    images = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
+    return images.clone(memory_format=torch.contiguous_format)  # strides of one channel, too
 
 
 def is_grey(path: Path) -> bool:

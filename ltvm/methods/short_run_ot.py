@@ -19,9 +19,9 @@ from torch import Tensor
 from ltvm.errors import require
 from ltvm.methods.base import check_counts
 from ltvm.methods.chain_method import ChainMethod
+from ltvm.metrics.correction_effect import correction_effect
 from ltvm.problem import Problem
 from ltvm.transport import build_solver
-from ltvm.transport.effect import correction_effect
 
 
 class ShortRunOT(ChainMethod):

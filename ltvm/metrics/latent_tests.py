@@ -9,6 +9,7 @@ from ltvm.data.image_set import DataSet
 from ltvm.errors import require
 from ltvm.methods.base import Method
 from ltvm.metrics.base import Context, Measurement
+from ltvm.metrics.marginals import largest_ks
 from ltvm.metrics.mmd import mmd_test
 from ltvm.metrics.spectrum import covariance_eigenvalues, effective_rank, marchenko_pastur_range
 from ltvm.randomness import normal
@@ -69,19 +70,6 @@ class LatentTests:
             "latent_mmd2": Measurement(test.mmd2, what),
             "latent_mmd_p": Measurement(test.p_value, what),
         }
-
-
-def largest_ks(codes: Tensor) -> tuple[float, float]:
-    """The largest one-sample Kolmogorov-Smirnov statistic over the columns of codes [n, d].
-
-    With it the Bonferroni-corrected p-value of that column, which has the smallest: all have
-    the same n.
-    """
-    from scipy.stats import kstest
-
-    results = [kstest(column, "norm") for column in codes.double().cpu().numpy().T]
-    worst = max(results, key=lambda result: result.statistic)
-    return float(worst.statistic), min(1.0, float(worst.pvalue) * len(results))
 
 
 def spectrum(codes: Tensor, prior: Tensor, provenance: dict[str, object]) -> dict[str, Measurement]:

@@ -214,6 +214,48 @@ def learning_curves(
     save(figure, path)
 
 
+EFFECTS = {  # in histories, with ``_before`` and ``_after`` -> heading
+    "codes_sliced_w2": "sliced W2 to the prior ↓",
+    "codes_transport_cost": "transport cost to the prior ↓",
+    "codes_mmd2": "MMD² to the prior ↓",
+    "codes_eigenvalue_max": "largest eigenvalue of the covariance",
+}
+
+
+def correction_effects(
+    histories: pd.DataFrame, names: dict[str, str], path: Path, interval: str = "t"
+) -> bool:
+    """Codes before each correction (solid) and after it (dashed, open), a line pair per cell.
+
+    False, and nothing drawn, where no history says.
+    """
+    shown = {e: heading for e, heading in EFFECTS.items() if f"{e}_before" in histories}
+    if not shown:
+        return False
+    set_theme()
+    styles = cell_styles(histories)
+    figure, axes = plt.subplots(1, len(shown), figsize=(3.8 * len(shown), 3.6), squeeze=False)
+    for axis, (effect, heading) in zip(axes[0], shown.items(), strict=True):
+        for cell, (colour, marker) in styles.items():
+            for when, line, fill in (("before", "-", colour), ("after", "--", "white")):
+                rows = histories[histories["cell"] == cell].dropna(subset=[f"{effect}_{when}"])
+                if rows.empty:
+                    continue
+                rows = rows.assign(value=rows[f"{effect}_{when}"])
+                curve = interval_rows(rows, ["iteration", "passes"], interval)
+                errors = [curve["below"], curve["above"]]
+                axis.errorbar(curve["passes"], curve["mean"], errors, color=colour, linestyle=line,
+                              marker=marker, markerfacecolor=fill, capsize=2,
+                              label=f"{names[cell]}, {when}")  # fmt: skip
+        axis.set_xlabel("passes per image")
+        axis.set_title(heading)
+        if effect != "codes_mmd2":  # an unbiased estimate may be below 0
+            axis.set_ylim(bottom=0)
+    axes[0, 0].legend(fontsize="small")
+    save(figure, path)
+    return True
+
+
 def curve_title(metric: str) -> str:
     if metric.endswith("_curve"):
         return title(metric.removesuffix("_curve")) + ", on a small sample"

@@ -137,6 +137,10 @@ def draw(
             file = folder / f"learning-curves{suffix}"
             figures.learning_curves(histories, names, curves, file, interval)
             drawn.append((f"Learning curves{of_data}", f"learning-curves{suffix}"))
+            effects = folder / f"correction{suffix}"
+            if figures.correction_effects(histories, names, effects, interval):
+                heading = f"Codes before and after each correction{of_data}"
+                drawn.append((heading, f"correction{suffix}"))
         drawn += draw_pictures(manifest, rows, results, folder, suffix)
     return drawn
 

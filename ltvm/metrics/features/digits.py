@@ -77,8 +77,12 @@ class DigitFeatures:
                 f"extractor digits: images of shape {shape}; allowed: 1x28x28 "
                 "(use evaluation=inception for other images)"
             )
-        parts = images.to(self.device).split(self.batch)
-        return torch.cat([self.network.features(x.float() / 255) for x in parts]).double()
+        # Strides decide the kernel, also where they are equivalent: one channel is in any order.
+        parts = [
+            x.to(self.device).to(torch.float32, memory_format=torch.contiguous_format) / 255
+            for x in images.split(self.batch)
+        ]
+        return torch.cat([self.network.features(x) for x in parts]).double()
 
 
 def save_weights(network: DigitClassifier, path: Path = WEIGHTS) -> str:

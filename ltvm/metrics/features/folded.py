@@ -87,7 +87,7 @@ def folded_state(path: Path) -> dict[str, Tensor]:
                     f"{module}.bn.running_var": torch.full_like(bias, 1 - EPSILON),
                     f"{module}.bn.num_batches_tracked": torch.tensor(0),
                 }
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise InputError(
             f"extractor inception: {path}: no folded Inception weights ({error})"
         ) from error
