@@ -28,7 +28,13 @@ from ltvm.metrics.frechet import FrechetDistance
 from ltvm.metrics.kernel import KernelDistance
 from ltvm.metrics.manifold import Manifold
 from ltvm.metrics.resampling import FrechetResampling
-from ltvm.metrics.samples import EXTRACTORS, FeatureMetric, refuse_constant, require_shape
+from ltvm.metrics.samples import (
+    EXTRACTORS,
+    Extractor,
+    FeatureMetric,
+    refuse_constant,
+    require_shape,
+)
 from ltvm.runs.provenance import commit, versions
 
 if TYPE_CHECKING:
@@ -148,13 +154,18 @@ def metric_parity(request: Request) -> pd.DataFrame:
 
 def conventions(request: Request, real: ImageSet) -> list[Convention]:
     """The conventions of the extractor that is wanted; loads its weights."""
-    kind = request.kind(real)
-    extractor = EXTRACTORS[kind](device=real.images.device, **request.options(kind))
+    extractor = extractor_of(request, real)
     extractor(real.images[:2])  # refuses images of a wrong shape
     if isinstance(extractor, InceptionFeatures):
         return inception_conventions(extractor)
     assert isinstance(extractor, DigitFeatures)
     return digit_conventions(extractor)
+
+
+def extractor_of(request: Request, real: ImageSet) -> Extractor:
+    """The extractor that is wanted, or that fits the images, on their device."""
+    kind = request.kind(real)
+    return EXTRACTORS[kind](device=real.images.device, **request.options(kind))
 
 
 def read(request: Request) -> Scored:

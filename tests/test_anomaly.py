@@ -144,7 +144,7 @@ def test_the_ablation_runs_from_end_to_end():
 
 def test_every_new_metric_runs_from_end_to_end():
     record = ltvm.train(
-        ["evaluation=digits_latents", "protocol=smoke", "protocol.train_images=60",
+        ["evaluation=latents", "protocol=smoke", "protocol.train_images=60",
          "protocol.batch=20", "evaluation.metrics.unseen_curve.steps=[1,2]",
          "evaluation.metrics.likelihood.images=2", "evaluation.metrics.likelihood.steps=4"]
     )  # fmt: skip

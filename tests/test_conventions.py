@@ -157,8 +157,8 @@ def test_the_well_known_wrong_variants_are_told_apart(inception64, real_images):
     faces = real_images("faces", 48)
     first, second = Pixels(faces[:24]), Pixels(faces[24:])
     draws = torch.Generator().manual_seed(1)
-    unrounded = (second.rounded + 0.98 * (torch.rand(second.rounded.shape, generator=draws) - 0.5)) / 255
-    unrounded = unrounded.clamp(0, 1)
+    noise = 0.98 * (torch.rand(second.rounded.shape, generator=draws) - 0.5)
+    unrounded = ((second.rounded + noise) / 255).clamp(0, 1)
     assert torch.equal((unrounded * 255).round().to(torch.uint8), second.rounded)
     generated = Pixels(second.rounded, unrounded)
     distances = by_name(inception64)

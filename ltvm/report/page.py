@@ -62,9 +62,15 @@ def write_report(
         "improvement": improvement_table(table, manifest, metrics, marks),
         "resampling": resampling_table(table, manifest, metrics),
     }
-    shown = {name: frame for name, frame in frames.items() if frame is not None}
-    for name, frame in shown.items():
-        write_table(frame, folder / name, f"{manifest['question']} {manifest['command']}")
+    shown = {
+        name: tables.by_family(frame, metrics)
+        for name, frame in frames.items()
+        if frame is not None
+    }
+    for name, families in shown.items():
+        for family, frame in families.items():
+            file = folder / "-".join([name, *family.split()])
+            write_table(frame, file, f"{manifest['question']} {manifest['command']}")
     pictures = draw(manifest, table, results, folder, metrics, marks, interval)
     page = page_text(manifest, table, shown, pictures, marks, interval)
     write_text(folder / "README.md", page)
@@ -188,7 +194,7 @@ def draw_pictures(
 def page_text(
     manifest: dict[str, Any],
     table: pd.DataFrame,
-    shown: dict[str, pd.DataFrame],
+    shown: dict[str, dict[str, pd.DataFrame]],
     pictures: list[tuple[str, str]],
     marks: Marks,
     interval: str,
@@ -201,15 +207,15 @@ def page_text(
         f"{MEANINGS[interval]} Bold: best, where every row "
         "is done and the paired difference to each (same seeds) has "
         + ("an interval without zero.\n" if interval == "t" else "a t interval without zero.\n"),
-        tables.to_markdown(shown["table"]) + "\n",
+        *tables_text(shown["table"]),
         command,
         *notes(table, marks, tables.cell_names(table, manifest)),
     ]
     if "differences" in shown:
         parts += [
             f"## Differences to {manifest['reference']}, paired by seed\n",
-            differences_text(len(shown["differences"]), interval) + "\n",
-            tables.to_markdown(shown["differences"]) + "\n",
+            differences_text(len(next(iter(shown["differences"].values()))), interval) + "\n",
+            *tables_text(shown["differences"]),
             command,
         ]
     if "improvement" in shown:
@@ -218,7 +224,7 @@ def page_text(
             "How probably a row is better than the reference at the same seed, with its exact "
             "(Clopper-Pearson) 95 % interval; 0.5: neither. A tie counts half. Not corrected for "
             "the number of comparisons.\n",
-            tables.to_markdown(shown["improvement"]) + "\n",
+            *tables_text(shown["improvement"]),
             command,
         ]
     if "resampling" in shown:
@@ -226,7 +232,7 @@ def page_text(
             "## Spread over seeds, and over draws of the sample\n",
             "Standard deviation over seeds (other weights, data order and samples), and over draws "
             "of the samples alone at a fixed model, which the first contains.\n",
-            tables.to_markdown(shown["resampling"]) + "\n",
+            *tables_text(shown["resampling"]),
             command,
         ]
     parts += unseen_curve(manifest, table)
@@ -234,7 +240,7 @@ def page_text(
         "## Cost\n",
         "A pass is one forward and backward through the decoder (or the VAE's encoder) per image. "
         "Peak memory is the process's so far, so later runs of one process never show less.\n",
-        tables.to_markdown(shown["cost"]) + "\n",
+        *tables_text(shown["cost"]),
         command,
     ]
     for data in table["data"].unique():
@@ -242,6 +248,15 @@ def page_text(
     parts += [f"## {heading}\n\n![{heading}]({file}.png)\n" for heading, file in pictures]
     parts += provenance(manifest, table)
     return "\n".join(parts)
+
+
+def tables_text(families: dict[str, pd.DataFrame]) -> list[str]:
+    """One table, or several under the names of their families."""
+    parts = []
+    for family, frame in families.items():
+        parts += [f"### {family.capitalize()}\n"] if family else []
+        parts.append(tables.to_markdown(frame) + "\n")
+    return parts
 
 
 def differences_text(comparisons: int, interval: str) -> str:

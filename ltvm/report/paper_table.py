@@ -76,6 +76,13 @@ TITLES = {
 }
 # On a grid of chain steps and restarts: a table of its own, not columns of the main one.
 CURVE = re.compile(r"mse_test_steps(\d+)_restarts(\d+)|unseen_curve_points")
+FAMILIES = {  # of metrics, by how their names begin; one table each where there are many
+    "generation": ("fd_", "fid_", "kid_", "precision_", "recall_", "density_", "coverage_"),
+    "reconstruction": ("mse_", "psnr_", "ssim_"),
+    "codes": ("latent_", "transport_"),
+    "likelihood and detection": ("ais_", "auprc_", "auroc_"),
+}
+WIDEST = 10  # metrics that one table shows
 COSTS = (
     "passes", "decoder_updates", "inference_seconds", "transport_seconds", "learning_seconds",
     "training_seconds", "evaluation_seconds", "peak_memory_mb", "peak_gpu_memory_mb",
@@ -103,6 +110,22 @@ def main_metrics(table: pd.DataFrame) -> list[str]:
     present = [m for m in present if m.removesuffix("_error") not in set(present) - {m}]
     order = list(TITLES)
     return sorted(present, key=lambda m: order.index(m) if m in order else len(order))
+
+
+def by_family(frame: pd.DataFrame, metrics: list[str]) -> dict[str, pd.DataFrame]:
+    """A table of ``metrics`` as it is ({"": frame}), or one per family where it is too wide.
+
+    What belongs to no family comes last, as "others".
+    """
+    titles = {title(m): m for m in metrics if title(m) in frame}
+    if len(titles) <= WIDEST:
+        return {"": frame}
+    lead = [column for column in frame.columns if column not in titles]
+    families: dict[str, list[str]] = {family: [] for family in [*FAMILIES, "others"]}
+    for heading, metric in titles.items():
+        family = next((f for f, begins in FAMILIES.items() if metric.startswith(begins)), "others")
+        families[family].append(heading)
+    return {family: frame[lead + columns] for family, columns in families.items() if columns}
 
 
 def swept_keys(manifest: dict[str, Any]) -> list[str]:

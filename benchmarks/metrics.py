@@ -1,0 +1,75 @@
+"""Seconds of every metric on features, by the digit extractor, on samples of an untrained decoder.
+
+    python benchmarks/metrics.py                            # 4,000 samples against mnist5k
+    python benchmarks/metrics.py --data mnist --samples 10000
+
+Metrics run in their order in one evaluation: the first makes the samples and their features, which
+the others share. What depends on the data alone (features of the training images) is kept for the
+runs of a process; the second evaluation shows what the next run of an ablation pays. What the time
+depends on is the number of images and features, not the weights of the decoder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+from pathlib import Path
+
+import torch
+from common import publish
+
+from ltvm.build import build_method, build_metrics, build_problem
+from ltvm.config import resolve
+from ltvm.devices import resolve_device
+from ltvm.metrics.base import Context
+from ltvm.metrics.samples import FeatureMetric
+from ltvm.runs.execute import load_data
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="mnist5k", help="mnist5k or mnist (%(default)s)")
+    parser.add_argument("--samples", type=int, default=4000, help="%(default)s")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--out", type=Path, help="write metrics.md and metrics.json there")
+    options = parser.parse_args()
+
+    config = resolve([
+        f"data={options.data}", "protocol=full", "method=abp", "evaluation=digits_thorough",
+        f"protocol.evaluation.samples={options.samples}", f"device={options.device}",
+    ])  # fmt: skip
+    device = resolve_device(config["device"])
+    data = load_data(config).to(device)
+    method = build_method(config, build_problem(config, data))
+    metrics = {k: m for k, m in build_metrics(config).items() if isinstance(m, FeatureMetric)}
+    context = Context(0, device)
+    seconds: dict[str, list[float]] = {name: [] for name in metrics}
+    for _ in range(2):
+        evaluation = dataclasses.replace(context, scratch={})  # the cache stays
+        for name, metric in metrics.items():
+            start = time.perf_counter()
+            metric(method, data, evaluation)
+            seconds[name].append(time.perf_counter() - start)
+    rows = [
+        {"metric": name, "first run": f"{first:.1f}", "next run": f"{second:.1f}"}
+        for name, (first, second) in seconds.items()
+    ]
+    totals = [f"{sum(values):.1f}" for values in zip(*seconds.values(), strict=True)]
+    rows.append({"metric": "all", "first run": totals[0], "next run": totals[1]})
+    threads = torch.get_num_threads()
+    publish(
+        "metrics",
+        "Seconds of the metrics on features",
+        {
+            f"{options.samples:,} samples against {len(data.train):,} training images, digit "
+            f"features, {threads} threads, seconds:": rows
+        },
+        options.out,
+        options.device,
+        seconds=seconds,
+    )
+
+
+if __name__ == "__main__":
+    main()
