@@ -14,7 +14,7 @@ from ltvm.cli import main
 from ltvm.errors import InputError
 from ltvm.files import read_json, write_json
 from ltvm.metrics.base import Context, Measurement
-from ltvm.metrics.frechet import FrechetDistance
+from ltvm.metrics.frechet import FrechetDistance, reference
 from ltvm.report import paper_table as tables
 from ltvm.report.against_reference import differences_table, improvement_table
 from ltvm.report.long_table import long_table_of_manifest
@@ -270,7 +270,7 @@ def test_reference_statistics_are_kept_by_all_that_they_depend_on(tiny, monkeypa
     made = []
 
     class Flat:
-        name, dimension, checksum, resize = "flat", 2, "0", "none"
+        name, dimension, checksum, resize, batch = "flat", 2, "0", "none", 1000
 
         def __call__(self, images):
             made.append(len(images))
@@ -282,17 +282,15 @@ def test_reference_statistics_are_kept_by_all_that_they_depend_on(tiny, monkeypa
 
     def computed(data=tiny, device="cpu"):
         made.clear()
-        metric.reference(data, Context(0, torch.device(device), cache))
+        reference(metric, data.train, Context(0, torch.device(device), cache))
         return bool(made)
 
     assert computed()
     assert not computed()
     assert not computed()
-    for field, value in (("resize", "299"), ("checksum", "1"), ("name", "flatter")):
+    for field, value in (("resize", "299"), ("checksum", "1"), ("name", "flatter"), ("batch", 7)):
         setattr(extractor, field, value)
         assert computed(), field
         assert not computed()
     assert computed(device="meta")
     assert computed(data=tiny.limited(30, None))
-    monkeypatch.setattr("ltvm.metrics.frechet.EVALUATION_BATCH", 7)
-    assert computed()
