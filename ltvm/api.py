@@ -165,24 +165,30 @@ def metric_parity(
     return scoring.metric_parity(scoring.Request(images, against, **options))
 
 
-def load(run_directory: Path | str) -> Method:
+def load(run_directory: Path | str, device: str | None = None) -> Method:
     """A trained method from a run's directory (its config.yaml and checkpoint).
 
-    Raises :class:`ltvm.errors.InputError` if either is absent or unreadable.
+    It may have been trained on another ``device`` (None: the one in its configuration). Raises
+    :class:`ltvm.errors.InputError` if either file is absent or unreadable, or they do not fit
+    each other.
     """
-    import yaml
-
     from ltvm.build import build_method, build_problem
     from ltvm.runs.execute import load_data
     from ltvm.runs.store import Run
     from ltvm.training import read_checkpoint
 
     run = Run(Path(run_directory))
-    config_file = run.directory / "config.yaml"
-    if not config_file.is_file() or not run.checkpoint_file.is_file():
+    if not run.config_file.is_file() or not run.checkpoint_file.is_file():
         raise InputError(f"{run_directory}: no config.yaml and checkpoint.pt there")
-    config = yaml.safe_load(config_file.read_text())
-    method = build_method(config, build_problem(config, load_data(config)))
-    state = read_checkpoint(run.checkpoint_file, method.problem.device)
-    method.load_state_dict(state["method"])
+    config = run.config()
+    try:
+        config["device"] = config["device"] if device is None else device
+        method = build_method(config, build_problem(config, load_data(config)))
+        state = read_checkpoint(run.checkpoint_file, method.problem.device)
+        method.load_state_dict(state["method"])
+    except (KeyError, TypeError, RuntimeError) as error:
+        what = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        raise InputError(
+            f"{run_directory}: config.yaml and checkpoint.pt do not fit each other ({what})"
+        ) from error
     return method

@@ -74,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
             description=text,
             parents=[common, *parents],
             formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
         )
 
     overrides: dict[str, Any] = {
@@ -127,7 +128,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"ltvm: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nltvm: interrupted; the same command goes on from here", file=sys.stderr)
+        goes_on = "; the same command goes on from here" if arguments[0] in RESUMED else ""
+        print(f"\nltvm: interrupted{goes_on}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         sys.stderr.close()
@@ -290,6 +292,7 @@ def run_check_method(options: argparse.Namespace) -> int:
     return 0
 
 
+RESUMED = ("train", "ablate")
 COMMANDS = {
     "train": run_train,
     "ablate": run_ablate,

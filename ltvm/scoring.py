@@ -6,7 +6,7 @@ Request -> images and reference -> every metric on features       (evaluate)
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from ltvm.build import build_data
 from ltvm.config import choices, resolve
 from ltvm.data.folder import load_all
 from ltvm.data.image_set import ImageSet, evenly, to_uint8
-from ltvm.devices import resolve_device, use_full_float32
+from ltvm.devices import describe, resolve_device, use_full_float32
 from ltvm.errors import DivergedError, InputError, require
 from ltvm.methods.base import EVALUATION_BATCH
 from ltvm.metrics.base import Context
@@ -27,7 +27,7 @@ from ltvm.metrics.features.inception import InceptionFeatures
 from ltvm.metrics.frechet import FrechetDistance
 from ltvm.metrics.kernel import KernelDistance
 from ltvm.metrics.manifold import Manifold
-from ltvm.metrics.resampling import FrechetResampling
+from ltvm.metrics.resampling import LEAST, FrechetResampling
 from ltvm.metrics.samples import (
     EXTRACTORS,
     Extractor,
@@ -35,12 +35,14 @@ from ltvm.metrics.samples import (
     refuse_constant,
     require_shape,
 )
+from ltvm.runs.identity import NUMERICS
 from ltvm.runs.provenance import commit, versions
+from ltvm.runs.store import Run
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LEAST = 8  # images: there must be groups of them, and neighbours
+LARGEST = 100_000  # samples of a run
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,11 @@ class Request:
       images; None: the run's training images, or mnist5k;
     - ``channels``: what images of directories become, 1 (grey) or 3; None: as they are;
     - ``extractor``: digits or inception; None: digits for 28x28 grey images, else inception;
-    - ``dimension``, ``weights``, ``checksum``: Inception's (``checksum`` None: the known one);
-    - ``seed``: of samples, subsets and groups; None: the run's, or 0.
+    - ``dimension`` (None: 2048), ``weights``, ``checksum``: Inception's (None: the known one);
+    - ``seed``: of samples, subsets and groups; None: the run's, or 0;
+    - ``device``: where methods and extractors compute.
+
+    Raises :class:`ltvm.errors.InputError` for a value that nothing could be done with.
     """
 
     images: Path | str
@@ -62,11 +67,27 @@ class Request:
     channels: int | None = None
     samples: int | None = None
     extractor: str | None = None
-    dimension: int = 2048
+    dimension: int | None = None
     weights: str | None = None
     checksum: str | None = None
     seed: int | None = None
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("images", "against"):
+            value = getattr(self, name)
+            given = isinstance(value, Path | str) and str(value) != ""
+            require(given or (name == "against" and value is None), name, repr(value), "a path")
+        for name, (allowed, least) in {
+            "channels": ("1 or 3", 1), "samples": (f"{LEAST} to {LARGEST:,}", LEAST),
+            "seed": ("integers from 0", 0), "dimension": ("64, 192, 768 or 2048", 64),
+        }.items():  # fmt: skip
+            value = getattr(self, name)
+            whole = value is None or (type(value) is int and value >= least)
+            require(whole, f"--{name}", repr(value), allowed)
+        require(self.channels in (None, 1, 3), "--channels", self.channels, "1 or 3")
+        many = self.samples is not None and self.samples > LARGEST
+        require(not many, "--samples", self.samples, f"{LEAST} to {LARGEST:,}")
 
     def kind(self, real: ImageSet) -> str:
         """The extractor's name."""
@@ -78,21 +99,56 @@ class Request:
     def options(self, kind: str) -> dict[str, Any]:
         """The extractor's parameters."""
         if kind == "digits":
+            for name in ("dimension", "weights", "checksum"):
+                value = getattr(self, name)
+                require(value is None, f"--{name}", value, "nothing with extractor digits")
             return {}
-        return {"dimension": self.dimension, "weights": self.weights, "checksum": self.checksum}
+        return {
+            "dimension": self.dimension or 2048,
+            "weights": self.weights,
+            "checksum": self.checksum,
+        }
 
 
 @dataclass(frozen=True)
 class Scored:
     """Both sets of images on the device, and the seed.
 
-    ``unrounded`` has the images in [0, 1] as a run's method made them; a folder has none.
+    ``unrounded`` has the images in [0, 1] as a run's method made them; a folder has none. ``run``
+    is what a run says about itself: status and iteration.
     """
 
     images: ImageSet
     real: ImageSet
     seed: int
     unrounded: Tensor | None = None
+    run: dict[str, Any] = field(default_factory=dict)
+
+    def provenance(self) -> dict[str, Any]:
+        """What every number says about the images, beside what its metric says."""
+        return {
+            "scored": self.images.name,
+            "images": self.images.fingerprint,
+            "reference": self.real.name,
+            "data": self.real.fingerprint,
+            "split": self.real.split,
+            "seed": self.seed,
+            **self.run,
+            "device": describe(self.real.images.device),
+            "numerics": NUMERICS,
+            "commit": commit(),
+            "versions": versions(),
+        }
+
+    def warnings(self) -> list[str]:
+        """What a reader should know before believing a number."""
+        found = []
+        if self.run.get("status", "done") != "done":
+            iteration = self.run["iteration"]
+            found.append(f"the run is {self.run['status']}, at iteration {iteration}")
+        if self.images.fingerprint == self.real.fingerprint:
+            found.append("both sets are the same images")
+        return found
 
 
 def evaluate(request: Request) -> dict[str, Any]:
@@ -118,21 +174,20 @@ def evaluate(request: Request) -> dict[str, Any]:
             values[name] = {
                 "value": measurement.value,
                 "lower_is_better": metric.lower_is_better.get(name),
+                **scored.provenance(),
                 **measurement.provenance,
-                "reference": scored.real.name,
-                "images": scored.images.fingerprint,
-                "seed": scored.seed,
-                "commit": commit(),
-                "versions": versions(),
             }
+            texts = [*scored.warnings(), *filter(None, [measurement.provenance.get("warning")])]
+            values[name] |= {"warning": "; ".join(texts)} if texts else {}
     return values
 
 
 def metric_parity(request: Request) -> pd.DataFrame:
     """The Frechet distance of the same images by each convention in the wild.
 
-    Columns: ``convention``, ``what`` it does, ``distance``, ``ratio`` to this suite's. Both
-    sets are cut to the smaller one's number, at even distances. Raises as ``evaluate``.
+    Columns: ``convention``, ``what`` it does, ``n``, ``distance``, ``ratio`` to this suite's. Both
+    sets are cut to the smaller one's number, at even distances. ``attrs["provenance"]`` says what
+    the numbers are. Raises as ``evaluate``.
     """
     import pandas as pd
 
@@ -143,19 +198,28 @@ def metric_parity(request: Request) -> pd.DataFrame:
     first = Pixels(scored.images.images.cpu()[chosen], unrounded)
     second = Pixels(scored.real.images.cpu()[chosen_real])
     rows = []
-    for convention in conventions(request, scored.real):
+    extractor = extractor_of(request, scored.real)
+    extractor(scored.real.images[:2])  # refuses images of a wrong shape
+    for convention in conventions_of(extractor):
         distance = convention.distance(first, second)
         rows.append({"convention": convention.name, "what": convention.what, "n": n,
                      "distance": distance})  # fmt: skip
     frame = pd.DataFrame(rows)
     frame["ratio"] = frame["distance"] / frame["distance"][0]
+    warnings = scored.warnings()
+    frame.attrs["provenance"] = {
+        "extractor": extractor.name,
+        "dimension": extractor.dimension,
+        "checksum": extractor.checksum,
+        "n": n,
+        **scored.provenance(),
+        **({"warning": "; ".join(warnings)} if warnings else {}),
+    }
     return frame
 
 
-def conventions(request: Request, real: ImageSet) -> list[Convention]:
-    """The conventions of the extractor that is wanted; loads its weights."""
-    extractor = extractor_of(request, real)
-    extractor(real.images[:2])  # refuses images of a wrong shape
+def conventions_of(extractor: Extractor) -> list[Convention]:
+    """The conventions in which an extractor is used."""
     if isinstance(extractor, InceptionFeatures):
         return inception_conventions(extractor)
     assert isinstance(extractor, DigitFeatures)
@@ -172,58 +236,73 @@ def read(request: Request) -> Scored:
     """Both sets of images, of one shape and with content."""
     use_full_float32()
     device = resolve_device(request.device)
-    require(request.channels in (None, 1, 3), "--channels", request.channels, "1 or 3")
     directory = Path(request.images).expanduser()
-    if (directory / "checkpoint.pt").is_file():
+    if holds_runs(directory):
         scored = samples_of_run(directory, request)
     else:
-        images = load_all(directory, request.channels)
+        require(request.samples is None, "--samples", request.samples, "nothing with a folder")
+        images = load_all(directory, request.channels, LEAST)
         real = reference_images(request.against or "mnist5k", request.channels)
         scored = Scored(images, real, request.seed or 0)
     require_shape(
-        f"{scored.images.name} (--channels makes grey or colour)",
+        f"{scored.images.name} (--channels makes folders grey or colour)",
         tuple(scored.images.images.shape[1:]),
         scored.real,
     )
     for one in (scored.images, scored.real):
-        require(len(one) >= LEAST, f"{one.name}: number of images", len(one), f"{LEAST} or more")
         refuse_constant(one)
     return replace(scored, images=scored.images.to(device), real=scored.real.to(device))
 
 
+def holds_runs(directory: Path) -> bool:
+    """Whether a directory is that of a run; one above several is refused, since it has pictures."""
+    if (directory / "record.json").is_file():
+        return True
+    if directory.is_dir() and next(directory.rglob("record.json"), None) is not None:
+        raise InputError(f"{directory}: holds runs; allowed: one of them, such as .../seed=0")
+    return False
+
+
 def samples_of_run(directory: Path, request: Request) -> Scored:
     """Prior samples of a run's method: those of its record, if seed and number are its own."""
-    import yaml
-
     from ltvm.api import load
     from ltvm.runs.execute import load_data
 
-    config = yaml.safe_load((directory / "config.yaml").read_text())
-    method, data = load(directory), load_data(config)
+    require(request.channels is None, "--channels", request.channels, "nothing with a run")
+    run = Run(directory)
+    method = load(directory, request.device)
+    config = run.config()
+    data = load_data(config)
     real = reference_images(request.against, None) if request.against else data.train
     n = request.samples or config["protocol"]["evaluation"]["samples"] or len(data.train)
-    require(n >= LEAST, "--samples", n, f"{LEAST} or more")
     seed = config["seed"] if request.seed is None else request.seed
     draws = Context(seed, torch.device("cpu")).stream("samples")
-    drawn = torch.cat(
-        [
-            method.sample(min(EVALUATION_BATCH, n - start), draws).cpu()
-            for start in range(0, n, EVALUATION_BATCH)
-        ]
-    )
-    if not drawn.isfinite().all():
-        raise DivergedError(f"{directory}: samples that are not finite")
+    try:
+        drawn = torch.cat(
+            [
+                method.sample(min(EVALUATION_BATCH, n - start), draws).cpu()
+                for start in range(0, n, EVALUATION_BATCH)
+            ]
+        )
+    except DivergedError as error:
+        raise InputError(f"{directory}: {error}") from error
+    require(bool(drawn.isfinite().all()), f"{directory}: samples", "not finite", "finite ones")
     images = ImageSet(str(directory), "samples", to_uint8(drawn))
-    return Scored(images, real, seed, unrounded=(drawn.clamp(-1, 1) + 1) / 2)
+    about = {"status": run.status(), "iteration": method.iteration}
+    return Scored(images, real, seed, unrounded=(drawn.clamp(-1, 1) + 1) / 2, run=about)
 
 
 def reference_images(against: Path | str, channels: int | None) -> ImageSet:
-    """The images of a directory, or the training images of a data set by name."""
-    if Path(against).expanduser().is_dir():
-        return load_all(against, channels)
-    known = choices("data")
-    if str(against) not in known:
-        raise InputError(
-            f"--against {against}: allowed: a directory of images, or one of {', '.join(known)}"
-        )
-    return build_data(resolve([f"data={against}", "protocol=small"])).train
+    """The training images of a data set by name, or the images of a directory.
+
+    A name means the data set, also where a directory is called so; ``./NAME`` is the directory.
+    """
+    known = [name for name in choices("data") if name != "folder"]
+    if str(against) in known:
+        return build_data(resolve([f"data={against}", "protocol=small"])).train
+    directory = Path(against).expanduser()
+    if directory.is_dir() and not holds_runs(directory):
+        return load_all(directory, channels, LEAST)
+    raise InputError(
+        f"--against {against}: allowed: a directory of images, or one of {', '.join(known)}"
+    )

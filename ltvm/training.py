@@ -105,7 +105,7 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise InputError(
-            f"{path} cannot be read ({' '.join(str(error).split())[:100]}); "
-            "delete it to start that run again"
+            f"{path} cannot be read ({type(error).__name__}: "
+            f"{' '.join(str(error).split())[:100]}); training starts again where it is absent"
         ) from error
     return state

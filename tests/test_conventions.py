@@ -27,6 +27,7 @@ from ltvm.metrics.features.digits import DigitFeatures
 from ltvm.metrics.features.folded import CHECKSUM, FILE
 from ltvm.metrics.features.inception import InceptionFeatures
 from ltvm.metrics.frechet import FrechetDistance
+from ltvm.metrics.moments import frechet_distance, moments_of
 
 CPU = torch.device("cpu")
 PARITY = 1e-3  # relative, in the distance
@@ -192,6 +193,34 @@ def test_resizes_in_the_style_of_other_code_are_those_resizes():
         (half_pixel_bilinear, 2 * (identity.float() / 255) - 1),
     ):
         torch.testing.assert_close(prepare(identity), scaled, rtol=1e-5, atol=1e-5)
+
+
+def test_the_half_pixel_resize_is_its_formula():
+    """Output i samples at (i + 1/2) 32 / 299 - 1/2, edges repeated, no antialiasing."""
+    images = torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8)
+    place = ((np.arange(299) + 0.5) * 32 / 299 - 0.5).clip(0)
+    low = np.floor(place).astype(int)
+    weights = np.zeros((299, 32))
+    np.add.at(weights, (np.arange(299), low), 1 - (place - low))
+    np.add.at(weights, (np.arange(299), (low + 1).clip(max=31)), place - low)
+    expected = 2 * (weights @ (images[0].numpy() / 255) @ weights.T) - 1
+    np.testing.assert_allclose(half_pixel_bilinear(images)[0], expected, atol=1e-5)
+
+
+def test_styled_distances_are_those_of_their_resize(inception64, real_images):
+    first, second = two_sets(real_images("houses", 24))
+    distances = by_name(inception64)
+    for name, prepare in (
+        ("pytorch-fid style", half_pixel_bilinear),
+        ("clean-fid style", pillow_bicubic),
+    ):
+        moments = [
+            moments_of([after_resize(inception64.network, prepare(x.rounded), 64)], 64)
+            for x in (first, second)
+        ]
+        expected = frechet_distance(*moments)
+        assert distances[name](first, second) == pytest.approx(expected, rel=1e-6)
+        assert abs(expected / distances["ltvm"](first, second) - 1) > 3 * PARITY
 
 
 def test_after_resize_is_the_network_without_its_resize(inception64):

@@ -110,6 +110,16 @@ def test_manifold_metrics_equal_scikit_learn(k, monkeypatch):
     assert len({round(v, 3) for v in ours.values()}) == 4  # no two could be exchanged
 
 
+def test_a_copy_of_the_real_images_touches_the_edge_of_every_ball():
+    """Each ball holds its centre, k - 1 others and the one on its edge; duplicates count too."""
+    x = features(200, 6, 0, shift=1000.0).double()
+    order = torch.randperm(200, generator=generator(1))
+    values = manifold_values(x, x[order], 5)
+    assert values == {"precision": 1, "recall": 1, "density": pytest.approx(1.2), "coverage": 1}
+    twins = torch.cat([features(20, 6, 0), features(20, 6, 0)]).double()
+    assert manifold_values(twins, twins, 1)["density"] == 2  # radius 0 around each pair
+
+
 def test_manifold_metrics_know_a_dropped_mode():
     """Real: two clusters. Generated: one of them."""
     clusters = torch.cat([features(100, 3, 0), features(100, 3, 1) + 50]).double()
@@ -120,8 +130,10 @@ def test_manifold_metrics_know_a_dropped_mode():
 
 
 def test_manifold_refuses_more_neighbours_than_images():
+    few = ImageSet("few", "all", mnist5k.load().test.images[:5])
+    metric, context = Manifold(), Context(0, CPU)
     with pytest.raises(InputError, match="neighbours=5: allowed: below the 5"):
-        manifold_values(features(5, 2, 0).double(), features(9, 2, 1).double(), 5)
+        metric.compare(metric.of_images(few, context), mnist5k.load().train, context)
 
 
 # FD-infinity and the resampling error
@@ -168,6 +180,34 @@ def test_fd_infinity_and_error_on_gaussians_with_a_known_distance():
     assert abs(infinity.mean() - TRUE) < 0.1 * bias + 3 * infinity.std() / 60**0.5
     # 60 draws tell a standard deviation to about 9 %; the jackknife's own mean is closer.
     assert np.sqrt((error**2).mean()) == pytest.approx(plain.std(), rel=0.3)
+
+
+def test_the_error_of_a_distance_that_is_all_bias_is_too_large_by_half_at_most():
+    """As stated: the jackknife of a degenerate quadratic form (here a model that is right)."""
+    distance = distance_from(exact(SCALES**2))
+    plain, error = [], []
+    for seed in range(80):
+        x = features(300, D, seed).double() * SCALES
+        groups = resampling.grouped(Features(300, lambda x=x: iter([x])), D, 20, generator())
+        plain.append(distance(Moments.joined(groups)))
+        error.append(resampling.jackknife_error(groups, distance))
+    ratio = np.sqrt(np.square(error).mean()) / np.std(plain)
+    assert 1.0 < ratio < 1.75
+
+
+def test_samples_that_are_no_independent_draws_are_warned_of():
+    """Equal numbers of every class, far apart: the whole varies less than its subsets do."""
+    centres = 8 * torch.eye(D).double()
+    x = torch.cat([centres + 0.1 * features(D, D, seed).double() for seed in range(100)])
+    groups = resampling.grouped(Features(len(x), lambda: iter([x])), D, 20, generator())
+    distance = distance_from(Moments(D).add(x))
+    sizes, distances = resampling.subset_distances(groups, distance, 4, generator(1))
+    infinity = resampling.at_infinity(sizes, distances)
+    error = resampling.jackknife_error(groups, distance)
+    found = resampling.extrapolation_warning(infinity, error, int(sizes.min()), D)
+    assert infinity < -2 * error
+    assert "no independent draws" in found["warning"]
+    assert resampling.extrapolation_warning(1.0, 0.1, 1000, D) == {}
 
 
 def test_the_extrapolation_is_a_line_over_one_over_n():
@@ -233,8 +273,9 @@ def test_the_thorough_group_measures_one_sample_once(digits):
     assert alone["fd_digits"].value == values["fd_digits"]["value"]
     assert values["precision_digits"]["neighbours"] == 5
     assert (values["precision_digits"]["n"], values["precision_digits"]["n_real"]) == (100, 100)
-    assert (values["kid_digits"]["subset_size"], values["kid_digits"]["subsets"]) == (100, 100)
-    assert values["fd_digits_infinity"]["smallest_subset"] == 30
+    assert (values["kid_digits"]["subset_size"], values["kid_digits"]["subsets"]) == (50, 100)
+    assert values["kid_digits_sd"]["value"] > 0.01 * abs(values["kid_digits"]["value"])
+    assert values["fd_digits_infinity"]["smallest_subset"] == 70
     again = measure(metrics, sampler, digits, Context(0, CPU))
     assert {k: v["value"] for k, v in again.items()} == {k: v["value"] for k, v in values.items()}
 
@@ -304,9 +345,14 @@ def test_fewer_samples_than_features_are_computed_with_a_warning(digits):
     assert "warning" not in values["kid_digits"]  # it has no covariance
     enough = FrechetDistance(samples=65)(Sampler(digits.test.images), digits, Context(0, CPU))
     assert "warning" not in enough["fd_digits"].provenance
-    few = FrechetResampling(samples=100)(Sampler(digits.test.images), digits, Context(0, CPU))
-    assert few["fd_digits_infinity"].provenance["warning"].startswith("30 generated")
+    sampler = Sampler(digits.test.images)
+    few = FrechetResampling(samples=100)(sampler, digits, Context(0, CPU))
+    assert few["fd_digits_infinity"].provenance["warning"] == (
+        "subsets of 70 images for 64 features: extrapolated too low"
+    )
     assert "warning" not in few["fd_digits_error"].provenance
+    fewer = FrechetResampling(samples=66)(sampler, digits, Context(0, CPU))
+    assert fewer["fd_digits_error"].provenance["warning"].startswith("62 generated images for 64")
 
 
 @pytest.mark.parametrize(
@@ -350,6 +396,14 @@ def test_samples_of_another_shape_are_an_error(shape, digits):
         KernelDistance(samples=50)(Sampler(images), digits, Context(0, CPU))
 
 
+def test_too_few_images_are_refused_before_a_run(digits):
+    context, few = Context(0, CPU), DataSet(digits.train.subset(7), digits.test)
+    with pytest.raises(InputError, match="neighbours=5: allowed: below the 4 images"):
+        Manifold(samples=4).check(digits, context)
+    with pytest.raises(InputError, match="samples=7: allowed: 8 or more"):
+        FrechetResampling().check(few, context)
+
+
 def test_constant_training_images_are_an_error(digits):
     same = ImageSet("blank", "train", torch.zeros(20, 1, 28, 28, dtype=torch.uint8))
     with pytest.raises(InputError, match="blank: train images: all 20 are the same"):
@@ -360,6 +414,8 @@ def test_constant_training_images_are_an_error(digits):
     ("make", "words"),
     [
         (lambda: KernelDistance(subsets=1), "kernel.subsets=1"),
+        (lambda: FrechetDistance(samples=20.5), "frechet.samples=20.5: allowed: integers from 2"),
+        (lambda: FrechetDistance(curve_samples=1), "frechet.curve_samples=1"),
         (lambda: KernelDistance(size=1), "kernel.size=1"),
         (lambda: Manifold(neighbours=0), "manifold.neighbours=0"),
         (lambda: FrechetResampling(groups=3), "resampling.groups=3"),

@@ -11,6 +11,7 @@ import torch
 
 import ltvm
 from ltvm.cli import main
+from ltvm.data import DataSet, ImageSet
 from ltvm.errors import InputError
 from ltvm.files import read_json, write_json
 from ltvm.metrics.base import Context, Measurement
@@ -294,3 +295,5 @@ def test_reference_statistics_are_kept_by_all_that_they_depend_on(tiny, monkeypa
         assert not computed()
     assert computed(device="meta")
     assert computed(data=tiny.limited(30, None))
+    other = ImageSet("tiny", "train", tiny.train.images.flip(3))  # as many, other pixels
+    assert computed(data=DataSet(other, tiny.test))

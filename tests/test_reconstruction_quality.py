@@ -7,11 +7,14 @@ from scipy.ndimage import gaussian_filter
 
 from ltvm.build import build_method, build_problem
 from ltvm.config import resolve
+from ltvm.data import DataSet, ImageSet
 from ltvm.errors import InputError
+from ltvm.langevin import short_run
 from ltvm.metrics.base import Context
 from ltvm.metrics.image_scores import psnr, ssim
 from ltvm.metrics.reconstruction import Reconstruction
 from ltvm.metrics.unseen_curve import UnseenCurve
+from ltvm.randomness import image_normals, key_from
 
 CPU = torch.device("cpu")
 
@@ -90,7 +93,7 @@ def test_the_curve_passes_through_the_usual_numbers(build, tiny):
     found = [curve[f"mse_test_steps5_restarts{r}"].value for r in (1, 3)]
     expected = [usual[name].value for name in ("mse_test", "mse_test_best3")]
     assert found == pytest.approx(expected, rel=1e-5)
-    assert curve["unseen_curve_points"].value == 6
+    assert len(curve) == 6
     shorter = Reconstruction(test_images=8, restarts=4)(
         build("method.infer_steps=2"), tiny, context
     )
@@ -104,21 +107,54 @@ def test_the_curve_passes_through_the_usual_numbers(build, tiny):
 
 
 def test_a_longer_chain_begins_with_the_shorter(build, tiny):
-    method = build("method.step.noise=false")
-    images = tiny.test.scaled(slice(0, 4))
-    energies = [
-        method.energy(images, method.infer(images, torch.Generator().manual_seed(0), steps=k))
-        for k in (1, 10, 60)
-    ]
-    assert (energies[0] > energies[1]).all()
-    assert (energies[1] > energies[2]).all()
+    """Three steps are the first three of six, with the start and the noise of the longer."""
+    method, images = build(), tiny.test.scaled(slice(0, 4))
+    eta, tau = method.step.at(max(0, method.iteration - 1))
+    assert tau > 0
+    draws = torch.Generator().manual_seed(0)
+    start_key, noise_key = key_from(draws), key_from(draws)
+    rows, d = torch.arange(4), method.problem.latent_dim
+    noise, codes = image_normals(noise_key, rows, 6, d), image_normals(start_key, rows, 1, d)[0]
+    for begin, end in ((0, 3), (3, 6)):
+        codes = short_run(
+            method.decoder, images, codes, steps=3, eta=eta, tau=tau, sigma=method.problem.sigma,
+            noise=noise[begin:end], batchnorm="running",
+        )  # fmt: skip
+        made = method.infer(images, torch.Generator().manual_seed(0), steps=end)
+        torch.testing.assert_close(made, codes, rtol=1e-4, atol=1e-4)
 
 
-def test_a_method_without_a_chain_says_so(build, tiny):
-    values = UnseenCurve()(build("method=vae"), tiny, Context(0, CPU))
-    assert list(values) == ["unseen_curve_points"]
-    assert values["unseen_curve_points"].value == 0
-    assert "VariationalAutoEncoder.infer takes no chain steps" in str(values)
+def test_a_method_without_a_chain_has_no_curve(build, tiny):
+    assert UnseenCurve()(build("method=vae"), tiny, Context(0, CPU)) == {}
+
+
+def test_a_perfect_reconstruction_is_as_good_as_rounding():
+    _, real = pair()
+    assert psnr(real, real).tolist() == pytest.approx([20 * np.log10(255) + 10 * np.log10(12)] * 3)
+    rounded = torch.rand(1, 1, 200, 200) * 2 - 1
+    stored = (rounded * 127.5).round() / 127.5
+    assert psnr(stored, rounded).item() == pytest.approx(58.92, abs=0.1)
+
+
+def test_images_smaller_than_the_window_are_refused():
+    images = torch.randint(0, 256, (20, 1, 8, 8), dtype=torch.uint8)
+    data = DataSet(ImageSet("small", "train", images), ImageSet("small", "test", images))
+    with pytest.raises(InputError, match="SSIM's window has 11"):
+        Reconstruction(quality=True).check(data, Context(0, CPU))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"train_images": 0}, "train_images=0: allowed: integers from 1, null"),
+        ({"test_images": -5}, "test_images=-5: allowed: integers from 2"),
+        ({"curve_images": 2.5}, "curve_images=2.5"),
+        ({"restarts": 0}, "restarts=0"),
+    ],
+)
+def test_bad_counts_name_the_key(options, words):
+    with pytest.raises(InputError, match=words):
+        Reconstruction(**options)
 
 
 def test_bad_grids_name_the_key():

@@ -73,14 +73,18 @@ def test_evaluate_prints_and_writes(capsys, tmp_path, folder):
 def test_fewer_images_than_features_warn(capsys, tmp_path, digits):
     few = write(tmp_path / "few", digits.test.images[:40])
     assert main(["evaluate", str(few)]) == 0
-    assert "warning: 40 generated images for 64 features: singular" in capsys.readouterr().err
+    assert "warning: fd_digits: 40 generated images for 64 features" in capsys.readouterr().err
 
 
 def test_parity_of_a_folder_on_digit_features(capsys, folder):
-    assert main(["metric-parity", str(folder), "mnist5k"]) == 0
+    file = folder.parent / "parity.json"
+    assert main(["metric-parity", str(folder), "mnist5k", "--json", str(file)]) == 0
     table = capsys.readouterr().out
-    for word in ("ltvm", "torch-fidelity", "truncating cast", "ratio"):
+    for word in ("ltvm", "torch-fidelity", "truncating cast", "ratio", "checksum", "reference"):
         assert word in table
+    written = json.loads(file.read_text())
+    assert written["provenance"]["n"] == 120
+    assert written["rows"][0]["convention"] == "ltvm"
 
 
 def test_a_run_reproduces_the_number_of_its_record(capsys):
@@ -96,6 +100,46 @@ def test_a_run_reproduces_the_number_of_its_record(capsys):
     parity = ltvm.metric_parity(directory, device="cpu").set_index("convention")
     assert parity.loc["torch-fidelity", "ratio"] == pytest.approx(1, rel=1e-3)
     assert parity.loc["truncating cast", "ratio"] != 1  # the floats of the model are at hand
+    assert values["fd_digits"]["status"] == "done"
+    assert "warning" not in values["kid_digits"]
+    for text, words in (
+        (None, "holds runs; allowed: one of them"),
+        ("", "is not a configuration"),
+        ("a: [", "config.yaml cannot be read"),
+        ("device: cpu", "do not fit each other"),
+    ):
+        if text is not None:
+            (directory / "config.yaml").write_text(text)
+        with pytest.raises(InputError, match=words):
+            ltvm.evaluate(directory if text is not None else directory.parent)
+    with pytest.raises(InputError, match="--channels=1: allowed: nothing with a run"):
+        ltvm.evaluate(directory, channels=1)
+
+
+def test_a_run_that_is_not_done_says_so(capsys):
+    ltvm.train([
+        "protocol=smoke", "protocol.train_images=90", "protocol.test_images=12",
+        "protocol.batch=30", "protocol.evaluation.unseen_images=4", "protocol.evaluation.codes=40",
+        "protocol.evaluation.samples=80", "method=vae", "device=cpu", "seed=3",
+    ])  # fmt: skip
+    (directory,) = Path(os.environ["LTVM_RESULTS"]).rglob("seed=3")
+    record = json.loads((directory / "record.json").read_text())
+    (directory / "record.json").write_text(json.dumps(record | {"status": "interrupted"}))
+    assert main(["evaluate", str(directory)]) == 0
+    assert "the run is interrupted, at iteration 2" in capsys.readouterr().err
+
+
+def test_a_name_is_the_data_set_and_a_path_the_directory(folder, tmp_path, monkeypatch, digits):
+    write(tmp_path / "mnist5k", digits.test.images[:50])
+    monkeypatch.chdir(tmp_path)
+    assert ltvm.evaluate(folder, "mnist5k")["kid_digits"]["n_real"] == 4000
+    assert ltvm.evaluate(folder, "./mnist5k")["kid_digits"]["n_real"] == 50
+
+
+def test_both_sets_the_same_is_remarked(folder):
+    values = ltvm.evaluate(folder, folder)
+    assert all("both sets are the same images" in v["warning"] for v in values.values())
+    assert "same images" in ltvm.metric_parity(folder, folder).attrs["provenance"]["warning"]
 
 
 def test_inception_of_a_folder(tmp_path, real_data, digits, capsys):
@@ -124,6 +168,19 @@ def test_refused(capsys, tmp_path, folder, digits, command, monkeypatch):
     mixed = write(tmp_path / "mixed", digits.test.images[:10])
     Image.new("L", (30, 30)).save(mixed / "x.png")
     three = write(tmp_path / "three", digits.test.images[:5])
+    both, flat, deep, glass, moving, tiff, cut = (
+        write(tmp_path / name, digits.test.images[:10])
+        for name in ("both", "flat", "deep", "glass", "moving", "tiff", "cut")
+    )
+    Image.new("RGB", (28, 28), (255, 0, 0)).save(both / "x.png")
+    for file in flat.iterdir():
+        Image.new("L", (30, 28)).save(file)
+    Image.new("I;16", (28, 28)).save(deep / "00000.png")
+    Image.new("LA", (28, 28), (9, 7)).save(glass / "00000.png")
+    frames = [Image.new("RGB", (28, 28), (shade, 0, 0)) for shade in (0, 255)]
+    frames[0].save(moving / "x.webp", save_all=True, append_images=frames[1:], lossless=True)
+    Image.new("L", (28, 28)).save(tiff / "x.tif")
+    (cut / "00000.png").write_bytes((cut / "00001.png").read_bytes()[:60])
     against = [] if command == "metric-parity" else ["--against"]
     for arguments, words in (
         (["/nonexistent"], "no such directory"),
@@ -132,10 +189,26 @@ def test_refused(capsys, tmp_path, folder, digits, command, monkeypatch):
         ([large], "1x32x32: allowed: 1x28x28"),
         ([blank], "all 10 are the same image"),
         ([mixed], "28x28 (10 files), 30x30 (1 files); allowed: one size"),
-        ([three], "number of images=5: allowed: 8 or more"),
+        ([three], "5 images found; allowed: 8 or more files"),
         ([folder, "--extractor", "vgg"], "--extractor=vgg: allowed: digits, inception"),
         ([folder, "--extractor", "inception"], "weights absent"),
         ([folder, "--channels", "2"], "--channels=2: allowed: 1 or 3"),
+        ([folder, "--samples", "20"], "--samples=20: allowed: nothing with a folder"),
+        ([folder, "--samples", "0"], "--samples=0: allowed: 8 to 100,000"),
+        ([folder, "--seed", "-1"], "--seed=-1: allowed: integers from 0"),
+        ([folder, "--dimension", "64"], "--dimension=64: allowed: nothing with extractor digits"),
+        ([folder, *against, ""], "against='': allowed: a path"),
+        ([folder, *against, "folder"], "--against folder: allowed: a directory of images, or"),
+        ([""], "images='': allowed: a path"),
+        ([folder, "--json", str(tmp_path / "no" / "x.json")], "a directory that exists"),
+        ([folder, "--json", str(tmp_path)], "allowed: a file"),
+        ([both], "grey (00000.png, ...) and colour images (x.png, ...)"),
+        ([flat], "images of 30x28; allowed: square ones"),
+        ([deep], "00000.png: pixels of mode I;16; allowed: 8 bits"),
+        ([glass], "00000.png: transparent pixels; allowed: opaque ones"),
+        ([moving], "x.webp: several frames; allowed: one"),
+        ([tiff], "1 files like x.tif; allowed: 8 or more files"),
+        ([cut], "00000.png: no image that can be read"),
         ([folder, "--device", "tpu"], "device=tpu"),
     ):
         assert main([command, *map(str, arguments)]) == 2, arguments

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from ltvm.data.image_set import DataSet, ImageSet
-from ltvm.data.sources import reading
 from ltvm.errors import InputError, require
 from ltvm.randomness import stream
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+OTHERS = {".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2", ".avif", ".heic"}  # refused, not skipped
+GREY = ("1", "L", "LA")
+MODES = (*GREY, "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")  # of Pillow, with 8 bits or fewer
+LEAST = 4  # images that can be split
 
 
 def load(
@@ -38,31 +47,46 @@ def load(
     )
 
 
-def load_all(path: str | Path, channels: int | None = None) -> ImageSet:
+def load_all(path: str | Path, channels: int | None = None, least: int = LEAST) -> ImageSet:
     """Every image below ``path`` in the order of their names, whatever their (one) size.
 
     Colour images become grey, and grey colour, as ``channels`` (1 or 3) says; None: grey if
-    all of them are. Raises :class:`ltvm.errors.InputError` for several sizes or no directory.
+    all of them are. Raises :class:`ltvm.errors.InputError` for several sizes, images that are not
+    square, fewer than ``least``, or no directory.
     """
-    files = image_files(str(path), path)
+    files = image_files(str(path), path, least)
     if channels is None:
-        channels = 1 if all(is_grey(file) for file in files) else 3
+        grey = [is_grey(file) for file in files]
+        if any(grey) and not all(grey):
+            some = [files[grey.index(kind)].name for kind in (True, False)]
+            raise InputError(
+                f"{path}: grey ({some[0]}, ...) and colour images ({some[1]}, ...); allowed: one "
+                "kind, or --channels 1 or 3"
+            )
+        channels = 1 if all(grey) else 3
     pixels = [read_image(file, channels) for file in files]
-    images = stacked(str(path), pixels, pixels[0].shape[:2], "one size")
+    height, width = pixels[0].shape[:2]
+    if height != width:
+        raise InputError(f"{path}: images of {width}x{height}; allowed: square ones")
+    images = stacked(str(path), pixels, (height, width), "one size")
     return ImageSet(str(path), "all", images)
 
 
-def image_files(key: str, path: str | Path) -> list[Path]:
-    """Image files below a directory, at least four; ``key`` is what messages call it."""
+def image_files(key: str, path: str | Path, least: int = LEAST) -> list[Path]:
+    """Image files below a directory, ``least`` or more; ``key`` is what messages call it.
+
+    Links to directories are not followed. Other image formats are refused, not skipped.
+    """
     folder = Path(path).expanduser()
     if not folder.is_dir():
         raise InputError(f"{key}: no such directory")
     files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES)
-    if len(files) < 4:
-        raise InputError(
-            f"{key}: {len(files)} images found; allowed: 4 or more files "
-            f"({', '.join(sorted(SUFFIXES))})"
-        )
+    others = sorted(f for f in folder.rglob("*") if f.suffix.lower() in OTHERS)
+    allowed = f"{least} or more files ({', '.join(sorted(SUFFIXES))})"
+    if others:
+        raise InputError(f"{key}: {len(others)} files like {others[0].name}; allowed: {allowed}")
+    if len(files) < least:
+        raise InputError(f"{key}: {len(files)} images found; allowed: {allowed}")
     return files
 
 
@@ -79,16 +103,45 @@ def stacked(
 
 
 def is_grey(path: Path) -> bool:
-    from PIL import Image
-
-    with reading("folder", path), Image.open(path) as image:
-        return image.mode in ("1", "L", "LA")
+    """Whether a file is stored without colour, or its palette has none."""
+    with opened(path) as image:
+        if image.mode not in ("P", "PA"):
+            return image.mode in GREY
+        colours = np.asarray(image.convert("RGB"))
+        return bool((colours == colours[:, :, :1]).all())
 
 
 def read_image(path: Path, channels: int) -> np.ndarray:
-    """One image file as uint8 [h, w, channels]."""
-    from PIL import Image
+    """One image file as uint8 [h, w, channels], as stored: an orientation tag is not applied.
 
-    with reading("folder", path), Image.open(path) as image:
+    Raises :class:`ltvm.errors.InputError` for what would be changed by that silently: more than
+    8 bits, transparency, several frames.
+    """
+    with opened(path) as image:
+        refuse(path, getattr(image, "n_frames", 1) > 1, "several frames", "one")
+        if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+            alpha = np.asarray(image.convert("RGBA"))[:, :, 3]
+            refuse(path, bool((alpha < 255).any()), "transparent pixels", "opaque ones")
         pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     return pixels[:, :, None] if channels == 1 else pixels
+
+
+def refuse(path: Path, wrong: bool, found: str, allowed: str) -> None:
+    if wrong:
+        raise InputError(f"{path}: {found}; allowed: {allowed}")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image]:
+    """An image file of 8 bits per channel; any failure is an :class:`InputError` that names it."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            refuse(path, image.mode not in MODES, f"pixels of mode {image.mode}", "8 bits")
+            yield image
+    except InputError:
+        raise
+    except Exception as error:
+        what = " ".join(str(error).split())[:120] or type(error).__name__
+        raise InputError(f"{path}: no image that can be read ({what})") from error

@@ -8,7 +8,7 @@ from torch import Tensor
 from ltvm.data.image_set import DataSet
 from ltvm.errors import InputError, require
 from ltvm.methods.base import Method
-from ltvm.metrics.base import Context, Measurement
+from ltvm.metrics.base import Context, Measurement, least_energy
 
 KEY = "evaluation.metrics.anomaly"
 
@@ -29,7 +29,7 @@ class AnomalyDetection:
     does, that of least energy among ``restarts``. ``images`` bounds the test images (null: all).
     """
 
-    def __init__(self, digit: int, images: int | None = None, restarts: int = 1) -> None:
+    def __init__(self, digit: int | None, images: int | None = None, restarts: int = 1) -> None:
         require(restarts >= 1, f"{KEY}.restarts", restarts, "1 or more")
         require(images is None or images >= 2, f"{KEY}.images", images, "2 or more, null: all")
         self.digit, self.images, self.restarts = digit, images, restarts
@@ -43,6 +43,11 @@ class AnomalyDetection:
         """Which of the scored test images are of the digit: int64 [n], 0 or 1."""
         test = data.test.subset(None if self.images is None else min(self.images, len(data.test)))
         seen, shown = data.train.labels, test.labels
+        if self.digit is None:
+            raise InputError(
+                f"{KEY}.digit=null: allowed: the digit that data=mnist_without or "
+                "data=mnist5k_without leaves out of training"
+            )
         if seen is None or shown is None:
             raise InputError(f"{KEY}: data={data.train.name}: allowed: data with labels")
         require(
@@ -85,7 +90,8 @@ class AnomalyDetection:
             method.energy(images, method.infer(images, draws).detach())
             for _ in range(self.restarts)
         ]
-        return torch.stack(runs).amin(0)
+        energies = torch.stack(runs)
+        return energies.gather(0, least_energy(energies, method)[None])[0]
 
 
 def detection_areas(scores: Tensor, positive: Tensor) -> tuple[float, float]:

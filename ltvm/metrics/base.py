@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
 from ltvm.data.image_set import DataSet
+from ltvm.errors import DivergedError
 from ltvm.methods.base import Method
 from ltvm.randomness import stream
 
@@ -44,6 +46,20 @@ class Context:
         if key not in self.cache:
             self.cache[key] = make()
         return self.cache[key]
+
+
+def least_energy(energies: Tensor, method: Method) -> Tensor:
+    """Which restart has the least energy U(z; x): [restarts, n] -> int64 [n].
+
+    A chain that left the numbers is never chosen; raises :class:`ltvm.errors.DivergedError` if
+    all chains of an image did.
+    """
+    finite = energies.isfinite()
+    lost = int((~finite.any(0)).sum())
+    if lost:
+        name = type(method).__name__
+        raise DivergedError(f"{name}: codes of {lost} images have no finite energy")
+    return energies.where(finite, torch.inf).argmin(0)
 
 
 class Metric(Protocol):

@@ -44,6 +44,7 @@ class FrechetDistance(FeatureMetric):
         **options: Any,
     ) -> None:
         super().__init__(extractor, samples, options)
+        self.require_count("curve_samples", curve_samples, 2)
         self.curve_samples = curve_samples
         self.value_name = distance_name(self.feature_name)
         self.lower_is_better = {self.value_name: True}
@@ -75,7 +76,7 @@ class FrechetDistance(FeatureMetric):
         """The distance of the test images to the training images."""
         n = len(data.test)
         provenance = self.provenance(n, len(data.train), data.train, context)
-        provenance |= {"split": "test against train"}
+        provenance |= {"split": "test against train", "images": data.test.fingerprint}
         provenance |= singular_warning(n, len(data.train), provenance["dimension"])
         value = self.distance(self.of_images(data.test, context), data.train, context)
         return {f"{self.value_name}_floor": Measurement(value, provenance)}

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
 
 DATA_RANGE = 2.0  # of pixels in [-1, 1]
+LARGEST_PSNR = 10 * math.log10(12 * 255**2)  # 58.9 dB: uniform rounding to 256 levels
 WINDOW = 11  # pixels, of SSIM
 
 
 def psnr(made: Tensor, real: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio [n] in dB: 10 log10(DATA_RANGE^2 / MSE of that image)."""
+    """Peak signal-to-noise ratio [n] in dB: 10 log10(DATA_RANGE^2 / MSE of that image).
+
+    At most ``LARGEST_PSNR``: an error below that of rounding to uint8 counts as that one.
+    """
     from torchmetrics.functional.image import peak_signal_noise_ratio  # slow to import
 
     values: Tensor = peak_signal_noise_ratio(
         made, real, data_range=DATA_RANGE, dim=(1, 2, 3), reduction="none"
     )
-    return values
+    return values.clamp(max=LARGEST_PSNR)
 
 
 def ssim(made: Tensor, real: Tensor) -> Tensor:

@@ -21,9 +21,11 @@ from ltvm.metrics.samples import FeatureMetric, Features
 class KernelDistance(FeatureMetric):
     """``samples`` prior samples against training images: the mean over ``subsets`` of ``size``.
 
-    Both sides are subsampled without replacement, to ``size`` or to what there is if that is
-    less. ``<name>_sd`` is the standard deviation over subsets, as torch-fidelity prints it: the
-    spread of draws of ``subset_size`` images at a fixed model, not of the mean, nor of seeds.
+    Subsets are drawn without replacement, of ``size`` or of half of what there is if that is less
+    (so that they differ). ``<name>_sd`` is the standard deviation over subsets, as torch-fidelity
+    prints it: the spread at ``subset_size`` images, slightly low since subsets overlap; not an
+    error of the mean, nor a spread over seeds. Unbiased for independent draws only: a sample with
+    fixed numbers of every class has a lower mean.
     """
 
     key: ClassVar[str] = "kernel"
@@ -46,7 +48,7 @@ class KernelDistance(FeatureMetric):
     def compare(
         self, generated: Features, real: ImageSet, context: Context
     ) -> dict[str, Measurement]:
-        size = min(self.size, generated.n, len(real))
+        size = max(2, min(self.size, generated.n // 2, len(real) // 2))
         values = kernel_distances(
             generated.matrix().to(context.device),
             self.of_images(real, context).matrix().to(context.device),

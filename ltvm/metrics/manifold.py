@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ltvm.data.image_set import ImageSet, evenly
+from ltvm.data.image_set import DataSet, ImageSet, evenly
 from ltvm.errors import require
 from ltvm.metrics.base import Context, Measurement
 from ltvm.metrics.samples import FeatureMetric, Features
@@ -47,10 +47,21 @@ class Manifold(FeatureMetric):
         self.names = {kind: f"{kind}_{self.feature_name}" for kind in KINDS}
         self.lower_is_better = dict.fromkeys(self.names.values(), False)
 
+    def check(self, data: DataSet, context: Context) -> None:
+        super().check(data, context)
+        self.require_neighbours(min(self.number(data), len(data.train), self.largest))
+
+    def require_neighbours(self, n: int) -> None:
+        require(
+            self.neighbours < n, "evaluation.metrics.manifold.neighbours", self.neighbours,
+            f"below the {n} images",
+        )  # fmt: skip
+
     def compare(
         self, generated: Features, real: ImageSet, context: Context
     ) -> dict[str, Measurement]:
         n = min(generated.n, len(real), self.largest)
+        self.require_neighbours(n)
         chosen, chosen_real = (
             features.matrix()[evenly(features.n, n)].to(context.device).double()
             for features in (generated, self.of_images(real, context))
@@ -66,13 +77,13 @@ class Manifold(FeatureMetric):
 def manifold_values(real: Tensor, generated: Tensor, k: int) -> dict[str, float]:
     """Precision, recall, density and coverage of features [n, d] and [m, d], float64.
 
-    Raises :class:`ltvm.errors.InputError` unless k is below n and m.
+    k is below n and m. A point on the edge of a ball is in it.
     """
     real_radii, generated_radii = radii(real, k), radii(generated, k)
     balls_hit = torch.zeros(len(generated), dtype=torch.int64, device=real.device)
     recalled = covered = 0
     for rows, reach in zip(real.split(ROWS), real_radii.split(ROWS), strict=True):
-        distances = torch.cdist(rows, generated)  # [rows, m]
+        distances = distances_between(rows, generated)  # [rows, m]
         within = distances <= reach[:, None]
         balls_hit += within.sum(0)
         covered += int(within.any(1).sum())
@@ -85,15 +96,16 @@ def manifold_values(real: Tensor, generated: Tensor, k: int) -> dict[str, float]
     }
 
 
+def distances_between(first: Tensor, second: Tensor) -> Tensor:
+    """[n, d] and [m, d] -> [n, m]; not by products, which round equal points apart."""
+    return torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist")
+
+
 def radii(points: Tensor, k: int) -> Tensor:
     """The distance of every point to its k-th nearest other point: [n, d] -> [n]."""
-    require(
-        k < len(points), "evaluation.metrics.manifold.neighbours", k,
-        f"below the {len(points)} images",
-    )  # fmt: skip
     return torch.cat(
         [
-            torch.cdist(rows, points).kthvalue(k + 1, dim=1).values  # itself is the first
+            distances_between(rows, points).kthvalue(k + 1, dim=1).values  # itself is the first
             for rows in points.split(ROWS)
         ]
     )

@@ -11,8 +11,10 @@ from torch import Tensor
 from ltvm.data.image_set import DataSet, evenly
 from ltvm.errors import require
 from ltvm.methods.base import EVALUATION_BATCH, Method
-from ltvm.metrics.base import Context, Measurement
-from ltvm.metrics.image_scores import DATA_RANGE, psnr, ssim
+from ltvm.metrics.base import Context, Measurement, least_energy
+from ltvm.metrics.image_scores import DATA_RANGE, WINDOW, psnr, ssim
+
+KEY = "evaluation.metrics.reconstruction"
 
 
 class Reconstruction:
@@ -35,10 +37,19 @@ class Reconstruction:
         train_images: int | None = None,
         test_images: int | None = None,
         restarts: int = 3,
-        curve_images: int = 1000,
+        curve_images: int | None = 1000,
         quality: bool = False,
     ) -> None:
-        require(restarts >= 1, "evaluation.metrics.reconstruction.restarts", restarts, "1 or more")
+        for name, value in (
+            ("train_images", train_images), ("test_images", test_images),
+            ("restarts", restarts), ("curve_images", curve_images),
+        ):  # fmt: skip
+            if value is not None or name == "restarts":
+                least = 1 if name in ("restarts", "train_images", "curve_images") else 2
+                require(
+                    type(value) is int and value >= least, f"{KEY}.{name}", value,
+                    f"integers from {least}" + ("" if name == "restarts" else ", null: all"),
+                )  # fmt: skip
         self.train_images, self.test_images, self.restarts = train_images, test_images, restarts
         self.curve_images, self.quality = curve_images, quality
         self.best = f"test_best{restarts}"
@@ -71,6 +82,14 @@ class Reconstruction:
         """``mse_train`` of at most ``curve_images`` images, for learning curves."""
         return {"mse_train_curve": self.train_error(method, data, self.curve_images)[0]}
 
+    def check(self, data: DataSet, context: Context) -> None:  # noqa: ARG002
+        """Raise :class:`ltvm.errors.InputError` for images that SSIM's window does not fit in."""
+        if self.quality:
+            require(
+                data.train.size >= WINDOW, f"{KEY}.quality", True,
+                f"false for images of {data.train.size} pixels: SSIM's window has {WINDOW}",
+            )  # fmt: skip
+
     def __call__(self, method: Method, data: DataSet, context: Context) -> dict[str, Measurement]:
         train_error, n_train = self.train_error(method, data)
         test = data.test.subset(min(self.test_images or len(data.test), len(data.test)))
@@ -100,7 +119,7 @@ class Reconstruction:
         codes = method.infer(repeated, context.stream("inference")).detach()
         energies = method.energy(repeated, codes).view(self.restarts, n)
         codes = codes.view(self.restarts, n, -1)
-        best = codes[energies.argmin(0), torch.arange(n, device=images.device)]
+        best = codes[least_energy(energies, method), torch.arange(n, device=images.device)]
         return method.decode(codes[0]), method.decode(best)
 
 

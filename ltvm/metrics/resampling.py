@@ -13,8 +13,12 @@ jackknife over disjoint groups: leave each of G groups out in turn,
 points). Not the bootstrap: its duplicates lower the effective n, so that its replicates have
 another bias than the distance that the error belongs to. Not the two halves alone: one
 difference is an estimate with one degree of freedom, and at half of n. Moments add up, so both
-need the moments of G groups, not the features.
+need the moments of G groups, not the features. The jackknife is right where the model is far
+from the data; where the distance is little more than its bias (a good model, few samples) it is
+too large, by up to 1.5 times.
 
+Both take the samples for independent draws. A folder with fixed numbers of every class is none:
+subsets vary more than the whole does, the error comes out too large and the extrapolation too low.
 The real images are held fixed in both: what their finite number adds stays in the value.
 """
 
@@ -27,20 +31,24 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from ltvm.data.image_set import ImageSet
+from ltvm.data.image_set import DataSet, ImageSet
+from ltvm.errors import require
 from ltvm.metrics.base import Context, Measurement
 from ltvm.metrics.frechet import distance_name, reference
 from ltvm.metrics.moments import Moments, distance_from
 from ltvm.metrics.samples import FeatureMetric, Features, singular_warning
 
-SMALLEST = 0.3  # of n: the smallest subset of the fit
+SMALLEST = 0.3  # of n: the smallest subset of the fit, or
+PER_FEATURE = 3  # images for each feature, if that is more: below, the law in 1/n bends
+LEAST = 8  # images: there must be groups of them
+LARGEST = 0.7  # of n: but never above
 
 
 class FrechetResampling(FeatureMetric):
     """FD-infinity and the resampling error of the Frechet distance of ``samples`` prior samples.
 
     - ``<name>_infinity``: the distance extrapolated to infinitely many samples (it may be
-      negative where the true one is near 0);
+      negative where the true one is near 0; clearly so, it has a ``warning``);
     - ``<name>_error``: the standard error of ``<name>`` over draws of the sample.
 
     The samples are those of :class:`FrechetDistance`, split at random (seeded) into ``groups``;
@@ -58,13 +66,20 @@ class FrechetResampling(FeatureMetric):
         **options: Any,
     ) -> None:
         super().__init__(extractor, samples, options)
-        self.require_count("samples", samples, 8)
+        self.require_count("samples", samples, LEAST)
         self.require_count("groups", groups, 4)
         self.require_count("draws", draws, 1)
         self.groups, self.draws = groups, draws
         name = distance_name(self.feature_name)
         self.infinity_name, self.error_name = f"{name}_infinity", f"{name}_error"
         self.lower_is_better = {self.infinity_name: True}
+
+    def check(self, data: DataSet, context: Context) -> None:
+        super().check(data, context)
+        require(
+            self.number(data) >= LEAST, "evaluation.metrics.resampling.samples",
+            self.number(data), f"{LEAST} or more",
+        )  # fmt: skip
 
     def compare(
         self, generated: Features, real: ImageSet, context: Context
@@ -75,6 +90,7 @@ class FrechetResampling(FeatureMetric):
         sizes, distances = subset_distances(
             groups, distance, self.draws, context.stream("group draws")
         )
+        infinity, error = at_infinity(sizes, distances), jackknife_error(groups, distance)
         provenance = {
             **self.provenance(generated.n, len(real), real, context),
             "groups": len(groups),
@@ -82,17 +98,18 @@ class FrechetResampling(FeatureMetric):
         smallest = int(sizes.min())
         return {
             self.infinity_name: Measurement(
-                at_infinity(sizes, distances),
+                infinity,
                 {
                     **provenance,
                     "smallest_subset": smallest,
                     "draws": self.draws,
+                    **extrapolation_warning(infinity, error, smallest, dimension),
                     **singular_warning(smallest, len(real), dimension),
                 },
             ),
             self.error_name: Measurement(
-                jackknife_error(groups, distance),
-                {**provenance, **singular_warning(generated.n, len(real), dimension)},
+                error,
+                {**provenance, **singular_warning(least_left(groups), len(real), dimension)},
             ),
         }
 
@@ -125,9 +142,11 @@ def subset_distances(
     draws: int,
     generator: torch.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sizes and distances of random unions of groups, from ``SMALLEST`` of them to all."""
+    """Sizes and distances of random unions of groups, from the smallest of the fit to all."""
     sizes, distances = [], []
-    least = max(1, math.ceil(SMALLEST * len(groups)))
+    dimension, n = len(groups[0].mean), sum(group.n for group in groups)
+    share = min(LARGEST, max(SMALLEST, PER_FEATURE * dimension / n))
+    least = max(1, math.ceil(share * len(groups)))
     for count in range(least, len(groups) + 1):
         for _ in range(draws if count < len(groups) else 1):
             chosen = torch.randperm(len(groups), generator=generator)[:count]
@@ -141,6 +160,24 @@ def at_infinity(sizes: np.ndarray, distances: np.ndarray) -> float:
     """The least-squares line of distance over 1 / n, at 1 / n = 0."""
     _, intercept = np.polyfit(1 / sizes, distances, 1)
     return float(intercept)
+
+
+def extrapolation_warning(
+    infinity: float, error: float, smallest: int, dimension: int
+) -> dict[str, str]:
+    """A ``warning`` where the extrapolation is not to be trusted, else nothing."""
+    if smallest < PER_FEATURE * dimension:
+        text = f"subsets of {smallest} images for {dimension} features: extrapolated too low"
+    elif infinity < -2 * error:
+        text = "below zero by more than its error: the samples are no independent draws"
+    else:
+        return {}
+    return {"warning": text}
+
+
+def least_left(groups: list[Moments]) -> int:
+    """How many images are left without the largest group."""
+    return sum(group.n for group in groups) - max(group.n for group in groups)
 
 
 def jackknife_error(groups: list[Moments], distance: Callable[[Moments], float]) -> float:

@@ -85,7 +85,10 @@ class FeatureMetric(ABC):
         """Raise :class:`ltvm.errors.InputError` for a parameter below ``least``."""
         if value is not None:
             require(
-                value >= least, f"evaluation.metrics.{self.key}.{name}", value, f"{least} or more"
+                type(value) is int and value >= least,
+                f"evaluation.metrics.{self.key}.{name}",
+                value,
+                f"integers from {least}",
             )
 
     @abstractmethod
@@ -261,7 +264,10 @@ def refuse_constant(images: ImageSet) -> None:
 
 
 def singular_warning(n: int, n_real: int, dimension: int) -> dict[str, str]:
-    """A ``warning`` for the provenance where a covariance cannot have full rank, else nothing."""
+    """A ``warning`` for the provenance where a covariance cannot have full rank, else nothing.
+
+    ``n`` is the least number of generated images in any covariance behind the number.
+    """
     few = [f"{count} {name}" for count, name in ((n, "generated"), (n_real, "real"))
            if count <= dimension]  # fmt: skip
     if not few:

@@ -9,7 +9,7 @@ from typing import Any
 from ltvm.data.image_set import DataSet
 from ltvm.errors import require
 from ltvm.methods.base import Method
-from ltvm.metrics.base import Context, Measurement
+from ltvm.metrics.base import Context, Measurement, least_energy
 
 KEY = "evaluation.metrics.unseen_curve"
 
@@ -22,8 +22,7 @@ class UnseenCurve:
     along the curve are those of K and r. They are also the chains of ``Reconstruction``: at K =
     ``infer_steps`` and the same images, r = 1 gives ``mse_test``.
 
-    Only for methods whose ``infer`` takes ``steps``; ``unseen_curve_points`` is the number of
-    points that were measured, 0 with the reason for other methods (a VAE has no chain).
+    Only for methods whose ``infer`` takes ``steps``: a VAE, which has no chain, gets no values.
     ``images`` bounds how many test images are used.
     """
 
@@ -43,8 +42,7 @@ class UnseenCurve:
     def __call__(self, method: Method, data: DataSet, context: Context) -> dict[str, Measurement]:
         infer: Any = method.infer
         if "steps" not in inspect.signature(infer).parameters:
-            reason = f"{type(method).__name__}.infer takes no chain steps"
-            return {"unseen_curve_points": Measurement(0, {"reason": reason})}
+            return {}
         test = data.test.subset(min(self.images, len(data.test)))
         images, n, most = test.scaled(), len(test), max(self.restarts)
         repeated = images.repeat(most, 1, 1, 1)
@@ -60,12 +58,11 @@ class UnseenCurve:
             energies = method.energy(repeated, codes).view(most, n)
             errors = (method.decode(codes) - repeated).square().flatten(1).mean(1).view(most, n)
             for restarts in self.restarts:
-                best = energies[:restarts].argmin(0, keepdim=True)  # [1, n]
+                best = least_energy(energies[:restarts], method)[None]  # [1, n]
                 error = errors.gather(0, best).mean().item()
                 values[point_name(steps, restarts)] = Measurement(
                     error, {**provenance, "steps": steps, "restarts": restarts}
                 )
-        values["unseen_curve_points"] = Measurement(len(values), provenance)
         return values
 
 

@@ -75,7 +75,7 @@ TITLES = {
     "auroc_heldout": "AUROC, digit left out ↑",
 }
 # On a grid of chain steps and restarts: a table of its own, not columns of the main one.
-CURVE = re.compile(r"mse_test_steps(\d+)_restarts(\d+)|unseen_curve_points")
+CURVE = re.compile(r"mse_test_steps(\d+)_restarts(\d+)")
 FAMILIES = {  # of metrics, by how their names begin; one table each where there are many
     "generation": ("fd_", "fid_", "kid_", "precision_", "recall_", "density_", "coverage_"),
     "reconstruction": ("mse_", "psnr_", "ssim_"),
@@ -91,7 +91,7 @@ COSTS = (
 
 def title(metric: str) -> str:
     point = CURVE.fullmatch(metric)
-    if point and point[1]:
+    if point:
         return f"K = {point[1]}, best of {point[2]}"
     return TITLES.get(metric, metric)
 
@@ -99,8 +99,7 @@ def title(metric: str) -> str:
 def curve_metrics(table: pd.DataFrame) -> list[str]:
     """The points of ``UnseenCurve`` that were measured, by restarts, then steps."""
     points = [CURVE.fullmatch(str(metric)) for metric in table["metric"].dropna().unique()]
-    found = [point for point in points if point and point[1]]
-    return [p[0] for p in sorted(found, key=lambda p: (int(p[2]), int(p[1])))]
+    return [p[0] for p in sorted(filter(None, points), key=lambda p: (int(p[2]), int(p[1])))]
 
 
 def main_metrics(table: pd.DataFrame) -> list[str]:

@@ -41,6 +41,21 @@ class Run:
     def checkpoint_file(self) -> Path:
         return self.directory / "checkpoint.pt"
 
+    @property
+    def config_file(self) -> Path:
+        return self.directory / "config.yaml"
+
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration; raises :class:`InputError` if it is absent or unreadable."""
+        try:
+            content = yaml.safe_load(self.config_file.read_text())
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            what = " ".join(str(error).split())[:120]
+            raise InputError(f"{self.config_file} cannot be read ({what})") from error
+        if not isinstance(content, dict):
+            raise InputError(f"{self.config_file} is not a configuration of a run")
+        return content
+
     def record(self) -> dict[str, Any] | None:
         """The record, or None if there is none.
 
@@ -70,7 +85,7 @@ class Run:
         write_json(self.record_file, record)
 
     def write_config(self, config: dict[str, Any]) -> None:
-        write_text(self.directory / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+        write_text(self.config_file, yaml.safe_dump(config, sort_keys=False))
 
     def is_locked(self) -> bool:
         lock_file = self.directory / ".lock"

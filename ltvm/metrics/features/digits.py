@@ -75,7 +75,7 @@ class DigitFeatures:
             shape = "x".join(map(str, images.shape[1:]))
             raise InputError(
                 f"extractor digits: images of shape {shape}; allowed: 1x28x28 "
-                "(use evaluation=inception for other images)"
+                "(extractor inception is for other images)"
             )
         # Strides decide the kernel, also where they are equivalent: one channel is in any order.
         parts = [

@@ -8,6 +8,7 @@ which for small images is another sampling grid (torchmetrics issue 3177).
 from __future__ import annotations
 
 import os
+import pickle
 import urllib.error
 from pathlib import Path
 
@@ -42,7 +43,8 @@ def find_weights(path: str | None) -> Path:
         except (urllib.error.URLError, OSError, RuntimeError) as error:
             raise InputError(
                 f"extractor inception: weights absent and not to be downloaded ({error}).\n"
-                f"Put {FILE} ({SIZE}) at {target}, or set evaluation.metrics.frechet.weights=PATH"
+                f"Put {FILE} ({SIZE}) at {target}, or give its path: "
+                "evaluation.metrics.frechet.weights=PATH, or --weights PATH"
             ) from None
     return target
 
@@ -68,13 +70,14 @@ class InceptionFeatures:
         checksum: str | None = CHECKSUM,
     ) -> None:
         require(
-            dimension in DIMENSIONS, "evaluation.metrics.frechet.dimension", dimension,
+            dimension in DIMENSIONS, "extractor inception: dimension", repr(dimension),
             ", ".join(map(str, DIMENSIONS)),
         )  # fmt: skip
         path = find_weights(weights)
         is_folded = path.suffix == ".npz"
         known = folded.CHECKSUM if is_folded else CHECKSUM
-        self.dimension, self.checksum = dimension, known if checksum is None else checksum
+        self.dimension = dimension
+        self.checksum = known if checksum is None else checksum.lower()
         verify(path, self.checksum)
         self.device = torch.device(device)
         self.network = load_network(path, dimension, is_folded).to(self.device)
@@ -98,4 +101,10 @@ def load_network(path: Path, dimension: int, is_folded: bool) -> nn.Module:
         return folded.folded_network(path, dimension)
     from torchmetrics.image.fid import NoTrainInceptionV3  # seconds to import
 
-    return NoTrainInceptionV3("inception-v3-compat", [str(dimension)], str(path), antialias=False)
+    try:
+        return NoTrainInceptionV3(
+            "inception-v3-compat", [str(dimension)], str(path), antialias=False
+        )
+    except (RuntimeError, ValueError, KeyError, AttributeError, pickle.UnpicklingError) as error:
+        what = " ".join(str(error).split())[:120]
+        raise InputError(f"extractor inception: {path}: no such weights ({what})") from error
