@@ -112,16 +112,8 @@ def is_grey(path: Path) -> bool:
 
 
 def read_image(path: Path, channels: int) -> np.ndarray:
-    """One image file as uint8 [h, w, channels], as stored: an orientation tag is not applied.
-
-    Raises :class:`ltvm.errors.InputError` for what would be changed by that silently: more than
-    8 bits, transparency, several frames.
-    """
+    """One image file as uint8 [h, w, channels], as stored: an orientation tag is not applied."""
     with opened(path) as image:
-        refuse(path, getattr(image, "n_frames", 1) > 1, "several frames", "one")
-        if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
-            alpha = np.asarray(image.convert("RGBA"))[:, :, 3]
-            refuse(path, bool((alpha < 255).any()), "transparent pixels", "opaque ones")
         pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     return pixels[:, :, None] if channels == 1 else pixels
 
@@ -133,12 +125,19 @@ def refuse(path: Path, wrong: bool, found: str, allowed: str) -> None:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Image]:
-    """An image file of 8 bits per channel; any failure is an :class:`InputError` that names it."""
+    """An image file; raises :class:`ltvm.errors.InputError` with its name if it cannot be read.
+
+    Also for what would be changed silently: more than 8 bits, transparency, several frames.
+    """
     from PIL import Image
 
     try:
         with Image.open(path) as image:
             refuse(path, image.mode not in MODES, f"pixels of mode {image.mode}", "8 bits")
+            refuse(path, getattr(image, "n_frames", 1) > 1, "several frames", "one")
+            if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+                alpha = np.asarray(image.convert("RGBA"))[:, :, 3]
+                refuse(path, bool((alpha < 255).any()), "transparent pixels", "opaque ones")
             yield image
     except InputError:
         raise

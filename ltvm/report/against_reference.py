@@ -53,7 +53,7 @@ def differences_table(
     compared = list(pairs(table, manifest))
     names = cell_names(table, manifest)
     columns = {"cell": [names[cell] for cell, _ in compared]}
-    for metric in metrics:
+    for metric in filter(is_compared, metrics):
         values = by_cell(table, metric)
         allowed = [marks.pair(metric, cell, other) for cell, other in compared]
         numbers = [
@@ -70,6 +70,12 @@ def differences_table(
             )
         ]
     return pd.DataFrame(columns) if compared else None
+
+
+def is_compared(metric: str) -> bool:
+    """Whether a difference of two values says something: not of spreads, p-values, diagnostics."""
+    diagnostics = ("ais_acceptance", "ais_effective_chains")
+    return not (metric.endswith(("_sd", "_p")) or metric in diagnostics)
 
 
 def signed(estimate: Estimate, bold: bool, signs: str = "") -> str:

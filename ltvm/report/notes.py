@@ -25,7 +25,10 @@ def notes(table: pd.DataFrame, marks: Marks, names: dict[str, str]) -> list[str]
         lines.append("- The smoke protocol only shows that everything runs: ignore its numbers.")
     several = table["data"].nunique() > 1
     floors = table[table["metric"].fillna("").str.endswith("_floor")]
-    for (metric, data, _), rows in floors.groupby(["metric", "data", "n"], dropna=False):
+    swept = tables.data_keys(table)[1:]
+    for (metric, data, _, *key), rows in floors.groupby(
+        ["metric", "data", "n", *swept], dropna=False
+    ):
         n = rows["n"].dropna()
         size = f", n = {int(n.iloc[0])}" if len(n) else ""
         values = table[table["metric"] == str(metric).removesuffix("_floor")]
@@ -33,6 +36,8 @@ def notes(table: pd.DataFrame, marks: Marks, names: dict[str, str]) -> list[str]
         if len(n) and len(ours) and set(ours) != set(n):
             size += "; another n than the values': not comparable"
         base = tables.title(str(metric).removesuffix("_floor")) + (f" on {data}" if several else "")
+        own = (f"{k} = {value}" for k, value in zip(swept, key, strict=True) if str(value) != "nan")
+        base = ", ".join([base, *own])
         split = str(rows["split"].iloc[0]) if "split" in rows else ""
         what = FLOORS.get(split, "two draws of the prior")
         lines.append(f"- Floor of {base}: {rows['value'].mean():.4g} ({what}{size}).")
@@ -48,6 +53,7 @@ def notes(table: pd.DataFrame, marks: Marks, names: dict[str, str]) -> list[str]
         )
         lines.append("- Codes are compared with the prior as inferred, before the last correction.")
     sized = table.dropna(subset=["metric", "n"])
+    alike: dict[str, list[str]] = {}
     for (metric, data), rows in sized.groupby(["metric", "data"]):
         if str(metric).endswith("_floor") or tables.CURVE.fullmatch(str(metric)):
             continue
@@ -56,12 +62,11 @@ def notes(table: pd.DataFrame, marks: Marks, names: dict[str, str]) -> list[str]
             used["extractor"].astype(str) + " (" + used["checksum"].astype(str).str[:12] + ")"
         )
         features = f", extractor {either(networks)}" if len(networks) else ""
-        where = f" on {data}" if several else ""
         sizes = either(int(n) for n in sorted(rows["n"]))
-        lines.append(
-            f"- {tables.title(str(metric))}{where}: n = {sizes}, "
-            f"{either(rows['split'])} split{features}."
-        )
+        text = f"n = {sizes}, {either(rows['split'])} split{features}"
+        text += f", on {data}" if several else ""
+        alike.setdefault(text, []).append(tables.title(str(metric)))
+    lines += [f"- {text}: {'; '.join(titles)}." for text, titles in alike.items()]
     for column in ("device", "execution", "torch", "fingerprint", "commit"):
         mixed = mixed_values(table, column)
         lines += [f"- Mixed {column} on {data}: {', '.join(v)}." for data, v in mixed.items()]

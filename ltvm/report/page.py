@@ -231,7 +231,8 @@ def page_text(
         parts += [
             "## Spread over seeds, and over draws of the sample\n",
             "Standard deviation over seeds (other weights, data order and samples), and over draws "
-            "of the samples alone at a fixed model, which the first contains.\n",
+            "of the samples alone at a fixed model, which the first contains (a jackknife: up to "
+            "half too large where a distance is little more than its bias).\n",
             *tables_text(shown["resampling"]),
             command,
         ]
