@@ -52,10 +52,10 @@ def main() -> None:
             metric(method, data, evaluation)
             seconds[name].append(time.perf_counter() - start)
     rows = [
-        {"metric": name, "first run": f"{first:.1f}", "next run": f"{second:.1f}"}
+        {"metric": name, "first run": f"{first:.2f}", "next run": f"{second:.2f}"}
         for name, (first, second) in seconds.items()
     ]
-    totals = [f"{sum(values):.1f}" for values in zip(*seconds.values(), strict=True)]
+    totals = [f"{sum(values):.2f}" for values in zip(*seconds.values(), strict=True)]
     rows.append({"metric": "all", "first run": totals[0], "next run": totals[1]})
     threads = torch.get_num_threads()
     publish(

@@ -220,17 +220,19 @@ def print_plan(planned: Plan) -> None:
 
 
 def print_report(folder: Path) -> None:
-    """The quality table on the terminal, and where the rest is."""
+    """The quality tables on the terminal, and where the rest is."""
     import pandas as pd
     from rich.console import Console
     from rich.table import Table
 
-    for name in ("table", "differences"):
-        file = folder / f"{name}.csv"
-        if not file.is_file():
-            continue
+    files = [
+        file
+        for name in ("crossed", "table", "differences")
+        for file in sorted([*folder.glob(f"{name}.csv"), *folder.glob(f"{name}-*.csv")])
+    ]
+    for file in files:
         frame = pd.read_csv(file, dtype=str, keep_default_na=False)
-        table = Table(title=f"{folder.name}: {name}", title_justify="left")
+        table = Table(title=f"{folder.name}: {file.stem}", title_justify="left")
         for column in frame.columns:
             table.add_column(column)
         for row in frame.itertuples(index=False):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ltvm.data import DataSet, ImageSet
+from ltvm.metrics.features.weights import sha256_of
 
 torch.set_num_threads(min(2, os.cpu_count() or 1))
 
@@ -44,3 +45,22 @@ def real_data():
     if not (folder / "mnist").is_dir():
         pytest.skip(f"no real data at {folder} (set LTVM_TEST_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def random_inception(tmp_path_factory):
+    """An Inception weights file with random weights, and its checksum."""
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    path = tmp_path_factory.mktemp("inception") / "weights.pth"
+    torch.manual_seed(0)
+    network = FeatureExtractorInceptionV3.__new__(FeatureExtractorInceptionV3)
+    original = FeatureExtractorInceptionV3.load_state_dict
+    FeatureExtractorInceptionV3.load_state_dict = lambda self, state, **_: None
+    try:
+        torch.save({}, path)
+        network.__init__("random", ["64"], feature_extractor_weights_path=str(path))
+    finally:
+        FeatureExtractorInceptionV3.load_state_dict = original
+    torch.save(network.state_dict(), path)
+    return str(path), sha256_of(path)

@@ -1,8 +1,8 @@
 """Inception with its real weights, parity with other libraries, and well-known wrong variants.
 
-The weights and images are those of a data folder beside the checkout; tests that need it skip
-without it. Distances here are of few images (singular covariances): parity is about the same
-images giving the same number, not about what the number is.
+Everything runs with random weights on made-up images, and with the real ones of a data folder
+beside the checkout where there is one. Distances here are of few images (singular covariances):
+parity is about the same images giving the same number, not about what the number is.
 """
 
 import io
@@ -72,9 +72,24 @@ def real_images(real_data):
     return lambda kind, n: makers[kind](n)
 
 
-@pytest.fixture(scope="session")
-def inception64(weights):
-    return InceptionFeatures(dimension=64, weights=str(weights), checksum=None)
+def made_up(kind, n):
+    """Smooth random images in the shape of digits, house numbers or faces."""
+    channels, size = {"digits": (1, 28), "houses": (3, 32), "faces": (3, 64)}[kind]
+    coarse = torch.rand(n, channels, 9, 9, generator=torch.Generator().manual_seed(7))
+    smooth = F.interpolate(coarse, (size, size), mode="bicubic", align_corners=False)
+    return (smooth.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+@pytest.fixture(scope="session", params=["random weights", "real weights and images"])
+def inception(request):
+    """An extractor of 64 features and images for it, ``(kind, n) -> uint8``."""
+    if request.param == "random weights":
+        weights, checksum = request.getfixturevalue("random_inception")
+        extractor = InceptionFeatures(dimension=64, weights=weights, checksum=checksum)
+        return extractor, made_up
+    weights = request.getfixturevalue("weights")
+    extractor = InceptionFeatures(dimension=64, weights=str(weights), checksum=None)
+    return extractor, request.getfixturevalue("real_images")
 
 
 def two_sets(images):
@@ -137,10 +152,11 @@ def test_folded_weights_give_the_documented_features(weights, real_images, dimen
 
 
 @pytest.mark.parametrize(("kind", "size"), [("digits", 28), ("houses", 32), ("faces", 64)])
-def test_the_distance_equals_torch_fidelity(inception64, real_images, kind, size):
-    first, second = two_sets(real_images(kind, 32))
+def test_the_distance_equals_torch_fidelity(inception, kind, size):
+    extractor, images = inception
+    first, second = two_sets(images(kind, 32))
     assert first.rounded.shape[2] == size
-    distances = by_name(inception64)
+    distances = by_name(extractor)
     ours = distances["ltvm"](first, second)
     assert distances["torch-fidelity"](first, second) == pytest.approx(ours, rel=PARITY)
 
@@ -153,16 +169,17 @@ def test_the_768_features_equal_torch_fidelity(weights, real_images):
     assert distances["torch-fidelity"](first, second) == pytest.approx(ours, rel=PARITY)
 
 
-def test_the_well_known_wrong_variants_are_told_apart(inception64, real_images):
+def test_the_well_known_wrong_variants_are_told_apart(inception):
     """Faces as a model makes them: floats, whose rounding and truncation differ."""
-    faces = real_images("faces", 48)
+    extractor, images = inception
+    faces = images("faces", 48)
     first, second = Pixels(faces[:24]), Pixels(faces[24:])
     draws = torch.Generator().manual_seed(1)
     noise = 0.98 * (torch.rand(second.rounded.shape, generator=draws) - 0.5)
     unrounded = ((second.rounded + noise) / 255).clamp(0, 1)
     assert torch.equal((unrounded * 255).round().to(torch.uint8), second.rounded)
     generated = Pixels(second.rounded, unrounded)
-    distances = by_name(inception64)
+    distances = by_name(extractor)
     value = {name: distances[name](generated, first) for name in (
         "ltvm", "torchmetrics, corrected", "torchmetrics, antialiased only",
         "torchmetrics, truncated only")}  # fmt: skip
@@ -207,15 +224,16 @@ def test_the_half_pixel_resize_is_its_formula():
     np.testing.assert_allclose(half_pixel_bilinear(images)[0], expected, atol=1e-5)
 
 
-def test_styled_distances_are_those_of_their_resize(inception64, real_images):
-    first, second = two_sets(real_images("houses", 24))
-    distances = by_name(inception64)
+def test_styled_distances_are_those_of_their_resize(inception):
+    extractor, images = inception
+    first, second = two_sets(images("houses", 24))
+    distances = by_name(extractor)
     for name, prepare in (
         ("pytorch-fid style", half_pixel_bilinear),
         ("clean-fid style", pillow_bicubic),
     ):
         moments = [
-            moments_of([after_resize(inception64.network, prepare(x.rounded), 64)], 64)
+            moments_of([after_resize(extractor.network, prepare(x.rounded), 64)], 64)
             for x in (first, second)
         ]
         expected = frechet_distance(*moments)
@@ -223,10 +241,11 @@ def test_styled_distances_are_those_of_their_resize(inception64, real_images):
         assert abs(expected / distances["ltvm"](first, second) - 1) > 3 * PARITY
 
 
-def test_after_resize_is_the_network_without_its_resize(inception64):
+def test_after_resize_is_the_network_without_its_resize(inception):
+    extractor, _ = inception
     images = torch.randint(0, 256, (2, 3, 299, 299), dtype=torch.uint8)
-    expected = inception64(images)  # 299 already: the resize is the identity
-    ours = after_resize(inception64.network, (images.float() - 128) / 128, 64)
+    expected = extractor(images)  # 299 already: the resize is the identity
+    ours = after_resize(extractor.network, (images.float() - 128) / 128, 64)
     torch.testing.assert_close(ours.double(), expected, rtol=1e-5, atol=1e-6)
 
 

@@ -12,7 +12,6 @@ from ltvm.errors import InputError
 from ltvm.metrics.base import Context
 from ltvm.metrics.features.digits import TEST_ACCURACY, DigitFeatures
 from ltvm.metrics.features.inception import InceptionFeatures
-from ltvm.metrics.features.weights import sha256_of
 from ltvm.metrics.frechet import FrechetDistance
 from ltvm.metrics.latents import Latents
 from ltvm.metrics.moments import Moments, frechet_distance
@@ -134,25 +133,6 @@ def test_the_digit_extractor_refuses_other_shapes_and_other_weights(tmp_path, mo
     with pytest.raises(InputError, match="truncated"):
         DigitFeatures()
     assert cut.exists()
-
-
-@pytest.fixture(scope="module")
-def random_inception(tmp_path_factory):
-    """An Inception weights file with random weights, and its checksum."""
-    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
-    path = tmp_path_factory.mktemp("inception") / "weights.pth"
-    torch.manual_seed(0)
-    network = FeatureExtractorInceptionV3.__new__(FeatureExtractorInceptionV3)
-    original = FeatureExtractorInceptionV3.load_state_dict
-    FeatureExtractorInceptionV3.load_state_dict = lambda self, state, **_: None
-    try:
-        torch.save({}, path)
-        network.__init__("random", ["64"], feature_extractor_weights_path=str(path))
-    finally:
-        FeatureExtractorInceptionV3.load_state_dict = original
-    torch.save(network.state_dict(), path)
-    return str(path), sha256_of(path)
 
 
 @pytest.mark.parametrize(("channels", "size"), [(1, 28), (3, 32), (3, 64)])

@@ -8,8 +8,20 @@ from scipy import stats
 
 import ltvm
 from ltvm.report.against_reference import differences_table
-from ltvm.report.figures import interval_rows, sweep, sweeps_of
-from ltvm.report.paper_table import cell_names, estimates_table, to_latex
+from ltvm.report.figures import correction_effects, interval_rows, sweep, sweeps_of
+from ltvm.report.notes import notes
+from ltvm.report.page import published_frame
+from ltvm.report.paper_table import (
+    FAMILIES,
+    by_family,
+    cell_names,
+    crossed_key,
+    crossed_table,
+    estimates_table,
+    title,
+    to_latex,
+)
+from ltvm.report.provenance import Marks
 from ltvm.report.published import published
 from ltvm.report.statistics import (
     Estimate,
@@ -225,3 +237,87 @@ def test_intervals_are_over_seeds_alone(tmp_path):
     done = table[table["cell"] != "0.1True"]  # the base cell failed
     shown = {key: sorted(set(rows["cell"])) for key, rows in sweeps_of(manifest, done)}
     assert shown == {"size": ["0.2True"], "noise": ["0.1False"]}
+
+
+def test_wide_tables_are_split_by_family_and_lose_nothing():
+    names = ["fd_digits", "kid_digits", "mse_test", "psnr_test", "latent_energy", "transport_cost",
+             "ais_log_likelihood", "auprc_heldout", "mse_train", "coverage_digits"]  # fmt: skip
+    rows = [row | {"metric": name} for name in names for row in long_rows([1.0, 2.0], method="a")]
+    table, manifest = pd.DataFrame(rows), {"axes": ["method"]}
+    assert list(by_family(estimates_table(table, manifest, names, False), names)) == [""]
+    more = [*names, "mine"]
+    rows += [row | {"metric": "mine"} for row in long_rows([1.0, 2.0], method="a")]
+    families = by_family(estimates_table(pd.DataFrame(rows), manifest, more, False), more)
+    assert list(families) == [*FAMILIES, "others"]
+    assert list(families["others"]) == ["cell", "runs", "mine"]
+    shown = [column for frame in families.values() for column in frame.columns[2:]]
+    assert sorted(shown) == sorted(title(name) for name in more)
+
+
+def test_a_method_by_value_table_has_every_cell_in_its_place():
+    rows = []
+    for method, digits in (("a", (1, 4)), ("b", (1, 4))):
+        for digit in digits:
+            value = 10 * digit + (method == "b")
+            for row in long_rows([value, value + 0.5], method=method):
+                rows.append(row | {"cell": f"{method}{digit}", "data.load.digit": digit})
+    table = pd.DataFrame(rows)
+    manifest = {"axes": {"method": 0, "data.load.digit": 0}, "combine": "product", "extra": []}
+    estimates = estimates_table(table, manifest, ["fd_digits"], mark_best=False)
+    crossed = crossed_table(table, manifest, estimates, "fd_digits").set_index("method")
+    assert list(crossed.columns) == ["1", "4"]
+    assert crossed.loc["a", "4"].startswith("40.")
+    assert crossed.loc["b", "1"].startswith("11.")
+    assert crossed_key(manifest | {"combine": "one_factor"}) is None
+    assert crossed_key({"axes": {"method": 0}, "combine": "product"}) is None
+
+
+def test_spreads_and_p_values_are_not_subtracted():
+    names = ["fd_digits", "kid_digits_sd", "latent_mmd_p", "ais_acceptance"]
+    rows = [
+        row | {"metric": name}
+        for name in names
+        for method in "ab"
+        for row in long_rows([1.0, 2.0], method=method)
+    ]
+    table = pd.DataFrame(rows)
+    found = differences_table(table, manifest_of(table, ["method"]), names)
+    assert list(found.columns) == ["cell", title("fd_digits")]
+
+
+def test_codes_before_and_after_are_drawn_where_a_history_has_them(tmp_path):
+    rows = [
+        {"cell": "a", "method": "a", "seed": seed, "iteration": i, "passes": 3 * i,
+         "codes_sliced_w2_before": 1.0 + seed, "codes_sliced_w2_after": 0.5 + seed}
+        for seed in (0, 1) for i in (1, 2)
+    ]  # fmt: skip
+    assert correction_effects(pd.DataFrame(rows), {"a": "A"}, tmp_path / "correction")
+    assert (tmp_path / "correction.png").is_file()
+    plain = pd.DataFrame(rows)[["cell", "method", "seed", "iteration", "passes"]]
+    assert not correction_effects(plain, {"a": "A"}, tmp_path / "none")
+
+
+def test_published_detections_stand_by_digit_with_their_digits():
+    frame = published_frame(published("mnist5k_without"))
+    lebm = frame.set_index("method").loc["LEBM"]
+    assert lebm["auprc_heldout_4"] == "0.630 ± 0.017"
+    assert frame.set_index("method").loc["VAE", "auprc_heldout_1"] == "0.063"
+
+
+def test_floors_and_sizes_are_said_for_every_swept_key_of_the_data():
+    rows = []
+    for digit, share in ((1, 0.1), (4, 0.3)):
+        for metric, value in (("auprc_heldout", 0.5), ("auprc_heldout_floor", share)):
+            for row in long_rows([value, value], method="a"):
+                split = "chance" if "floor" in metric else "test"
+                rows.append(row | {
+                    "cell": f"a{digit}", "metric": metric, "n": 100, "split": split,
+                    "data.load.digit": digit, "protocol": "small", "extractor": None,
+                    "checksum": None, "device": "x", "execution": "x", "torch": "x",
+                    "fingerprint": digit, "commit": "x", "path": "p", "reason": None,
+                })  # fmt: skip
+    text = "\n".join(notes(pd.DataFrame(rows), Marks(), {"a1": "a", "a4": "a"}))
+    assert "data.load.digit = 1: 0.1 (the share of positives: a random score, n = 100)" in text
+    assert "data.load.digit = 4: 0.3 (" in text
+    assert "- n = 100, test split: AUPRC, digit left out ↑." in text
+    assert "Mixed fingerprint" not in text

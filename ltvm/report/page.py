@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ MEANINGS = {
     "too narrow for a handful of seeds].",
 }
 # What figures show, at most four panels.
+DETECTION = ("auprc_", "auroc_")
 HEADLINES = ("fd_", "fid_", "mse_train", "mse_test", "auprc_")
 
 
@@ -55,8 +57,9 @@ def write_report(
     write_long_table(table, folder)
     metrics = tables.main_metrics(table)
     costs = [c for c in tables.COSTS if c in set(table["metric"])]
+    quality = tables.estimates_table(table, manifest, metrics, True, marks, interval)
     frames = {
-        "table": tables.estimates_table(table, manifest, metrics, True, marks, interval),
+        "table": quality,
         "cost": tables.estimates_table(table, manifest, costs, False, interval=interval),
         "differences": differences_table(table, manifest, metrics, marks, interval),
         "improvement": improvement_table(table, manifest, metrics, marks),
@@ -67,9 +70,14 @@ def write_report(
         for name, frame in frames.items()
         if frame is not None
     }
+    if tables.crossed_key(manifest) is not None:
+        crossed = [m for m in metrics if m.startswith(DETECTION)] or headline_metrics(metrics)
+        shown["crossed"] = {
+            tables.title(m): tables.crossed_table(table, manifest, quality, m) for m in crossed
+        }
     for name, families in shown.items():
         for family, frame in families.items():
-            file = folder / "-".join([name, *family.split()])
+            file = folder / file_name(name, family)
             write_table(frame, file, f"{manifest['question']} {manifest['command']}")
     pictures = draw(manifest, table, results, folder, metrics, marks, interval)
     page = page_text(manifest, table, shown, pictures, marks, interval)
@@ -207,6 +215,7 @@ def page_text(
         f"{MEANINGS[interval]} Bold: best, where every row "
         "is done and the paired difference to each (same seeds) has "
         + ("an interval without zero.\n" if interval == "t" else "a t interval without zero.\n"),
+        *crossed_text(manifest, shown.get("crossed", {})),
         *tables_text(shown["table"]),
         command,
         *notes(table, marks, tables.cell_names(table, manifest)),
@@ -251,11 +260,16 @@ def page_text(
     return "\n".join(parts)
 
 
+def file_name(name: str, family: str) -> str:
+    """``table``, ``table-generation``, ``crossed-auprc-digit-left-out``"""
+    return "-".join([name, *re.findall(r"[a-z0-9]+", family.lower())])
+
+
 def tables_text(families: dict[str, pd.DataFrame]) -> list[str]:
     """One table, or several under the names of their families."""
     parts = []
     for family, frame in families.items():
-        parts += [f"### {family.capitalize()}\n"] if family else []
+        parts += [f"### {family[0].upper() + family[1:]}\n"] if family else []
         parts.append(tables.to_markdown(frame) + "\n")
     return parts
 
@@ -292,18 +306,40 @@ def unseen_curve(manifest: dict[str, Any], table: pd.DataFrame) -> list[str]:
     ]
 
 
+def crossed_text(manifest: dict[str, Any], crossed: dict[str, pd.DataFrame]) -> list[str]:
+    """Methods by values of the one swept key, a table for each metric."""
+    key = tables.crossed_key(manifest)
+    return tables_text({f"{heading} by {key}": frame for heading, frame in crossed.items()})
+
+
 def published_text(data: str) -> list[str]:
     """The published figures for a data set; never mixed into our own columns."""
     rows = published(data)
     if rows.empty:
         return [f"## As published, {data}\n\nNo published figures for this data set.\n"]
-    shown = rows.drop(columns=["resolution"]).astype(object).fillna("").map(str)
+    shown = published_frame(rows)
     return [
         f"## As published, {data}\n",
         "Other implementations, extractors and sample sizes: published re-runs of one method "
         "differ by a factor of two. Not measured here.\n",
         tables.to_markdown(shown) + "\n",
     ]
+
+
+def published_frame(rows: pd.DataFrame) -> pd.DataFrame:
+    """Published rows as they are; one column for each digit where a digit is left out."""
+    plain = rows.drop(columns=["resolution"]).astype(object).fillna("").map(str)
+    if not rows["metric"].str.fullmatch(r"auprc_heldout_\d").all():
+        return plain
+    texts = [
+        f"{value:.3f}" + ("" if pd.isna(spread) else f" ± {spread:.3f}")
+        for value, spread in zip(rows["value"], rows["std"], strict=True)
+    ]
+    pivot = plain.assign(text=texts).pivot_table(
+        index=[c for c in plain.columns if c not in ("metric", "value", "std")],
+        columns="metric", values="text", aggfunc="first", sort=False,
+    )  # fmt: skip
+    return pivot.reset_index().rename_axis(columns=None)
 
 
 def provenance(manifest: dict[str, Any], table: pd.DataFrame) -> list[str]:

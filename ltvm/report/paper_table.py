@@ -213,6 +213,34 @@ def estimates_table(
     return frame.reset_index()
 
 
+def crossed_key(manifest: dict[str, Any]) -> str | None:
+    """The one key that is swept for every method, or None: then tables cross method and key."""
+    keys = swept_keys(manifest)
+    crossed = "method" in manifest["axes"] and manifest["combine"] == "product" and len(keys) == 1
+    return keys[0] if crossed and not manifest.get("extra") else None
+
+
+def crossed_table(
+    table: pd.DataFrame, manifest: dict[str, Any], estimates: pd.DataFrame, metric: str
+) -> pd.DataFrame:
+    """One metric, methods by values of the swept key, from the texts of ``estimates_table``."""
+    key = crossed_key(manifest)
+    cells = table.drop_duplicates("cell")
+    texts = dict(zip(estimates["cell"], estimates[title(metric)], strict=True))
+    names = cell_names(table, manifest)
+    frame = pd.DataFrame(
+        {
+            "method": cells["label"].fillna(cells["method"]),
+            "value": cells[key].map(value_text),
+            "text": [texts[names[cell]] for cell in cells["cell"]],
+        }
+    )
+    rows = frame.pivot_table(
+        index="method", columns="value", values="text", aggfunc="first", sort=False
+    )
+    return rows.reset_index().rename_axis(columns=None)
+
+
 def data_keys(table: pd.DataFrame) -> list[str]:
     """The columns that say which images: the data set, and its keys where they are swept."""
     return ["data", *[str(c) for c in table.columns if str(c).startswith("data.")]]
