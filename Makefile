@@ -51,10 +51,11 @@ lint: setup ## ruff: style and format
 types: setup ## mypy
 	$(VENV)/bin/mypy
 
-bench: setup ## speed of chain, transport and iteration on this machine (under ten minutes)
+bench: setup ## speed of chain, transport, iteration and metrics on this machine (under ten minutes)
 	$(VENV)/bin/python benchmarks/chain.py --out results/bench
 	$(VENV)/bin/python benchmarks/iteration.py --out results/bench
 	$(VENV)/bin/python benchmarks/transport.py --out results/bench
+	$(VENV)/bin/python benchmarks/metrics.py --out results/bench
 
 clean: ## remove what make made, except results
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
