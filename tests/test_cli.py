@@ -59,7 +59,7 @@ def refused(capsys, *arguments):
         (["train", "device=cuda:9"], ["device=cuda:9", "cpu"]),
         (["train", "device=tpu"], ["device=tpu", "cuda"]),
         (["train", "precision=half"], ["precision=half", "bfloat16"]),
-        (["train", "data=folder"], ["data.path", "directory"]),
+        (["train", "data=folder"], ["data.load.path", "directory"]),
         (["train", "data=folder", "data.load.path=/nonexistent"], ["/nonexistent"]),
         (["train", "method._target_=no.such.Class"], ["no.such.Class", "import"]),
         (["report", "nothing"], ["nothing", "ltvm ablate"]),

@@ -200,7 +200,7 @@ def test_folder_without_images_or_with_mixed_sizes(tmp_path):
         folder.load(mixed, 32, 3)
     with pytest.raises(InputError, match="no such directory"):
         folder.load(str(tmp_path / "absent"), 32, 3)
-    with pytest.raises(InputError, match="data.path=None"):
+    with pytest.raises(InputError, match="data.load.path=None"):
         folder.load(None, 32, 3)
 
 

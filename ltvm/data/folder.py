@@ -33,12 +33,12 @@ def load(
     Nothing is resized: an image of another size is an error, since a resize is part of every
     distance. Grey images become colour, and colour grey, as ``channels`` (1 or 3) says.
     """
-    require(path is not None, "data.path", path, "a directory of images")
-    require(channels in (1, 3), "data.channels", channels, "1 or 3")
-    require(0 < test_fraction < 1, "data.test_fraction", test_fraction, "above 0 and below 1")
+    require(path is not None, "data.load.path", path, "a directory of images")
+    require(channels in (1, 3), "data.load.channels", channels, "1 or 3")
+    require(0 < test_fraction < 1, "data.load.test_fraction", test_fraction, "above 0 and below 1")
     assert path is not None
-    pixels = [read_image(file, channels) for file in image_files(f"data.path={path}", path)]
-    images = stacked(f"data.path={path}", pixels, (size, size), f"{size}x{size} (data.size)")
+    pixels = [read_image(file, channels) for file in image_files(f"data.load.path={path}", path)]
+    images = stacked(f"data.load.path={path}", pixels, (size, size), f"{size}x{size} (data.load.size)")
     order = torch.randperm(len(images), generator=stream(0, "folder", len(images)))
     n_test = min(max(2, round(len(images) * test_fraction)), len(images) - 2)
     return DataSet(
