@@ -14,8 +14,8 @@ from ltvm.errors import require
 EXAMPLES = {
     "evaluate": """\
 examples:
-  ltvm evaluate samples/ --against mnist5k
-  ltvm evaluate samples/ --against faces/ --dimension 768 --weights inception.npz
+  ltvm evaluate samples/ mnist5k
+  ltvm evaluate samples/ faces/ --dimension 768 --weights inception.npz
   ltvm evaluate results/runs/mnist5k/vae/IDENTITY/seed=0 --json scores.json""",
     "metric-parity": """\
 examples:
@@ -37,11 +37,10 @@ def add_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
         "evaluate", "Score a folder of images, or a run's samples, with every metric on features.",
         shared,
     )  # fmt: skip
-    evaluate.add_argument("images", metavar="FOLDER", help="of images, or of a run")
-    evaluate.add_argument("--against", metavar="DATA|FOLDER", help=REFERENCE)
     parity = add("metric-parity", "One Frechet distance by each convention in the wild.", shared)
-    parity.add_argument("images", metavar="FOLDER", help="of images, or of a run")
-    parity.add_argument("against", metavar="DATA|FOLDER", nargs="?", help=REFERENCE)
+    for command in (evaluate, parity):
+        command.add_argument("images", metavar="FOLDER", help="of images, or of a run")
+        command.add_argument("against", metavar="DATA|FOLDER", nargs="?", help=REFERENCE)
     evaluate.epilog, parity.epilog = EXAMPLES["evaluate"], EXAMPLES["metric-parity"]
 
 

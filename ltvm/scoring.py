@@ -304,5 +304,5 @@ def reference_images(against: Path | str, channels: int | None) -> ImageSet:
     if directory.is_dir() and not holds_runs(directory):
         return load_all(directory, channels, LEAST)
     raise InputError(
-        f"--against {against}: allowed: a directory of images, or one of {', '.join(known)}"
+        f"against={against}: allowed: a directory of images, or one of {', '.join(known)}"
     )

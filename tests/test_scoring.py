@@ -63,7 +63,7 @@ def test_two_folders(tmp_path, folder, digits):
 
 def test_evaluate_prints_and_writes(capsys, tmp_path, folder):
     out = tmp_path / "scores.json"
-    assert main(["evaluate", str(folder), "--against", "mnist5k", "--json", str(out)]) == 0
+    assert main(["evaluate", str(folder), "mnist5k", "--json", str(out)]) == 0
     printed = capsys.readouterr().out
     for word in ("fd_digits ", "kid_digits_sd", "coverage_digits", "checksum", "none (28x28 only)"):
         assert word in printed
@@ -181,10 +181,9 @@ def test_refused(capsys, tmp_path, folder, digits, command, monkeypatch):
     frames[0].save(moving / "x.webp", save_all=True, append_images=frames[1:], lossless=True)
     Image.new("L", (28, 28)).save(tiff / "x.tif")
     (cut / "00000.png").write_bytes((cut / "00001.png").read_bytes()[:60])
-    against = [] if command == "metric-parity" else ["--against"]
     for arguments, words in (
         (["/nonexistent"], "no such directory"),
-        ([folder, *against, "lsun"], "lsun: allowed: a directory of images, or one of celeba"),
+        ([folder, "lsun"], "lsun: allowed: a directory of images, or one of celeba"),
         ([colour], "3x28x28: allowed: 1x28x28, as in mnist5k"),
         ([large], "1x32x32: allowed: 1x28x28"),
         ([blank], "all 10 are the same image"),
@@ -197,8 +196,8 @@ def test_refused(capsys, tmp_path, folder, digits, command, monkeypatch):
         ([folder, "--samples", "0"], "--samples=0: allowed: 8 to 100,000"),
         ([folder, "--seed", "-1"], "--seed=-1: allowed: integers from 0"),
         ([folder, "--dimension", "64"], "--dimension=64: allowed: nothing with extractor digits"),
-        ([folder, *against, ""], "against='': allowed: a path"),
-        ([folder, *against, "folder"], "--against folder: allowed: a directory of images, or"),
+        ([folder, ""], "against='': allowed: a path"),
+        ([folder, "folder"], "against=folder: allowed: a directory of images, or"),
         ([""], "images='': allowed: a path"),
         ([folder, "--json", str(tmp_path / "no" / "x.json")], "a directory that exists"),
         ([folder, "--json", str(tmp_path)], "allowed: a file"),

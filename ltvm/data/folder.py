@@ -38,7 +38,9 @@ def load(
     require(0 < test_fraction < 1, "data.load.test_fraction", test_fraction, "above 0 and below 1")
     assert path is not None
     pixels = [read_image(file, channels) for file in image_files(f"data.load.path={path}", path)]
-    images = stacked(f"data.load.path={path}", pixels, (size, size), f"{size}x{size} (data.load.size)")
+    images = stacked(
+        f"data.load.path={path}", pixels, (size, size), f"{size}x{size} (data.load.size)"
+    )
     order = torch.randperm(len(images), generator=stream(0, "folder", len(images)))
     n_test = min(max(2, round(len(images) * test_fraction)), len(images) - 2)
     return DataSet(
