@@ -1,6 +1,6 @@
-"""MNIST with one digit left out of training: what is anomalous is known, and never seen.
+"""MNIST with one digit left out of training: the anomalous class is known.
 
-The test split keeps all ten digits.
+Training never sees it; the test split keeps all ten digits.
 """
 
 from __future__ import annotations

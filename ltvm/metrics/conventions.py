@@ -1,8 +1,9 @@
 """One Frechet distance, computed as the code bases in the wild compute it.
 
-    two sets of images -> convention.distance(first, second, extractor) -> a number
+    two sets of images -> convention.distance(first, second) -> a number
 
-Rows named for a library call that library, with this extractor's weights. Rows "in the style
+Rows named for a library call that library with this extractor's weights (on digit features, its
+statistics and distance). Rows "in the style
 of" follow its published preprocessing where the library itself is not a dependency:
 
 - pytorch-fid: ToTensor, torch's bilinear resize (half-pixel centres, no antialiasing), 2x - 1;

@@ -1,8 +1,8 @@
 """What a correction did to the codes: their distances to the prior, before it and after.
 
-Every value is of the same codes (a seeded choice of at most 500), the same fresh prior draws
-and the same projections before and after, so that differences are the correction's own. The prior
-draws are not the ones that the correction used.
+Every value but the energy (of all codes) is of the same codes (a seeded choice of at most 500),
+the same fresh prior draws and the same projections before and after, so that differences are the
+correction's own. The prior draws are not the ones that the correction used.
 """
 
 from __future__ import annotations

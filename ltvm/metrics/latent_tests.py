@@ -26,7 +26,7 @@ class LatentTests:
       ``latent_ks_p``: the smallest p-value times d, at most 1 (Bonferroni; the same as Holm's
       for the smallest);
     - ``latent_eigenvalue_max`` and ``_min`` of the covariance; their floors are the edges of the
-      Marchenko-Pastur law for that n and d, about which those of draws from the prior lie;
+      Marchenko-Pastur law for that n and d, near which the extreme ones of prior draws lie;
     - ``latent_effective_rank``, at most d; its floor is that of n prior draws.
 
     A p-value says whether a difference was seen with this many codes, not how large it is.

@@ -22,7 +22,8 @@ class LogLikelihood:
 
     - ``ais_log_likelihood``: nats per image, a density of pixels in [-1, 1]: a stochastic lower
       bound, tighter with more ``steps`` and ``chains``;
-    - ``ais_effective_chains``: mean effective sample size over the number of chains, in (0, 1];
+    - ``ais_effective_chains``: mean effective sample size over the number of chains, from
+      1 / chains to 1;
     - ``ais_acceptance``: mean acceptance of the transitions.
 
     The model's own sigma counts, so methods compare at equal sigma only. Batch norm takes its

@@ -11,11 +11,10 @@ jackknife over disjoint groups: leave each of G groups out in turn,
 
 (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, section 11.5, with groups for
 points). Not the bootstrap: its duplicates lower the effective n, so that its replicates have
-another bias than the distance that the error belongs to. Not the two halves alone: one
-difference is an estimate with one degree of freedom, and at half of n. Moments add up, so both
-need the moments of G groups, not the features. The jackknife is right where the model is far
-from the data; where the distance is little more than its bias (a good model, few samples) it is
-too large, by up to 1.5 times.
+another bias than the distance that the error belongs to. Not a comparison of two halves: that has
+one degree of freedom, and is at half of n. Bias and error need the moments of the groups alone,
+which add up. The jackknife is right where the model is far from the data; where the distance is
+little more than its bias (a good model, few samples) it is too large, by up to 1.5 times.
 
 Both take the samples for independent draws. A folder with fixed numbers of every class is none:
 subsets vary more than the whole does, the error comes out too large and the extrapolation too low.

@@ -15,7 +15,7 @@ from ltvm.report import figures
 from ltvm.report import paper_table as tables
 from ltvm.report.against_reference import differences_table, improvement_table
 from ltvm.report.long_table import long_table_of_manifest
-from ltvm.report.notes import notes
+from ltvm.report.notes import either, notes
 from ltvm.report.provenance import Marks, differences, refuse_mixed, warned_cells
 from ltvm.report.published import published
 from ltvm.report.resampling_table import resampling_table
@@ -65,6 +65,9 @@ def write_report(
         "improvement": improvement_table(table, manifest, metrics, marks),
         "resampling": resampling_table(table, manifest, metrics),
     }
+    points = tables.curve_metrics(table)
+    if points:
+        frames["unseen"] = tables.estimates_table(table, manifest, points, False, marks, interval)
     shown = {
         name: tables.by_family(frame, metrics)
         for name, frame in frames.items()
@@ -88,7 +91,7 @@ def write_report(
 def write_long_table(table: pd.DataFrame, folder: Path) -> None:
     """``long.parquet`` and ``long.csv``.
 
-    Numbers from before each stated its code have the named columns alone.
+    Older records, whose numbers state no ``numerics``, get no column ``provenance``.
     """
     if "provenance" in table and not table["provenance"].str.contains('"numerics"').any():
         table = table.drop(columns="provenance")
@@ -245,7 +248,17 @@ def page_text(
             *tables_text(shown["resampling"]),
             command,
         ]
-    parts += unseen_curve(manifest, table)
+    if "unseen" in shown:
+        n = table[table["metric"].isin(tables.curve_metrics(table))]["n"].dropna().unique()
+        sizes = either(int(x) for x in sorted(n))
+        parts += [
+            "## Unseen images against chain steps and restarts\n",
+            f"MSE per pixel, images in [-1, 1], n = {sizes}: the code of least energy "
+            "among so many chains of K steps from the prior; a dash where a method's "
+            "inference takes no chain steps.\n",
+            *tables_text(shown["unseen"]),
+            command,
+        ]
     parts += [
         "## Cost\n",
         "A pass is one forward and backward through the decoder (or the VAE's encoder) per image. "
@@ -287,23 +300,6 @@ def differences_text(comparisons: int, interval: str) -> str:
         f"Negative: lower than the reference. Bold: {excludes} excludes zero. No correction "
         "for the number of comparisons."
     )
-
-
-def unseen_curve(manifest: dict[str, Any], table: pd.DataFrame) -> list[str]:
-    """Unseen images against chain steps and restarts, where that was measured."""
-    points = tables.curve_metrics(table)
-    if not points:
-        return []
-    rows = table[table["metric"].isin(points)]
-    values = tables.estimates_table(table, manifest, points, mark_best=False)
-    return [
-        "## Unseen images against chain steps and restarts\n",
-        f"MSE per pixel, images in [-1, 1], n = {int(rows['n'].iloc[0])}: the code of least energy "
-        "among so many chains of K steps from the prior; a dash where a method's inference takes "
-        "no chain steps.\n",
-        tables.to_markdown(values) + "\n",
-        f"Command: `{manifest['command']}`\n",
-    ]
 
 
 def crossed_text(manifest: dict[str, Any], crossed: dict[str, pd.DataFrame]) -> list[str]:
