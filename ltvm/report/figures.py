@@ -150,6 +150,7 @@ def sweep(
     palette = sns.color_palette("viridis", len(lines)).as_hex()
     values = list(table[key].dropna().drop_duplicates())
     numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    numeric = numeric and not key.startswith("data.")  # a digit is a name
     figure, axes = plt.subplots(1, len(metrics), figsize=(3.8 * len(metrics), 3.4), squeeze=False)
     for axis, (metric, heading) in zip(axes[0], metrics.items(), strict=True):
         for number, line in enumerate(lines):

@@ -26,6 +26,7 @@ def notes(table: pd.DataFrame, marks: Marks, names: dict[str, str]) -> list[str]
     several = table["data"].nunique() > 1
     floors = table[table["metric"].fillna("").str.endswith("_floor")]
     swept = tables.data_keys(table)[1:]
+    said: dict[tuple[str, str], list[str]] = {}  # (floor, its value) -> the swept keys it is for
     for (metric, data, _, *key), rows in floors.groupby(
         ["metric", "data", "n", *swept], dropna=False
     ):
@@ -36,11 +37,15 @@ def notes(table: pd.DataFrame, marks: Marks, names: dict[str, str]) -> list[str]
         if len(n) and len(ours) and set(ours) != set(n):
             size += "; another n than the values': not comparable"
         base = tables.title(str(metric).removesuffix("_floor")) + (f" on {data}" if several else "")
-        own = (f"{k} = {value}" for k, value in zip(swept, key, strict=True) if str(value) != "nan")
-        base = ", ".join([base, *own])
+        own = [f"{k} = {v}" for k, v in zip(swept, key, strict=True) if str(v) != "nan"]
         split = str(rows["split"].iloc[0]) if "split" in rows else ""
         what = FLOORS.get(split, "two draws of the prior")
-        lines.append(f"- Floor of {base}: {rows['value'].mean():.4g} ({what}{size}).")
+        text = f"{rows['value'].mean():.4g} ({what}{size})"
+        said.setdefault((base, text), []).append(", ".join(own))
+    varying = [base for base, _ in said if [b for b, _ in said].count(base) > 1]
+    for (base, text), keys in said.items():
+        where = f", {'; '.join(keys)}" if base in varying and any(keys) else ""
+        lines.append(f"- Floor of {base}{where}: {text}.")
     if "mse_train" in set(table["metric"]):
         lines.append(
             "- MSE of training images is that of their own codes as training leaves them: blended "
@@ -97,18 +102,22 @@ def either(values: Iterable[object]) -> str:
 
 def provenance_notes(marks: Marks, names: dict[str, str]) -> Iterator[str]:
     """What was swept, what is mixed, what carries a warning."""
+    alike: dict[tuple[str, str, str], list[str]] = {}  # (sign, data, text) -> metrics
     for d in marks.found:
-        where = f"{tables.title(d.metric)} on {d.data}"
         if d.swept is not None:
-            yield (
-                f"- {where}: **{d.field} varies with {d.swept}**: {', '.join(d.cells)}. "
+            text = (
+                f"**{d.field} varies with {d.swept}**: {', '.join(d.cells)}. "
                 "Compare rows of one value only; no best is marked."
             )
         else:
-            yield (
-                f"- {MIXED} {where}: **{d.field} differs**: {d.who_has_what}. "
+            text = (
+                f"**{d.field} differs**: {d.who_has_what}. "
                 f"Another {d.field}, another number: they do not compare, and no best is marked."
             )
+        sign = "" if d.swept is not None else f"{MIXED} "
+        alike.setdefault((sign, d.data, text), []).append(tables.title(d.metric))
+    for (sign, data, text), titles in alike.items():
+        yield f"- {sign}{'; '.join(titles)} on {data}: {text}"
     for metric, warnings in marks.warned.items():
         for warning, cells in warnings.items():
             where = ", ".join(name for cell, name in names.items() if cell in cells)
