@@ -29,7 +29,7 @@ NOTED = frozenset(
 )  # fmt: skip
 
 # Every record states these since each number does; what an older one leaves out is not compared.
-ADDED_LATER = frozenset({"dtype", "batch", "numerics"})
+ADDED_LATER = frozenset({"dtype", "batch", "numerics", "images"})
 
 # Keys that decide what is evaluated. Others change the model alone, never what a number is.
 EVALUATED = (
