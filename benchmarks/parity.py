@@ -35,8 +35,9 @@ def main() -> None:
         extractor = {"extractor": "digits"} if features == "digits" else {
             "extractor": "inception", "dimension": int(features), "weights": options.weights,
         }  # fmt: skip
+        samples = options.samples if scoring.holds_runs(Path(images)) else None
         request = scoring.Request(
-            images, against, samples=options.samples, device=options.device, **extractor
+            images, against, samples=samples, device=options.device, **extractor
         )
         start = time.perf_counter()
         scored, table = scoring.read(request), scoring.metric_parity(request)
