@@ -258,3 +258,8 @@ def test_export_keeps_what_a_report_needs():
     assert (rebuilt / "table.md").read_text() == original
     manifest = json.loads((target / "ablations" / f"{name}.json").read_text())
     assert len(manifest["runs"]) == 4
+
+
+def test_the_command_of_a_report_has_its_name():
+    assert ltvm.plan(["ablation=ot"], "mine").command == "ltvm ablate ablation=ot --name mine"
+    assert ltvm.plan(["ablation=ot"]).command == "ltvm ablate ablation=ot"

@@ -210,7 +210,7 @@ def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
                 run = Store(Path(config["paths"]["results"])).run(config)
                 planned = PlannedRun((*cell_overrides, f"seed={seed}"), config, values, run, note)
                 runs.setdefault((planned.cell, seed), planned)
-    command = shlex.join(["ltvm", "ablate", *overrides])
+    command = shlex.join(["ltvm", "ablate", *overrides, *(["--name", name] if name else [])])
     first = next(iter(runs.values())).config
     return Plan(
         ablation,
