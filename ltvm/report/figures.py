@@ -14,6 +14,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ltvm.files import writing
@@ -29,6 +30,7 @@ STYLES: dict[str, tuple[str, str]] = {
     "vae": ("#41ab5d", "v"),
 }
 MARKERS = "os^Dv<>PX*"
+IN_PANEL = 6  # lines of a legend that fit into a panel
 OTHERS = [("#54278f", "P"), ("#9e9ac8", "X"), ("#252525", "*"), ("#969696", "<")]
 
 
@@ -48,13 +50,25 @@ def set_theme() -> None:
 def save(figure: Figure, path: Path) -> None:
     """Write ``path`` as .png and .svg, the same bytes every time for the same data."""
     figure.tight_layout()
+    crop = "tight" if figure.legends else None  # which stands outside
     for suffix in (".png", ".svg"):
         buffer = io.BytesIO()
         metadata = {"Date": None} if suffix == ".svg" else {"Software": None}
-        figure.savefig(buffer, format=suffix[1:], metadata=metadata)
+        figure.savefig(buffer, format=suffix[1:], metadata=metadata, bbox_inches=crop)
         with writing(path.with_suffix(suffix)) as file:
             file.write(buffer.getvalue())
     plt.close(figure)
+
+
+def add_legend(figure: Figure, axis: Axes) -> None:
+    """The legend of ``axis``, beside all panels where it would hide them."""
+    handles, labels = axis.get_legend_handles_labels()
+    if len(labels) <= IN_PANEL:
+        axis.legend(fontsize="small")
+        return
+    columns = -(-len(labels) // (2 * IN_PANEL))
+    figure.legend(handles, labels, loc="center left", bbox_to_anchor=(1.0, 0.5), ncols=columns,
+                  fontsize="small")  # fmt: skip
 
 
 def interval_rows(table: pd.DataFrame, by: list[str], interval: str = "t") -> pd.DataFrame:
@@ -79,12 +93,21 @@ def values_of(table: pd.DataFrame, cell: str, metric: str) -> list[float]:
 
 
 def cell_styles(table: pd.DataFrame) -> dict[str, tuple[str, str]]:
-    """Colour and marker per cell: its method's where a method has one cell, else its own."""
+    """Colour and marker per cell: its method's where a method has one cell.
+
+    Else the method's colour and a marker of its own, or both of its own for a single method.
+    """
     cells = table.drop_duplicates("cell")
     methods = list(cells["method"].unique())
     if cells["method"].is_unique:
         return {
             c: style_of(m, methods) for c, m in zip(cells["cell"], cells["method"], strict=True)
+        }
+    if len(methods) > 1:
+        number = cells.groupby("method").cumcount()
+        return {
+            c: (style_of(m, methods)[0], MARKERS[i % len(MARKERS)])
+            for c, m, i in zip(cells["cell"], cells["method"], number, strict=True)
         }
     palette = sns.color_palette("viridis", len(cells)).as_hex()
     return {c: (palette[i], MARKERS[i % len(MARKERS)]) for i, c in enumerate(cells["cell"])}
@@ -176,7 +199,7 @@ def sweep(
         axis.set_xlabel(key)
         axis.set_title(heading)
     if len(lines) > 1:
-        axes[0, 0].legend(fontsize="small")
+        add_legend(figure, axes[0, 0])
     figure.suptitle("Mean and 95 % interval over seeds", y=0.995)
     save(figure, path)
 
@@ -211,7 +234,7 @@ def learning_curves(
         axis.set_xlabel("passes per image")
         axis.set_title(curve_title(metric))
         axis.set_ylim(bottom=0)
-    axes[0, 0].legend(fontsize="small")
+    add_legend(figure, axes[0, 0])
     save(figure, path)
 
 
@@ -247,12 +270,15 @@ def correction_effects(
                 errors = [curve["below"], curve["above"]]
                 axis.errorbar(curve["passes"], curve["mean"], errors, color=colour, linestyle=line,
                               marker=marker, markerfacecolor=fill, capsize=2,
-                              label=f"{names[cell]}, {when}")  # fmt: skip
+                              label=names[cell] if when == "before" else None)  # fmt: skip
         axis.set_xlabel("passes per image")
         axis.set_title(heading)
         if effect != "codes_mmd2":  # an unbiased estimate may be below 0
             axis.set_ylim(bottom=0)
-    axes[0, 0].legend(fontsize="small")
+    for when, line, fill in (("before", "-", "grey"), ("after", "--", "white")):
+        axes[0, 0].plot([], [], color="grey", linestyle=line, marker="o", markerfacecolor=fill,
+                        label=f"{when} the correction")  # fmt: skip
+    add_legend(figure, axes[0, 0])
     save(figure, path)
     return True
 
