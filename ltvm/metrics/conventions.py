@@ -7,7 +7,7 @@ statistics and distance). Rows "in the style
 of" follow its published preprocessing where the library itself is not a dependency:
 
 - pytorch-fid: ToTensor, torch's bilinear resize (half-pixel centres, no antialiasing), 2x - 1;
-- clean-fid: Pillow's bicubic resize with antialiasing, per channel in float32 (Parmar, Zhang
+- clean-fid: Pillow's antialiased bicubic resize per channel in float32, clipped (Parmar, Zhang
   and Zhu, "On aliased resizing and surprising subtleties in GAN evaluation", CVPR 2022).
 
 All use the same network, so that what differs is the convention alone.
@@ -160,7 +160,8 @@ def pillow_bicubic(images: Tensor) -> Tensor:
         np.asarray(Image.fromarray(channel).resize((SIZE, SIZE), Image.Resampling.BICUBIC))
         for channel in channels
     ]
-    return (torch.from_numpy(np.stack(resized)).view(-1, 3, SIZE, SIZE) - 128) / 128
+    clipped = torch.from_numpy(np.stack(resized)).clamp(0, 255)  # bicubic weights overshoot
+    return (clipped.view(-1, 3, SIZE, SIZE) - 128) / 128
 
 
 def torch_fidelity(first: Pixels, second: Pixels, extractor: InceptionFeatures) -> float:
