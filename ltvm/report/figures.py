@@ -47,14 +47,16 @@ def set_theme() -> None:
     plt.rcParams.update({"savefig.dpi": 160, "svg.hashsalt": "ltvm", "figure.autolayout": False})
 
 
-def save(figure: Figure, path: Path) -> None:
+def save(
+    figure: Figure, path: Path, suffixes: tuple[str, ...] = (".png", ".svg"), dpi: int = 160
+) -> None:
     """Write ``path`` as .png and .svg, the same bytes every time for the same data."""
     figure.tight_layout()
     crop = "tight" if figure.legends else None  # which stands outside
-    for suffix in (".png", ".svg"):
+    for suffix in suffixes:
         buffer = io.BytesIO()
         metadata = {"Date": None} if suffix == ".svg" else {"Software": None}
-        figure.savefig(buffer, format=suffix[1:], metadata=metadata, bbox_inches=crop)
+        figure.savefig(buffer, format=suffix[1:], metadata=metadata, bbox_inches=crop, dpi=dpi)
         with writing(path.with_suffix(suffix)) as file:
             file.write(buffer.getvalue())
     plt.close(figure)
@@ -290,7 +292,7 @@ def curve_title(metric: str) -> str:
 
 
 def picture_rows(pictures: list[tuple[str, Path]], heading: str, path: Path, columns: int) -> None:
-    """Named picture grids side by side."""
+    """Named picture grids side by side, as .png alone: there is nothing to draw as lines."""
     set_theme()
     rows = -(-len(pictures) // columns)
     first = plt.imread(pictures[0][1])
@@ -304,7 +306,7 @@ def picture_rows(pictures: list[tuple[str, Path]], heading: str, path: Path, col
         axis.imshow(plt.imread(file), cmap="gray", interpolation="nearest")
         axis.set_title(name, fontsize="small")
     figure.suptitle(heading, y=0.995)
-    save(figure, path)
+    save(figure, path, suffixes=(".png",), dpi=100)
 
 
 def sweeps_of(manifest: dict[str, Any], table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -27,6 +27,7 @@ MEANINGS = {
     "too narrow for a handful of seeds].",
 }
 # What figures show, at most four panels.
+PICTURES = 9  # cells whose pictures are shown
 DETECTION = ("auprc_", "auroc_")
 HEADLINES = ("fd_", "fid_", "mse_train", "mse_test", "auprc_")
 
@@ -179,17 +180,27 @@ def history_table(manifest: dict[str, Any], rows: pd.DataFrame, results: Path) -
 def draw_pictures(
     manifest: dict[str, Any], rows: pd.DataFrame, results: Path, folder: Path, suffix: str
 ) -> list[tuple[str, str]]:
-    """Samples and reconstructions of the first seed of every cell."""
+    """Samples and reconstructions of the first seed of every cell.
+
+    Of more than ``PICTURES`` cells, the first of each method, or the first few of one method.
+    """
     names = tables.cell_names(rows, manifest)
     first = rows.sort_values("seed", kind="stable").drop_duplicates("cell")
+    cells = len(first)
+    if cells > PICTURES:
+        first = first.drop_duplicates("method") if first["method"].nunique() > 1 else first
+        first = first.head(PICTURES)
     paths = dict(zip(first["cell"], first["path"], strict=True))
+    names = {cell: name for cell, name in names.items() if cell in paths}
+    some = f", {len(names)} of {cells} cells" if len(names) < cells else ""
     seed = int(first["seed"].min())
     drawn = []
     for kind, heading, columns in (
-        ("samples", f"Samples from the prior, seed {seed}", 3),
+        ("samples", f"Samples from the prior, seed {seed}{some}", 3),
         (
             "reconstructions",
-            f"Images above their reconstructions, seed {seed} (upper pair training, lower unseen)",
+            f"Images above their reconstructions, seed {seed}{some} "
+            "(upper pair training, lower unseen)",
             2,
         ),
     ):
