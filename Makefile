@@ -38,8 +38,8 @@ ablate-celeba: setup ## the paper's settings on CelebA (60,000 images; wants a G
 report: setup ## rebuild every report from the records, without training
 	$(LTVM) report
 
-reference: setup ## rebuild the committed report from results/reference
-	$(LTVM) report --results results/reference
+reference: setup ## rebuild the committed reports from results/reference
+	$(LTVM) report --results results/reference --reports reports/reference
 
 test: setup ## unit and integration tests
 	$(VENV)/bin/python -m pytest

@@ -25,21 +25,22 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import ltvm
+from ltvm.chain.engine import Engine
+from ltvm.chain.execution import Execution
+from ltvm.chain.langevin import energy
+from ltvm.chain.tuning import choose_execution
 from ltvm.config import resolve
-from ltvm.decoders import ARCHITECTURES, build_decoder
-from ltvm.devices import (
+from ltvm.data.cache import load_data
+from ltvm.methods import Method
+from ltvm.models.decoders import ARCHITECTURES, build_decoder
+from ltvm.runtime.devices import (
     bfloat16_is_native,
     keep_freed_memory,
     peak_memory_mb,
     resolve_device,
     use_full_float32,
 )
-from ltvm.engine import Engine
-from ltvm.execution import Execution, choose_execution
-from ltvm.langevin import energy
-from ltvm.methods import Method
-from ltvm.randomness import image_normals
-from ltvm.runs.execute import load_data
+from ltvm.runtime.randomness import image_normals
 
 SETTINGS = {"mnist": (1, 28, 30), "svhn": (3, 32, 64), "celeba": (3, 64, 64)}
 STEPS = {"cpu": 12, "cuda": 30}

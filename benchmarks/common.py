@@ -15,8 +15,8 @@ from typing import Any
 import pandas as pd
 import torch
 
-from ltvm.devices import describe, resolve_device
-from ltvm.runs.provenance import commit, versions
+from ltvm.runs.environment import commit, versions
+from ltvm.runtime.devices import describe, resolve_device
 
 
 class Worker:

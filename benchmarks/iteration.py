@@ -25,11 +25,11 @@ import torch
 from common import Worker, publish
 from torch.profiler import ProfilerActivity, profile
 
-from ltvm.build import build_method, build_problem
-from ltvm.clock import PHASES
 from ltvm.config import resolve
 from ltvm.data.image_set import DataSet, ImageSet
-from ltvm.devices import keep_freed_memory, peak_memory_mb, resolve_device, use_full_float32
+from ltvm.runs.build import build_method, build_problem
+from ltvm.runtime.clock import PHASES
+from ltvm.runtime.devices import keep_freed_memory, peak_memory_mb, resolve_device, use_full_float32
 
 SHAPES = {"mnist": (1, 28), "svhn": (3, 32)}
 
@@ -101,9 +101,9 @@ def run_once(overrides: list[str], architecture: str, n: int, operators: int) ->
 
 START = """
 import time; started = time.perf_counter()
-from ltvm.build import build_method, build_problem
+from ltvm.runs.build import build_method, build_problem
 from ltvm.config import resolve
-from ltvm.runs.execute import load_data
+from ltvm.data.cache import load_data
 config = resolve(["method=short_run_ot", "protocol=small"])
 method = build_method(config, build_problem(config, load_data(config)))
 images = method.problem.images.scaled(method.batches(0)[0])
@@ -118,7 +118,7 @@ def start_rows(repeats: int) -> list[dict[str, Any]]:
     """Import to first step, and a run that is done; whole processes, medians."""
     with tempfile.TemporaryDirectory() as results:
         environment = {**os.environ, "LTVM_RESULTS": results}
-        done = [sys.executable, "-m", "ltvm.cli", "train", "method=vae", "protocol=smoke"]
+        done = [sys.executable, "-m", "ltvm.cli.main", "train", "method=vae", "protocol=smoke"]
         subprocess.run(done, env=environment, check=True, capture_output=True)
         starts, finished = [], []
         for _ in range(repeats):

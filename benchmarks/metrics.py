@@ -19,12 +19,12 @@ from pathlib import Path
 import torch
 from common import publish
 
-from ltvm.build import build_method, build_metrics, build_problem
 from ltvm.config import resolve
-from ltvm.devices import resolve_device
+from ltvm.data.cache import load_data
 from ltvm.metrics.base import Context
-from ltvm.metrics.samples import FeatureMetric
-from ltvm.runs.execute import load_data
+from ltvm.metrics.generation.feature_metric import FeatureMetric
+from ltvm.runs.build import build_method, build_metrics, build_problem
+from ltvm.runtime.devices import resolve_device
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
     device = resolve_device(config["device"])
     data = load_data(config).to(device)
     method = build_method(config, build_problem(config, data))
-    metrics = {k: m for k, m in build_metrics(config).items() if isinstance(m, FeatureMetric)}
+    metrics = {k: m for k, m in build_metrics(config, torch.device("cpu")).items() if isinstance(m, FeatureMetric)}
     context = Context(0, device)
     seconds: dict[str, list[float]] = {name: [] for name in metrics}
     for _ in range(2):

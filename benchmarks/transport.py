@@ -26,8 +26,8 @@ import torch
 from common import publish
 from torch import Tensor
 
-from ltvm.devices import describe, peak_memory_mb, resolve_device
-from ltvm.randomness import stream
+from ltvm.runtime.devices import describe, peak_memory_mb, resolve_device
+from ltvm.runtime.randomness import stream
 from ltvm.transport import SOLVERS, build_solver, lower_bound
 from ltvm.transport.completion import complete
 from ltvm.transport.coupling import Coupling, permutation_coupling
@@ -88,10 +88,10 @@ def gaussian_codes(n: int, d: int) -> tuple[Tensor, Tensor]:
 
 def digit_codes(file: Path) -> None:
     """Train on the embedded digits; save codes of iterations 2 and 3 and the targets."""
-    from ltvm.build import build_method, build_problem
     from ltvm.config import resolve
+    from ltvm.data.cache import load_data
     from ltvm.methods.short_run_ot import ShortRunOT
-    from ltvm.runs.execute import load_data
+    from ltvm.runs.build import build_method, build_problem
 
     config = resolve(["data=mnist5k", "method=short_run_ot", "protocol=small", "seed=0"])
     method = build_method(config, build_problem(config, load_data(config)))

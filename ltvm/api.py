@@ -45,9 +45,9 @@ def train(overrides: Sequence[str] = ()) -> dict[str, Any]:
     if record is not None and record["status"] in FINAL:
         return record
 
-    from ltvm.progress import Reporter, set_reporter
     from ltvm.runs.execute import check_input
     from ltvm.runs.launch import launch
+    from ltvm.runs.progress import Reporter, set_reporter
 
     store.check_writable()
     check_input(config)
@@ -78,9 +78,9 @@ def ablate(
     ``allow_mixed`` and ``interval`` are those of :func:`make_report`. Raises
     :class:`ltvm.errors.InputError` for bad input; a report that is refused leaves its runs done.
     """
-    from ltvm.progress import Reporter, set_reporter
     from ltvm.runs.execute import check_input
     from ltvm.runs.launch import launch
+    from ltvm.runs.progress import Reporter, set_reporter
     from ltvm.runs.store import Store
 
     planned = plan(overrides, name)
@@ -172,10 +172,10 @@ def load(run_directory: Path | str, device: str | None = None) -> Method:
     :class:`ltvm.errors.InputError` if either file is absent or unreadable, or they do not fit
     each other.
     """
-    from ltvm.build import build_method, build_problem
-    from ltvm.runs.execute import load_data
+    from ltvm.data.cache import load_data
+    from ltvm.runs.build import build_method, build_problem
     from ltvm.runs.store import Run
-    from ltvm.training import read_checkpoint
+    from ltvm.training.trainer import read_checkpoint
 
     run = Run(Path(run_directory))
     if not run.config_file.is_file() or not run.checkpoint_file.is_file():

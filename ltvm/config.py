@@ -1,7 +1,7 @@
 """From Hydra overrides to resolved configurations.
 
 A resolved configuration is a plain nested dict: what is hashed into a run's identity, saved
-beside its record, and all that the objects are built from (``ltvm.build``). Nothing here needs
+beside its record, and all that the objects are built from (``ltvm.runs.build``). Nothing here needs
 torch, whose import takes seconds: a run that is done is found without it.
 """
 

@@ -13,31 +13,36 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ltvm.build import build_data
 from ltvm.config import choices, resolve
+from ltvm.data.cache import load_data
 from ltvm.data.folder import load_all
 from ltvm.data.image_set import ImageSet, evenly, to_uint8
-from ltvm.devices import describe, resolve_device, use_full_float32
 from ltvm.errors import DivergedError, InputError, require
 from ltvm.methods.base import EVALUATION_BATCH
 from ltvm.metrics.base import Context
-from ltvm.metrics.conventions import Convention, Pixels, digit_conventions, inception_conventions
+from ltvm.metrics.features.conventions import (
+    Convention,
+    Pixels,
+    digit_conventions,
+    inception_conventions,
+)
 from ltvm.metrics.features.digits import DigitFeatures
 from ltvm.metrics.features.inception import InceptionFeatures
-from ltvm.metrics.frechet import FrechetDistance
-from ltvm.metrics.kernel import KernelDistance
-from ltvm.metrics.manifold import Manifold
-from ltvm.metrics.resampling import LEAST, FrechetResampling
-from ltvm.metrics.samples import (
+from ltvm.metrics.generation.feature_metric import (
     EXTRACTORS,
     Extractor,
     FeatureMetric,
     refuse_constant,
     require_shape,
 )
+from ltvm.metrics.generation.frechet import FrechetDistance
+from ltvm.metrics.generation.kernel_distance import KernelDistance
+from ltvm.metrics.generation.manifold import Manifold
+from ltvm.metrics.generation.resampling import LEAST, FrechetResampling
+from ltvm.runs.environment import commit, versions
 from ltvm.runs.identity import NUMERICS
-from ltvm.runs.provenance import commit, versions
 from ltvm.runs.store import Run
+from ltvm.runtime.devices import describe, resolve_device, use_full_float32
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -266,7 +271,7 @@ def holds_runs(directory: Path) -> bool:
 def samples_of_run(directory: Path, request: Request) -> Scored:
     """Prior samples of a run's method: those of its record, if seed and number are its own."""
     from ltvm.api import load
-    from ltvm.runs.execute import load_data
+    from ltvm.data.cache import load_data
 
     require(request.channels is None, "--channels", request.channels, "nothing with a run")
     run = Run(directory)
@@ -299,7 +304,7 @@ def reference_images(against: Path | str, channels: int | None) -> ImageSet:
     """
     known = [name for name in choices("data") if name != "folder"]
     if str(against) in known:
-        return build_data(resolve([f"data={against}", "protocol=small"])).train
+        return load_data(resolve([f"data={against}", "protocol=small"])).train
     directory = Path(against).expanduser()
     if directory.is_dir() and not holds_runs(directory):
         return load_all(directory, channels, LEAST)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ltvm.cli import main
+from ltvm.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)

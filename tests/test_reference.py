@@ -18,7 +18,7 @@ def test_there_is_a_reference():
 @pytest.mark.parametrize("name", NAMES)
 def test_the_committed_report_is_that_of_the_committed_records(name, tmp_path):
     rebuilt = ltvm.make_report(name, REFERENCE, tmp_path)
-    committed = ROOT / "reports" / name
+    committed = ROOT / "reports" / "reference" / name
     texts = [file.name for file in rebuilt.iterdir() if file.suffix in (".md", ".csv", ".tex")]
     assert {"README.md", "cost.csv", "long.csv"} <= set(texts)
     for file in texts:
@@ -39,7 +39,7 @@ QUOTED = {  # report -> the document that tells its numbers, and which of its ta
 def test_documents_tell_the_numbers_of_the_reports(name):
     document, quoted = QUOTED[name]
     for table in quoted:
-        text = (ROOT / "reports" / name / f"{table}.md").read_text().strip()
+        text = (ROOT / "reports" / "reference" / name / f"{table}.md").read_text().strip()
         assert text in (ROOT / document).read_text(), table
 
 

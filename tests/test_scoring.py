@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 
 import ltvm
-from ltvm.cli import main
+from ltvm.cli.main import main
 from ltvm.data import ImageSet, mnist5k
 from ltvm.errors import InputError
 from ltvm.metrics.base import Context
-from ltvm.metrics.frechet import FrechetDistance
+from ltvm.metrics.generation.frechet import FrechetDistance
 
 CPU = torch.device("cpu")
 

@@ -60,7 +60,7 @@ def test_a_smoke_ablation_from_the_wheel_in_another_folder(wheel, tmp_path):
     where = run("-c", "import ltvm, ablations; print(ltvm.__file__, ablations.__file__)")
     assert all(path.startswith(str(site)) for path in where.stdout.split()), where
     done = run(
-        "-m", "ltvm.cli", "ablate", "ablation=ot", "ablation.axes.method=[short_run_ot,vae]",
+        "-m", "ltvm.cli.main", "ablate", "ablation=ot", "ablation.axes.method=[short_run_ot,vae]",
         "ablation.seeds=[0]", "protocol=smoke", "paths.results=out", "paths.reports=out/reports",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

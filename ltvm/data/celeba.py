@@ -15,8 +15,8 @@ import torch
 from ltvm.data.image_set import DataSet, ImageSet
 from ltvm.data.sources import data_root, ensure_files, reading
 from ltvm.errors import InputError
-from ltvm.files import writing
-from ltvm.randomness import stream
+from ltvm.runtime.files import writing
+from ltvm.runtime.randomness import stream
 
 CROP, SIZE = 140, 64
 PARTITIONS = {"train": "0", "test": "2"}

@@ -13,7 +13,7 @@ import torch
 
 from ltvm.data.image_set import DataSet, ImageSet
 from ltvm.errors import InputError, require
-from ltvm.randomness import stream
+from ltvm.runtime.randomness import stream
 
 if TYPE_CHECKING:
     from PIL.Image import Image

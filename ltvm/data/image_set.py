@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ltvm.errors import InputError, require
-from ltvm.randomness import stream
+from ltvm.runtime.randomness import stream
 
 
 @dataclass(frozen=True)

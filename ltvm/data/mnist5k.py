@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ltvm.data.image_set import DataSet, ImageSet
-from ltvm.randomness import stream
+from ltvm.runtime.randomness import stream
 
 TRAIN_PER_CLASS = 400
 

@@ -3,7 +3,7 @@
     problem -> method.fit_iteration() ... -> method.sample / infer / reconstruct -> metrics
 
 A new method is one Python file with a subclass of :class:`Method` and one YAML file with its
-``_target_`` (see CONTRIBUTING.md); ``ltvm.methods.contract`` checks any method against this
+``_target_`` (see CONTRIBUTING.md); ``ltvm.testing`` checks any method against this
 contract.
 """
 
@@ -18,12 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ltvm.decoders import statistics
+from ltvm.chain.langevin import energy
+from ltvm.chain.onednn import products
 from ltvm.errors import DivergedError, require
-from ltvm.langevin import energy
-from ltvm.problem import Problem
-from ltvm.products import products
-from ltvm.randomness import shuffled_batches
+from ltvm.methods.problem import Problem
+from ltvm.models.batchnorm import statistics
+from ltvm.runtime.randomness import shuffled_batches
 
 EVALUATION_BATCH = 1_000  # fixed: results depend a little on the batch
 
@@ -38,7 +38,7 @@ class Method(ABC):
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.iteration = 0  # outer iterations done
-        self.passes = 0  # per image, all iterations: see ``ltvm.problem.Budget``
+        self.passes = 0  # per image, all iterations: see ``ltvm.methods.problem.Budget``
         self.decoder_updates = 0  # Adam steps
         self.decoder = problem.new_decoder()
         self.optimizer = torch.optim.Adam(

@@ -7,16 +7,16 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ltvm.engine import Engine
+from ltvm.chain.engine import Engine
+from ltvm.chain.langevin import Step
 from ltvm.errors import require
-from ltvm.langevin import Step
 from ltvm.methods.base import EVALUATION_BATCH, Method, check_counts
-from ltvm.problem import Problem
-from ltvm.randomness import image_normals, key_from
+from ltvm.methods.problem import Problem
+from ltvm.runtime.randomness import image_normals, key_from
 
 
 class ChainMethod(Method):
-    """Codes come from ``steps`` Langevin steps per visit (see ``ltvm.langevin``).
+    """Codes come from ``steps`` Langevin steps per visit (see ``ltvm.chain.langevin``).
 
     ``start`` is where a visit's chain begins: ``persistent`` (the image's code) or ``prior``
     (a fresh draw). ``batchnorm`` is where batch norm takes its statistics in training chains.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from ltvm.methods.chain_method import ChainMethod
-from ltvm.problem import Problem
+from ltvm.methods.problem import Problem
 
 
 class ShortRun(ChainMethod):

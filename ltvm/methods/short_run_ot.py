@@ -19,8 +19,8 @@ from torch import Tensor
 from ltvm.errors import require
 from ltvm.methods.base import check_counts
 from ltvm.methods.chain_method import ChainMethod
-from ltvm.metrics.correction_effect import correction_effect
-from ltvm.problem import Problem
+from ltvm.methods.problem import Problem
+from ltvm.metrics.codes.correction import correction_effect
 from ltvm.transport import build_solver
 
 

@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ltvm.decoders import statistics
-from ltvm.encoders import build_encoder
 from ltvm.methods.base import EVALUATION_BATCH, Method
-from ltvm.problem import Problem
-from ltvm.randomness import image_normals, stream
+from ltvm.methods.problem import Problem
+from ltvm.models.batchnorm import statistics
+from ltvm.models.encoders import build_encoder
+from ltvm.runtime.randomness import image_normals, stream
 
 
 class VariationalAutoEncoder(Method):

@@ -12,7 +12,7 @@ from torch import Tensor
 from ltvm.data.image_set import DataSet
 from ltvm.errors import DivergedError
 from ltvm.methods.base import Method
-from ltvm.randomness import stream
+from ltvm.runtime.randomness import stream
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ltvm.report.paper_table import by_cell, cell_names, swept_keys, title
-from ltvm.report.provenance import MIXED, Marks
+from ltvm.report.comparability import MIXED, Marks
 from ltvm.report.statistics import (
     Estimate,
     Improvement,
@@ -18,6 +17,7 @@ from ltvm.report.statistics import (
     probability_of_improvement,
     significant,
 )
+from ltvm.report.tables import by_cell, cell_names, swept_keys, title
 
 
 def pairs(table: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:

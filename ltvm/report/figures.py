@@ -17,9 +17,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ltvm.files import writing
-from ltvm.report.paper_table import swept_keys, title, value_text
 from ltvm.report.statistics import INTERVALS
+from ltvm.report.tables import swept_keys, title, value_text
+from ltvm.runtime.files import writing
 
 # Colours differ in lightness too, and markers differ: readable in greyscale.
 STYLES: dict[str, tuple[str, str]] = {

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from ltvm.clock import PHASES
 from ltvm.runs.store import Run, Store
+from ltvm.runtime.clock import PHASES
 
 PROVENANCE = ("n", "split", "extractor", "checksum", "dimension", "resize", "restarts", "units")
 RECORD_COLUMNS = (

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
-from ltvm.report import paper_table as tables
-from ltvm.report.provenance import MIXED, WARNED, Marks
+from ltvm.report import tables
+from ltvm.report.comparability import MIXED, WARNED, Marks
 
 FLOORS = {  # what a floor is, by its split
     "test against train": "test images against training images",

@@ -10,16 +10,15 @@ from typing import Any
 import pandas as pd
 
 from ltvm.errors import InputError, require
-from ltvm.files import read_json, write_text, writing
-from ltvm.report import figures
-from ltvm.report import paper_table as tables
+from ltvm.report import figures, tables
 from ltvm.report.against_reference import differences_table, improvement_table
+from ltvm.report.comparability import Marks, differences, refuse_mixed, warned_cells
 from ltvm.report.long_table import long_table_of_manifest
 from ltvm.report.notes import either, notes
-from ltvm.report.provenance import Marks, differences, refuse_mixed, warned_cells
 from ltvm.report.published import published
 from ltvm.report.resampling_table import resampling_table
 from ltvm.report.statistics import INTERVALS, RESAMPLES, UNCORRECTED
+from ltvm.runtime.files import read_json, write_text, writing
 
 MEANINGS = {
     "t": "Mean ± half-width of the 95 % Student t interval over seeds.",

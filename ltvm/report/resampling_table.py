@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ltvm.report.paper_table import by_cell, cell_names, title
+from ltvm.report.tables import by_cell, cell_names, title
 
 
 def resampling_errors(table: pd.DataFrame, metric: str) -> dict[str, list[float]]:

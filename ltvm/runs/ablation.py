@@ -15,8 +15,8 @@ from typing import Any
 
 from ltvm.config import Config, compose_raw, hydra_session, parse, resolve, to_dict
 from ltvm.errors import InputError, require
-from ltvm.files import read_json, write_json
 from ltvm.runs.store import FINAL, Run, Store
+from ltvm.runtime.files import read_json, write_json
 
 COMBINATIONS = ("product", "one_factor", "paired")
 

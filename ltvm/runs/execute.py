@@ -11,24 +11,24 @@ from typing import Any
 
 import torch
 
-from ltvm import devices
-from ltvm.build import build_data, build_method, build_metrics, build_problem
-from ltvm.clock import PHASES
+from ltvm.chain.execution import Execution
 from ltvm.config import Config
+from ltvm.data.cache import load_data
 from ltvm.data.image_set import DataSet, ImageSet
 from ltvm.errors import DivergedError, InputError
-from ltvm.execution import Execution
-from ltvm.files import write_text
 from ltvm.methods.base import EVALUATION_BATCH, Method
 from ltvm.metrics.base import Context, Measurement, Metric
-from ltvm.progress import current_reporter
-from ltvm.report.grids import save_reconstructions, save_samples
+from ltvm.runs.build import build_method, build_metrics, build_problem
+from ltvm.runs.environment import commit, versions
 from ltvm.runs.identity import NUMERICS, identity
-from ltvm.runs.provenance import commit, versions
+from ltvm.runs.pictures import save_reconstructions, save_samples
+from ltvm.runs.progress import current_reporter
 from ltvm.runs.store import FINAL, Run, Store
-from ltvm.training import Trainer
+from ltvm.runtime import devices
+from ltvm.runtime.clock import PHASES
+from ltvm.runtime.files import write_text
+from ltvm.training.trainer import Trainer
 
-_data_cache: dict[str, DataSet] = {}  # one data set at a time, shared by the runs of a process
 _metric_cache: dict[Any, Any] = {}  # features of the data, keyed by its fingerprint
 
 
@@ -56,7 +56,7 @@ def _execute_held(config: Config, run: Run, command: str) -> dict[str, Any]:
     device = devices.resolve_device(config["device"])
     data = load_data(config).to(device)
     problem = build_problem(config, data)
-    metrics = build_metrics(config)
+    metrics = build_metrics(config, problem.device)
     method = build_method(config, problem)
     reporter.start_run(label_of(config, command))
     record = new_record(config, command, data, problem.execution)
@@ -134,16 +134,6 @@ def label_of(config: Config, command: str) -> str:
     return " ".join([config["method"]["name"], *keys, f"seed={config['seed']}"])
 
 
-def load_data(config: Config) -> DataSet:
-    """The data set of a configuration, kept in memory for the next run that has the same."""
-    key = repr((config["data"], config["protocol"]["train_images"]))
-    key += repr(config["protocol"]["test_images"])
-    if key not in _data_cache:
-        _data_cache.clear()
-        _data_cache[key] = build_data(config)
-    return _data_cache[key]
-
-
 def check_input(config: Config) -> None:
     """Raise :class:`InputError` for anything about a configuration that a run would refuse.
 
@@ -152,7 +142,7 @@ def check_input(config: Config) -> None:
     """
     data = load_data(config)
     problem = build_problem(config, data, trial=False)
-    for metric in build_metrics(config).values():
+    for metric in build_metrics(config, problem.device).values():
         check = getattr(metric, "check", None)
         if check is not None:
             check(data.to(problem.device), Context(config["seed"], problem.device, _metric_cache))

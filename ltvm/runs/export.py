@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from ltvm.errors import InputError
-from ltvm.files import read_json, write_json
+from ltvm.runtime.files import read_json, write_json
 
 KEPT = ("config.yaml", "record.json", "history.csv", "samples.png", "reconstructions.png")
 

@@ -20,8 +20,8 @@ import yaml
 from filelock import FileLock, Timeout
 
 from ltvm.errors import InputError
-from ltvm.files import read_json, write_json, write_text
 from ltvm.runs.identity import identity
+from ltvm.runtime.files import read_json, write_json, write_text
 
 Status = Literal["pending", "running", "done", "failed", "diverged", "interrupted"]
 FINAL: tuple[Status, ...] = ("done", "diverged")
@@ -70,6 +70,29 @@ class Run:
                 f"{self.record_file} is not a record ({error}); delete it to run again"
             ) from error
         return content
+
+    def evaluation_file(self, identity: str) -> Path:
+        return self.directory / "evaluations" / f"{identity}.json"
+
+    def evaluation(self, identity: str) -> dict[str, Any] | None:
+        """An evaluation of this run (see ``ltvm.runs.evaluate``), or None if there is none.
+
+        Raises :class:`InputError` if it cannot be read.
+        """
+        file = self.evaluation_file(identity)
+        if not file.is_file():
+            return None
+        try:
+            content: dict[str, Any] = read_json(file)
+        except ValueError as error:
+            raise InputError(f"{file} is not an evaluation ({error}); delete it") from error
+        return content
+
+    def evaluations(self) -> dict[str, dict[str, Any]]:
+        """All evaluations of this run by their identity, in the order of their names."""
+        files = sorted((self.directory / "evaluations").glob("*.json"))
+        found = {file.stem: self.evaluation(file.stem) for file in files}
+        return {name: content for name, content in found.items() if content is not None}
 
     def status(self) -> Status:
         """The status, where a ``running`` record that nobody holds is ``interrupted``."""

@@ -1,0 +1,85 @@
+"""The short-run chain at speed: what ``ltvm.chain.langevin`` computes, as an execution says.
+
+Three things are done here and nowhere else: a copy of the decoder in low precision, kept and
+refreshed in place; matrix products by another library; and, on CUDA, the K steps captured as
+one graph on fixed buffers, so that no Python runs between them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ltvm.chain.cuda_graph import StaticChain
+from ltvm.chain.execution import Execution
+from ltvm.chain.langevin import short_run
+from ltvm.chain.onednn import products
+from ltvm.models.pixel_rows import ImageToRows, RowsToImage
+from ltvm.models.weights import low_precision_copy
+
+LARGEST_NUMBER_OF_GRAPHS = 4  # each holds buffers: a full batch, a last one, and two to infer
+
+
+class Engine:
+    """Runs chains on one decoder, whose weights may change between them."""
+
+    def __init__(self, decoder: nn.Module, execution: Execution) -> None:
+        self.decoder, self.execution = decoder, execution
+        self._copy: nn.Module | None = None
+        self._graphs: dict[tuple[object, ...], StaticChain] = {}
+
+    def short_run(
+        self,
+        images: Tensor,
+        codes: Tensor,
+        *,
+        steps: int,
+        eta: float,
+        tau: float,
+        sigma: float,
+        noise: Tensor | None,
+        batchnorm: Literal["batch", "running"] = "batch",
+    ) -> Tensor:
+        """As ``ltvm.chain.langevin.short_run`` with this engine's decoder."""
+        decoder, images = in_rows(self.current_decoder(), images)
+        if self.execution.graph and codes.is_cuda:
+            key = (tuple(images.shape), steps, noise is None, batchnorm)
+            if key not in self._graphs:
+                if len(self._graphs) == LARGEST_NUMBER_OF_GRAPHS:
+                    self._graphs.pop(next(iter(self._graphs)))
+                self._graphs[key] = StaticChain(
+                    decoder, images, codes, noise, steps, batchnorm, self.execution.dtype
+                )
+            return self._graphs[key](images, codes, noise, eta, tau, sigma)
+        with products(self.execution.products):
+            return short_run(
+                decoder, images, codes, steps=steps, eta=eta, tau=tau, sigma=sigma, noise=noise,
+                batchnorm=batchnorm, dtype=self.execution.dtype,
+            )  # fmt: skip
+
+    @torch.no_grad()
+    def current_decoder(self) -> nn.Module:
+        """The decoder with its present weights in this precision, always the same module."""
+        if self.execution.dtype is None:
+            return self.decoder
+        if self._copy is None:
+            self._copy = low_precision_copy(self.decoder, self.execution.dtype)
+            return self._copy
+        for held, present in zip(
+            self._copy.state_dict().values(), self.decoder.state_dict().values(), strict=True
+        ):
+            held.copy_(present)
+        return self._copy
+
+
+def in_rows(decoder: nn.Module, images: Tensor) -> tuple[nn.Module, Tensor]:
+    """The decoder without its last putting in order, and the images put in its order once.
+
+    Energies are sums over pixels and do not care. Other decoders are returned as they are.
+    """
+    if not (isinstance(decoder, nn.Sequential) and isinstance(decoder[-1], RowsToImage)):
+        return decoder, images
+    rows = ImageToRows()(images).view(len(images), -1, images.shape[1])  # [n, pixels, channels]
+    return nn.Sequential(*list(decoder)[:-1], nn.Unflatten(0, (-1, rows.shape[1]))), rows

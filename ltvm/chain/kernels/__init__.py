@@ -1,0 +1,1 @@
+"""One step of a chain: one file per kernel, one contract (``ltvm.chain.kernels.base``)."""

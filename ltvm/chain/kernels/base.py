@@ -1,0 +1,58 @@
+"""The contract of a kernel, one step of a chain on codes.
+
+init(codes) -> state;  step(state, potential, noise, constants) -> state;  state["codes"]
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar
+
+from torch import Tensor
+
+State = dict[str, Tensor]  # "codes" [n, d], and what else a kernel needs, first axis n
+Potential = Callable[
+    [Tensor], tuple[Tensor, Tensor]
+]  # codes [n, d] -> U(z; x) [n], gradient [n, d]
+
+
+class Kernel(ABC):
+    """A transition of codes given an energy U(z; x) and its gradient.
+
+    Everything that changes from iteration to iteration comes in through ``constants``, which are
+    scalars on the device where a chain is replayed as a CUDA graph: ``step`` must not turn them,
+    or any tensor, into Python numbers, nor draw random numbers of its own.
+    """
+
+    kept: ClassVar[tuple[str, ...]] = ()  # names in the state, besides codes, kept between visits
+
+    @abstractmethod
+    def constants(self, iteration: int) -> tuple[float, ...]:
+        """The scalars that ``step`` is given at an outer iteration, counted from 0."""
+
+    @abstractmethod
+    def step(
+        self,
+        state: State,
+        potential: Potential,
+        noise: Tensor | None,
+        constants: tuple[float, ...] | Tensor,
+    ) -> State:
+        """One step for all codes; ``noise`` is standard normal [n, ``noise_width``] or None."""
+
+    def init(self, codes: Tensor) -> State:
+        """The state of chains that begin at ``codes`` [n, d]."""
+        return {"codes": codes}
+
+    def noise_width(self, d: int, constants: tuple[float, ...]) -> int:  # noqa: ARG002
+        """Standard normal numbers that a step takes per code in R^d; 0: ``noise`` is None."""
+        return d
+
+    def passes(self, steps: int) -> int:
+        """Gradient evaluations, each a pass through the decoder, of a chain of ``steps`` steps."""
+        return steps
+
+    def temperature(self, iteration: int) -> float | None:  # noqa: ARG002
+        """At which the chain samples exp(-U / temperature) for small steps; None: not known."""
+        return None

@@ -1,0 +1,145 @@
+"""Which execution is fastest on this machine: a short measured trial, kept for the next time.
+
+Every ``auto`` in ``precision`` and ``execution`` is decided one after the other, each by timing the
+chain with and without; what was found is kept in a file per user (``cache_file``) and used until
+torch or the device changes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ltvm.chain.engine import Engine
+from ltvm.chain.execution import Execution
+from ltvm.chain.onednn import onednn_available
+from ltvm.runtime.devices import bfloat16_is_native, describe
+from ltvm.runtime.files import read_json, write_json
+
+WORTH_IT = 1.1  # a faster way must be this much faster: less is noise
+
+
+def choose_execution(
+    wanted: Mapping[str, Any],
+    build: Callable[[], nn.Module],
+    shape: tuple[int, ...],
+    latent_dim: int,
+    device: torch.device,
+    name: str,
+) -> Execution:
+    """The fastest execution that ``wanted`` (see ``check_wanted``) allows.
+
+    ``build`` makes the decoder and ``shape`` is that of a batch of images [n, c, h, w];
+    ``name`` says which decoder it is, to find the decision again.
+    """
+    decoder = build()
+    chosen = replace(
+        Execution(), **{key: value for key, value in wanted.items() if value != "auto"}
+    )
+    questions = open_questions(wanted, decoder, device)
+    if not questions:
+        return chosen
+    key = f"{name}; batch {shape[0]}; {describe(device)}; torch {torch.__version__}; {dict(wanted)}"
+    known = known_executions()
+    if key in known:
+        return Execution(**known[key])
+    started = time.perf_counter()
+    rates: list[str] = []
+    for question in questions:
+        for field, value in question(chosen).items():
+            other = replace(chosen, **{field: value})
+            ratio = trial(build, chosen, other, shape, latent_dim, device)
+            rates.append(f"{field}={value} {ratio:.2f}x")
+            chosen = other if ratio >= WORTH_IT else chosen
+    if not rates:
+        return chosen
+    print(
+        f"{name}: {chosen} (trial of {time.perf_counter() - started:.1f} s: {'; '.join(rates)}; "
+        f"kept in {cache_file()})",
+        file=sys.stderr,
+    )
+    remember(key, chosen)
+    return chosen
+
+
+def open_questions(
+    wanted: Mapping[str, Any], decoder: nn.Module, device: torch.device
+) -> list[Callable[[Execution], dict[str, Any]]]:
+    """What to try, in order: each gives the one field to change, or none, given what is decided."""
+    automatic = {field for field, value in wanted.items() if value == "auto"}
+    convolutions = any(type(layer) is nn.ConvTranspose2d for layer in decoder.modules())
+    questions: list[Callable[[Execution], dict[str, Any]]] = []
+    if "precision" in automatic and bfloat16_is_native(device):
+        questions.append(lambda _: {"precision": "bfloat16"})
+    if "layout" in automatic and convolutions:
+        questions.append(lambda _: {"layout": "channels_last"})
+    if "products" in automatic and device.type == "cpu" and onednn_available():
+        # torch's own bfloat16 products are oneDNN's already.
+        questions.append(lambda p: {"products": "onednn"} if p.precision == "float32" else {})
+    if "graph" in automatic and device.type == "cuda":
+        questions.append(lambda _: {"graph": True})
+    return questions
+
+
+def trial(
+    build: Callable[[], nn.Module],
+    first: Execution,
+    second: Execution,
+    shape: tuple[int, ...],
+    latent_dim: int,
+    device: torch.device,
+) -> float:
+    """How many times faster chains run the second way than the first (medians of 3)."""
+    draw = torch.Generator().manual_seed(0)
+    n = shape[0] if device.type == "cuda" else min(shape[0], 32)
+    images = (torch.rand(n, *shape[1:], generator=draw) * 2 - 1).to(device)
+    codes = torch.randn(n, latent_dim, generator=draw).to(device)
+    engines = [Engine(way.prepare(build().to(device)), way) for way in (first, second)]
+    times: list[list[float]] = [[], []]
+    for repeat in range(4):  # the first warms up
+        for engine, spent in zip(engines, times, strict=True):
+            seconds = time_chain(engine, images, codes)
+            if repeat:
+                spent.append(seconds)
+    slow, fast = (sorted(spent)[1] for spent in times)
+    return slow / fast
+
+
+def time_chain(engine: Any, images: Tensor, codes: Tensor) -> float:
+    """Seconds of a chain of 2 steps without noise."""
+    synchronise = torch.cuda.synchronize if codes.is_cuda else lambda: None
+    synchronise()
+    started = time.perf_counter()
+    engine.short_run(images, codes, steps=2, eta=1e-4, tau=0.0, sigma=0.3, noise=None)
+    synchronise()
+    return time.perf_counter() - started
+
+
+def cache_file() -> Path:
+    """Where decisions are kept: ``LTVM_CACHE_DIR``, or ``ltvm`` in the user's cache directory."""
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    directory = os.environ.get("LTVM_CACHE_DIR") or f"{home}/ltvm"
+    return Path(directory).expanduser() / "executions.json"
+
+
+def known_executions() -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = read_json(cache_file())
+    except (OSError, ValueError):  # none yet, or damaged: measure again
+        return {}
+    return content
+
+
+def remember(key: str, execution: Execution) -> None:
+    try:
+        write_json(cache_file(), known_executions() | {key: asdict(execution)})
+    except OSError as error:
+        print(f"ltvm: what was measured cannot be kept: {error}", file=sys.stderr)

@@ -1,0 +1,3 @@
+from ltvm.cli.main import main
+
+raise SystemExit(main())

@@ -1,0 +1,27 @@
+"""Data sets by configuration: loaded once per process, limited as the protocol says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ltvm.data.image_set import DataSet
+from ltvm.runtime.construct import construct
+
+_loaded: dict[str, DataSet] = {}  # one data set at a time, shared by the runs of a process
+
+
+def load_data(config: Mapping[str, Any]) -> DataSet:
+    """The images of ``config["data"]``, limited as ``config["protocol"]`` says, on the CPU.
+
+    The data set asked for last is kept; another one takes its place.
+    """
+    protocol = config["protocol"]
+    limits = (protocol["train_images"], protocol["test_images"])
+    key = json.dumps([config["data"], *limits], sort_keys=True)
+    if key not in _loaded:
+        _loaded.clear()
+        data: DataSet = construct("data.load", config["data"]["load"])
+        _loaded[key] = data.limited(*limits)
+    return _loaded[key]

@@ -1,0 +1,139 @@
+"""Reconstruction error: training images from their own codes, unseen images by inference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ltvm.data.image_set import DataSet, evenly
+from ltvm.errors import require
+from ltvm.methods.base import EVALUATION_BATCH, Method
+from ltvm.metrics.base import Context, Measurement, least_energy
+from ltvm.metrics.images.scores import DATA_RANGE, WINDOW, psnr, ssim
+
+KEY = "evaluation.metrics.reconstruction"
+
+
+class Reconstruction:
+    """Mean squared error per pixel, images in [-1, 1].
+
+    - ``mse_train``: g(z_i) with the training images' own codes as training leaves them:
+      blended with the prior after a correction, a chain's last state, a VAE's posterior mean.
+      These are different things, so no best value is marked;
+    - ``mse_test``: unseen images, codes inferred once from the prior;
+    - ``mse_test_best<r>``: the same, the code of least energy U(z; x) among r restarts.
+
+    With ``quality`` the same reconstructions also give ``psnr_...`` (dB) and ``ssim_...``, means
+    over images of each image's value with a data range of 2 (see ``ltvm.metrics.images.scores``).
+
+    ``train_images`` and ``test_images`` bound how many images are used (null: all).
+    """
+
+    def __init__(
+        self,
+        train_images: int | None = None,
+        test_images: int | None = None,
+        restarts: int = 3,
+        curve_images: int | None = 1000,
+        quality: bool = False,
+    ) -> None:
+        for name, value in (
+            ("train_images", train_images), ("test_images", test_images),
+            ("restarts", restarts), ("curve_images", curve_images),
+        ):  # fmt: skip
+            if value is not None or name == "restarts":
+                least = 1 if name in ("restarts", "train_images", "curve_images") else 2
+                require(
+                    type(value) is int and value >= least, f"{KEY}.{name}", value,
+                    f"integers from {least}" + ("" if name == "restarts" else ", null: all"),
+                )  # fmt: skip
+        self.train_images, self.test_images, self.restarts = train_images, test_images, restarts
+        self.curve_images, self.quality = curve_images, quality
+        self.best = f"test_best{restarts}"
+        self.lower_is_better = {"mse_test": True, f"mse_{self.best}": True}
+        for split in ("test", self.best):
+            self.lower_is_better |= {f"psnr_{split}": False, f"ssim_{split}": False}
+
+    @torch.no_grad()
+    def train_pairs(
+        self, method: Method, data: DataSet, largest: int | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of training images (every one, or that many at even distances), and of g(z_i)."""
+        n = min(self.train_images or len(data.train), largest or len(data.train), len(data.train))
+        index = evenly(len(data.train), n).to(method.codes.device)
+        for rows in index.split(EVALUATION_BATCH):
+            yield data.train.scaled(rows), method.decode(method.codes[rows])
+
+    @torch.no_grad()
+    def train_error(
+        self, method: Method, data: DataSet, largest: int | None = None
+    ) -> tuple[float, int]:
+        """MSE of training images (every one, or that many at even distances) and their number."""
+        total, n = torch.zeros((), dtype=torch.float64), 0
+        for images, made in self.train_pairs(method, data, largest):
+            total += (images - made).square().flatten(1).mean(1).sum().double().cpu()
+            n += len(images)
+        return (total / n).item(), n
+
+    def curve(self, method: Method, data: DataSet, context: Context) -> dict[str, float]:  # noqa: ARG002
+        """``mse_train`` of at most ``curve_images`` images, for learning curves."""
+        return {"mse_train_curve": self.train_error(method, data, self.curve_images)[0]}
+
+    def check(self, data: DataSet, context: Context) -> None:  # noqa: ARG002
+        """Raise :class:`ltvm.errors.InputError` for images that SSIM's window does not fit in."""
+        if self.quality:
+            require(
+                data.train.size >= WINDOW, f"{KEY}.quality", True,
+                f"false for images of {data.train.size} pixels: SSIM's window has {WINDOW}",
+            )  # fmt: skip
+
+    def __call__(self, method: Method, data: DataSet, context: Context) -> dict[str, Measurement]:
+        train_error, n_train = self.train_error(method, data)
+        test = data.test.subset(min(self.test_images or len(data.test), len(data.test)))
+        images = test.scaled()
+        once, best = self.unseen_reconstructions(method, images, context)
+        units = {"units": "squared error per pixel, images in [-1, 1]"}
+        seen = {"n": n_train, "split": "train", "data": data.train.fingerprint}
+        unseen = {"n": len(test), "split": "test", "data": data.test.fingerprint}
+        restarts = {"test": {**unseen, "restarts": 1}}
+        restarts[self.best] = {**unseen, "restarts": self.restarts}
+        values = {"mse_train": Measurement(train_error, {**units, **seen})}
+        for split, made in (("test", once), (self.best, best)):
+            error = (made - images).square().mean().item()
+            values[f"mse_{split}"] = Measurement(error, {**units, **restarts[split]})
+        if self.quality:
+            values |= quality_of(self.train_pairs(method, data), "train", seen)
+            for split, made in (("test", once), (self.best, best)):
+                values |= quality_of([(images, made)], split, restarts[split])
+        return values
+
+    def unseen_reconstructions(
+        self, method: Method, images: Tensor, context: Context
+    ) -> tuple[Tensor, Tensor]:
+        """g(z) of one chain per image, and of the least-energy code of all restarts."""
+        n = len(images)
+        repeated = images.repeat(self.restarts, 1, 1, 1)  # all restarts in one large batch
+        codes = method.infer(repeated, context.stream("inference")).detach()
+        energies = method.energy(repeated, codes).view(self.restarts, n)
+        codes = codes.view(self.restarts, n, -1)
+        best = codes[least_energy(energies, method), torch.arange(n, device=images.device)]
+        return method.decode(codes[0]), method.decode(best)
+
+
+@torch.no_grad()
+def quality_of(
+    pairs: Iterable[tuple[Tensor, Tensor]], split: str, provenance: dict[str, Any]
+) -> dict[str, Measurement]:
+    """Mean PSNR and SSIM over batches of images and their reconstructions."""
+    ratios, similarities = [], []
+    for images, made in pairs:
+        ratios.append(psnr(made, images).double())
+        similarities.append(ssim(made, images).double())
+    what = {"data_range": DATA_RANGE, **provenance}
+    return {
+        f"psnr_{split}": Measurement(torch.cat(ratios).mean().item(), {"units": "dB", **what}),
+        f"ssim_{split}": Measurement(torch.cat(similarities).mean().item(), what),
+    }

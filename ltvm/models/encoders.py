@@ -1,0 +1,80 @@
+"""The VAE's encoders: each mirrors a decoder of Table 1, layer by layer and reversed.
+
+An encoder maps images [n, channels, size, size] in [-1, 1] to the mean and log-variance of
+q(z | x), [n, 2 * latent_dim]; the last axis splits into the two halves.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import nn
+
+from ltvm.models.batchnorm import Norm, norm_layer, row_norm_layer
+from ltvm.models.pixel_rows import ImageToRows, PatchConv
+from ltvm.models.weights import xavier_
+
+
+class MnistEncoder(nn.Sequential):
+    """28x28 -> 14x14x64 -> 7x7x128 -> 1024 -> 2d, mirroring ``MnistDecoder``."""
+
+    def __init__(self, latent_dim: int, channels: int, norm: Norm) -> None:
+        super().__init__(
+            ImageToRows(),
+            PatchConv(channels, 64, 2),
+            row_norm_layer(norm, 64, pixels=14 * 14),
+            nn.ReLU(inplace=True),
+            PatchConv(64, 128, 2),
+            row_norm_layer(norm, 128, pixels=7 * 7),
+            nn.ReLU(inplace=True),
+            nn.Unflatten(0, (-1, 7 * 7)),
+            nn.Flatten(1),
+            nn.Linear(7 * 7 * 128, 1024),
+            norm_layer(norm, 1024, spatial=False),
+            nn.ReLU(inplace=True),
+            nn.Linear(1024, 2 * latent_dim),
+        )
+
+
+class ConvEncoder(nn.Sequential):
+    """Four kernel-5 stride-2 convolutions, then a linear map, mirroring ``ConvDecoder``."""
+
+    def __init__(
+        self,
+        latent_dim: int,
+        channels: int,
+        norm: Norm,
+        *,
+        widths: tuple[int, ...],
+        stem_size: int,
+    ) -> None:
+        layers: list[nn.Module] = []
+        for narrow, wide in itertools.pairwise((channels, *widths)):
+            layers += [nn.Conv2d(narrow, wide, 5, stride=2, padding=2)]
+            layers += [norm_layer(norm, wide, spatial=True), nn.ReLU(inplace=True)]
+        flat = widths[-1] * stem_size**2
+        super().__init__(*layers, nn.Flatten(), nn.Linear(flat, 2 * latent_dim))
+
+
+ENCODERS: dict[str, Callable[[int, int, Norm], nn.Module]] = {
+    "mnist": MnistEncoder,
+    "svhn": partial(ConvEncoder, widths=(64, 128, 256, 512), stem_size=2),
+    "celeba": partial(ConvEncoder, widths=(128, 256, 512, 1024), stem_size=4),
+}
+
+
+def build_encoder(
+    architecture: str,
+    latent_dim: int,
+    channels: int,
+    *,
+    norm: Norm = "batch",
+    generator: torch.Generator | None = None,
+) -> nn.Module:
+    """Build the encoder that mirrors ``build_decoder`` with the same arguments."""
+    encoder = ENCODERS[architecture](latent_dim, channels, norm)
+    xavier_(encoder, generator)
+    return encoder

@@ -1,0 +1,103 @@
+"""From resolved configurations to objects: data, problem, method, metrics."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import torch
+
+from ltvm.chain.execution import check_wanted
+from ltvm.chain.tuning import choose_execution
+from ltvm.config import Config
+from ltvm.data.image_set import DataSet
+from ltvm.errors import require
+from ltvm.methods.base import Method
+from ltvm.methods.budget import Budget
+from ltvm.methods.problem import Problem
+from ltvm.metrics.base import Metric
+from ltvm.runtime.construct import construct, takes
+from ltvm.runtime.devices import resolve_device
+
+_extractors: dict[str, Any] = {}  # the one asked for last: networks are large
+
+
+def build_problem(config: Config, data: DataSet, trial: bool = True) -> Problem:
+    """The problem every method of this configuration is given; images on the device.
+
+    Without ``trial`` nothing is measured to decide how decoders are computed.
+    """
+    device = resolve_device(config["device"])
+    protocol = config["protocol"]
+    budget = Budget(
+        **{
+            key: protocol[key]
+            for key in (
+                "sweeps", "steps", "updates_per_batch", "learn_epochs", "batch", "learning_rate",
+            )
+        }
+    )  # fmt: skip
+    problem = Problem(
+        images=data.train.to(device),
+        architecture=config["decoder"]["architecture"],
+        latent_dim=config["model"]["latent_dim"],
+        sigma=config["model"]["sigma"],
+        budget=budget,
+        seed=config["seed"],
+        norm=config["decoder"]["norm"],
+        stem_norm=config["decoder"]["stem_norm"],
+        betas=tuple(config["optimizer"]["betas"]),
+        device=device,
+    )
+    wanted = {"precision": config["precision"], **config["execution"]}
+    check_wanted(wanted)
+    if not trial:
+        return problem
+    problem.execution = choose_execution(
+        wanted,
+        problem.new_decoder,
+        (budget.batch, *problem.images.images.shape[1:]),
+        problem.latent_dim,
+        device,
+        problem.describe_decoder(),
+    )
+    return problem
+
+
+def build_method(config: Config, problem: Problem) -> Method:
+    """The method of ``config["method"]``: its ``_target_`` called with the problem."""
+    parameters = {k: v for k, v in config["method"].items() if k not in ("name", "label")}
+    method: Method = construct("method", parameters, problem=problem)
+    return method
+
+
+def build_extractor(config: Config, device: torch.device) -> Any:
+    """The extractor of ``config["evaluation"]``, made once per process; None where it has none."""
+    wanted = config["evaluation"].get("extractor")
+    if wanted is None:
+        return None
+    key = json.dumps([wanted, str(device)], sort_keys=True)
+    if key not in _extractors:
+        parameters = {k: v for k, v in wanted.items() if k != "name"}
+        _extractors.clear()
+        _extractors[key] = construct("evaluation.extractor", parameters, device=device)
+    return _extractors[key]
+
+
+def build_metrics(config: Config, device: torch.device) -> dict[str, Metric]:
+    """The metrics of ``config["evaluation"]``, by their name there.
+
+    Those whose constructor takes an ``extractor`` are given the evaluation's.
+    """
+    metrics: dict[str, Metric] = {}
+    for name, parameters in config["evaluation"]["metrics"].items():
+        given: dict[str, Any] = {}
+        if takes(parameters, "extractor") and "extractor" not in parameters:
+            extractor = build_extractor(config, device)
+            require(
+                extractor is not None, "evaluation.extractor", None,
+                f"an extractor, which evaluation.metrics.{name} needs",
+            )  # fmt: skip
+            given["extractor"] = extractor
+        metrics[name] = construct(f"evaluation.metrics.{name}", parameters, **given)
+    return metrics

@@ -1,0 +1,50 @@
+"""Parts by import path: the ``_target_`` of a configuration called with its other keys."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ltvm.errors import InputError
+
+
+def target_of(key: str, parameters: Mapping[str, Any]) -> Callable[..., Any]:
+    """The class or function that ``parameters["_target_"]`` names.
+
+    Raises :class:`InputError` where it cannot be imported.
+    """
+    from hydra.utils import get_object
+
+    target = parameters.get("_target_")
+    try:
+        function: Callable[..., Any] = get_object(str(target))
+    except Exception as error:
+        raise InputError(
+            f"{key}._target_={target}: {' '.join(str(error).split())[:160]}; allowed: a class or "
+            "function that can be imported"
+        ) from error
+    return function
+
+
+def takes(parameters: Mapping[str, Any], name: str) -> bool:
+    """Whether the target has a parameter of this name."""
+    return name in inspect.signature(target_of(name, parameters)).parameters
+
+
+def construct(key: str, parameters: Mapping[str, Any], **given: Any) -> Any:
+    """Call the ``_target_`` of ``parameters`` with the others and with ``given``.
+
+    Raises :class:`InputError` for a target that cannot be imported or other parameters than
+    it takes; what it raises itself passes through.
+    """
+    function, target = target_of(key, parameters), parameters.get("_target_")
+    arguments = {k: v for k, v in parameters.items() if k != "_target_"} | given
+    try:
+        inspect.signature(function).bind(**arguments)
+    except TypeError as error:
+        raise InputError(f"{key}: {target} takes other parameters: {error}") from error
+    try:
+        return function(**arguments)
+    except TypeError as error:  # a word where a number belongs, and the like
+        raise InputError(f"{key}: {target}: {error}") from error

@@ -1,0 +1,154 @@
+"""The command line: exit codes, messages, help, and nothing half-written."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ltvm.cli.main import main
+
+TINY = [
+    "protocol=smoke", "protocol.train_images=40", "protocol.test_images=12", "protocol.batch=20",
+    "protocol.evaluation.unseen_images=4", "protocol.evaluation.codes=40",
+]  # fmt: skip
+
+
+def refused(capsys, *arguments):
+    """The message of a refused command: exit code 2, at most two lines, no traceback."""
+    assert main(list(arguments)) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    message = printed.err.strip()
+    assert message.startswith("ltvm: error: ")
+    assert len(message.splitlines()) <= 2
+    assert "Traceback" not in message
+    assert not list(Path(os.environ["LTVM_RESULTS"]).rglob("record.json"))
+    return message
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["train", "method=gan"], ["method=gan", "vae"]),
+        (["train", "data=lsun"], ["data=lsun", "celeba"]),
+        (["ablate", "ablation=colour"], ["ablation=colour", "alpha", "ot"]),
+        (["ablate"], ["ablation=NAME", "ot"]),
+        (["train", "method.solver=magic"], ["method.solver=magic", "blocks", "semidual"]),
+        (["train", "method.solver_options.size=3"], ["solver_options", "size"]),
+        (
+            ["train", "method.solver=blocks", "method.solver_options.block=1"],
+            ["solver_options.block=1", "2 or more"],
+        ),
+        (["train", "optimizer.betas=[0.5]"], ["optimizer.betas=[0.5]", "two numbers"]),
+        (["train", "optimizer.betas=0.5"], ["optimizer.betas=0.5", "a list"]),
+        (["train", "protocol.train_images=many"], ["protocol.train_images=many", "integer"]),
+        (["train", "evaluation.metrics.frechet.samples=many"], ["evaluation.metrics.frechet"]),
+        (["train", "method.k=3"], ["method.k=3", "steps"]),
+        (["train", "method.steps=0"], ["method.steps=0", "1 or more"]),
+        (["train", "method.steps=-3"], ["method.steps=-3", "1 or more"]),
+        (["train", "method.alpha=1.01"], ["method.alpha=1.01", "0 to 1"]),
+        (["train", "method.alpha=-0.1"], ["method.alpha=-0.1", "0 to 1"]),
+        (["train", "model.sigma=0"], ["model.sigma=0", "above 0"]),
+        (["train", "method.step.size=0"], ["method.step.size=0", "above 0"]),
+        (["train", "method.step.size=-1"], ["method.step.size=-1", "above 0"]),
+        (["train", "protocol.batch=41"], ["protocol.batch=41", "at most the 40"]),
+        (["train", "evaluation.metrics.frechet.samples=41"], ["samples=41", "at most the 40"]),
+        (["train", "evaluation.metrics.frechet.extractor=vgg"], ["extractor=vgg", "digits"]),
+        (["train", "device=cuda:9"], ["device=cuda:9", "cpu"]),
+        (["train", "device=tpu"], ["device=tpu", "cuda"]),
+        (["train", "precision=half"], ["precision=half", "bfloat16"]),
+        (["train", "data=folder"], ["data.load.path", "directory"]),
+        (["train", "data=folder", "data.load.path=/nonexistent"], ["/nonexistent"]),
+        (["train", "method._target_=no.such.Class"], ["no.such.Class", "import"]),
+        (["report", "nothing"], ["nothing", "ltvm ablate"]),
+        (["report"], ["no records"]),
+        (["export", "nothing", "--to", "x"], ["nothing"]),
+        (["train", "--config-dir", "/nonexistent"], ["--config-dir", "/nonexistent"]),
+    ],
+)
+def test_bad_input(capsys, command, words):
+    extra = TINY if command[0] in ("train", "ablate") else []
+    message = refused(capsys, command[0], *extra, *command[1:])
+    for word in words:
+        assert word in message
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_unwritable_results(capsys, tmp_path, monkeypatch):
+    tmp_path.chmod(0o500)
+    monkeypatch.setenv("LTVM_RESULTS", str(tmp_path / "results"))
+    assert "cannot be written" in refused(capsys, "train", *TINY)
+
+
+def test_results_below_a_file(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    message = refused(capsys, "train", *TINY, f"paths.results={tmp_path}/file/results")
+    assert "paths.results=" in message
+    assert "writable" in message
+
+
+def test_absent_data_offline(capsys, monkeypatch):
+    def offline(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr("torchvision.datasets.SVHN.__init__", offline)
+    message = refused(capsys, "train", "data=svhn", *TINY)
+    assert "train_32x32.mat" in message
+    assert "174 MB" in message
+
+
+def test_help_lists_the_choices(capsys):
+    for command in ("train", "ablate"):
+        with pytest.raises(SystemExit) as stop:
+            main([command, "--help"])
+        assert stop.value.code == 0
+        text = capsys.readouterr().out
+        for word in ("short_run_ot", "mnist5k", "smoke", "examples:"):
+            assert word in text
+    assert "alpha" in text
+
+
+def test_an_unknown_flag_is_refused(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--fast"])
+    assert stop.value.code == 2
+    assert "--fast" in capsys.readouterr().err
+
+
+def test_list_previews_and_writes_nothing(capsys):
+    assert main(["ablate", "ablation=ot", "--list", "data=mnist5k"]) == 0
+    text = capsys.readouterr().out
+    assert "5 cells, 15 runs, 0 done, 15 to do" in text
+    assert not Path(os.environ["LTVM_RESULTS"]).exists()
+
+
+def test_train_status_and_debug(capsys):
+    assert main(["train", *TINY]) == 0
+    text = capsys.readouterr().out
+    assert "fd_digits" in text
+    assert "status                   done" in text
+    assert main(["status", "--results", os.environ["LTVM_RESULTS"]]) == 0
+    assert "short_run_ot" in capsys.readouterr().out
+    assert main(["train", "--debug", "method=gan"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_ablate_prints_the_table(capsys):
+    code = main(
+        ["ablate", "ablation=ot", "ablation.axes.method=[vae]", "ablation.seeds=[0]", *TINY]
+    )
+    assert code == 0
+    printed = capsys.readouterr()
+    assert "VAE" in printed.out
+    assert "Report:" in printed.out
+    assert "iteration 1 of 2" in printed.err
+
+
+def test_import_is_light():
+    """``import ltvm`` must not load torch, Hydra or matplotlib."""
+    heavy = "{'torch', 'hydra', 'matplotlib', 'ot'}"
+    code = f"import sys, ltvm; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,162 @@
+"""One contract test over every method, and what is particular to each."""
+
+import copy
+
+import pytest
+import torch
+
+from ltvm.config import choices, resolve
+from ltvm.errors import DivergedError, InputError
+from ltvm.methods.budget import Budget
+from ltvm.methods.problem import Problem
+from ltvm.runs.build import build_method, build_problem
+from ltvm.runtime.randomness import image_normals
+from ltvm.testing import check_method
+
+METHODS = choices("method")
+
+
+def build(tiny, *overrides):
+    config = resolve(
+        ["protocol=smoke", "protocol.batch=20", "model.latent_dim=6", "device=cpu",
+         "precision=float32", *overrides]
+    )  # fmt: skip
+    return build_method(config, build_problem(config, tiny))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_contract(name):
+    assert len(check_method([f"method={name}"])) > 10
+
+
+def test_all_methods_start_equal(tiny):
+    methods = [build(tiny, f"method={name}", "seed=3") for name in METHODS]
+    for other in methods[1:]:
+        assert torch.equal(other.codes, methods[0].codes)
+        assert torch.equal(other.batches(2)[0], methods[0].batches(2)[0])
+        for a, b in zip(other.decoder.parameters(), methods[0].decoder.parameters(), strict=True):
+            assert torch.equal(a, b)
+    different = build(tiny, "seed=4")
+    assert not torch.equal(different.codes, methods[0].codes)
+
+
+def test_all_methods_spend_the_same_passes(tiny):
+    spent = {}
+    for name in METHODS:
+        method = build(tiny, f"method={name}", "protocol.steps=4", "protocol.learn_epochs=2")
+        for _ in range(5):
+            method.fit_iteration()
+        spent[name] = method.passes
+    budget = 5 * (1 * (4 + 1) + 2)
+    assert spent["short_run_ot"] == spent["short_run_uncorrected"] == budget
+    for name, passes in spent.items():
+        assert abs(passes - budget) <= 2.5, name  # half a sweep of five
+
+
+def test_the_twin_differs_in_alpha_alone(tiny):
+    twin = build(tiny, "method=short_run_uncorrected")
+    corrected = build(tiny, "method=short_run_ot")
+    at_zero = build(tiny, "method=short_run_ot", "method.alpha=0.0")
+    for method in (twin, corrected, at_zero):
+        method.fit_iteration()
+    assert twin.decoder_updates == corrected.decoder_updates > 0
+    assert torch.equal(twin.codes, at_zero.codes)
+    assert not torch.equal(twin.codes, corrected.codes)
+
+
+def test_full_replacement_puts_the_codes_on_the_prior_draws(tiny):
+    method = build(tiny, "method.alpha=1.0")
+    method.fit_iteration()
+    ours = method.codes[method.codes[:, 0].argsort()]
+    torch.testing.assert_close(ours, method.targets[method.targets[:, 0].argsort()])
+
+
+def test_the_blend_is_that_of_the_paper(tiny):
+    method = build(tiny, "method.alpha=0.3", "method.solver=exact")
+    before = method.codes.clone()
+    method.correct()
+    mapped = method.targets[method.solver_state["assignment"]]
+    torch.testing.assert_close(method.codes, 0.7 * before + 0.3 * mapped)
+
+
+@pytest.mark.parametrize(
+    "solver",
+    ["auto", "shortlist", "exact", "blocks", "semidual", "bsp", "gaussian", "random", "none"],
+)
+def test_every_solver_trains_and_resumes(tiny, solver):
+    method = build(tiny, f"method.solver={solver}")
+    method.fit_iteration()
+    again = build(tiny, f"method.solver={solver}")
+    again.load_state_dict(copy.deepcopy(method.state_dict()))
+    for m in (method, again):
+        m.fit_iteration()
+    assert torch.equal(method.codes, again.codes)
+
+
+def test_short_run_starts_from_the_prior_every_time(tiny):
+    method = build(tiny, "method=short_run")
+    method.codes.fill_(50.0)
+    method.fit_iteration()
+    assert method.codes.abs().max() < 20
+
+
+def test_vae_loss_is_the_negative_bound(tiny):
+    method = build(tiny, "method=vae", "protocol.batch=40")
+    method.encoder.eval()
+    twin = build(tiny, "method=vae", "protocol.batch=40")
+    value = method.learn(0)["negative_bound"]
+    # The same batch through torch.distributions.
+    (batch,) = twin.batches(0)
+    images = twin.problem.images.scaled(batch)
+    mean, log_variance = twin.encoder(images).chunk(2, 1)
+    noise = image_normals(twin.problem.stream_key("noise", 0, 0), batch, 1, 6)[0]
+    q = torch.distributions.Normal(mean, (log_variance / 2).exp())
+    prior = torch.distributions.Normal(torch.zeros_like(mean), 1.0)
+    likelihood = torch.distributions.Normal(twin.decoder(mean + q.stddev * noise), 0.3)
+    log_p = likelihood.log_prob(images).flatten(1).sum(1)
+    constant = likelihood.log_prob(likelihood.mean).flatten(1).sum(1)
+    bound = constant - log_p + torch.distributions.kl_divergence(q, prior).sum(1)
+    assert value == pytest.approx(bound.mean().item(), rel=1e-4)
+
+
+def test_exploding_codes_diverge(tiny):
+    method = build(tiny, "method.step.kind=langevin", "method.step.size=50.0")
+    with pytest.raises(DivergedError, match="explode|finite"):
+        method.fit_iteration()
+
+
+def test_a_nan_loss_diverges(tiny):
+    method = build(tiny)
+    images, codes = method.problem.images.scaled(), method.codes.clone()
+    codes[3, 1] = float("nan")
+    with pytest.raises(DivergedError, match="nan"):
+        method.mean_loss([method.update_decoder(images, codes)])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        (["method.steps=0"], "method.steps=0"),
+        (["method.alpha=1.5"], "method.alpha=1.5"),
+        (["method.start=zero"], "method.start=zero"),
+        (["method.batchnorm=layer"], "method.batchnorm=layer"),
+        (["model.sigma=0.0"], "model.sigma=0.0"),
+        (["protocol.batch=41"], "protocol.batch=41"),
+        (["method.solver=magic"], "method.solver=magic"),
+        (["decoder.architecture=svhn"], "decoder.architecture=svhn"),
+        (["protocol.sweeps=0"], "protocol.sweeps=0"),
+    ],
+)
+def test_bad_values_name_the_key_and_what_is_allowed(tiny, overrides, named):
+    with pytest.raises(InputError, match=named):
+        build(tiny, *overrides)
+
+
+def test_a_small_last_batch_joins_its_neighbour(tiny):
+    problem = Problem(tiny.train, "mnist", 4, 0.3, Budget(1, 1, 1, 1, batch=13), seed=0)
+    from ltvm.methods import ShortRun
+
+    method = ShortRun(problem, steps=1, step={}, updates_per_batch=1, infer_steps=1)
+    sizes = [len(batch) for batch in method.batches(0)]
+    assert sizes == [13, 13, 14]
+    assert sorted(torch.cat(method.batches(0)).tolist()) == list(range(40))
