@@ -5,7 +5,7 @@ Mirrored encoder, the same decoder, Gaussian likelihood with the same sigma, ana
     loss = |x - g(z)|^2 / (2 sigma^2) + KL(q(z | x) || N(0, I)),   z ~ q(z | x)
 
 Under another prior, KL is estimated at that z: the prior's U(z) minus the entropy of q(z | x),
-up to constants. An implicit sigma = 1 against MCMC methods with sigma = 0.3 would not be a fair fight.
+up to constants. An implicit sigma = 1 against MCMC methods with sigma = 0.3 would be no fair fight.
 """
 
 from __future__ import annotations
