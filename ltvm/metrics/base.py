@@ -1,17 +1,23 @@
-"""The contract of a metric: (method, data, context) -> values with their provenance."""
+"""The contract of a metric: (method, data, context) -> values with their provenance.
+
+Each metric is one class; it declares what every one of its values is (``columns``), so that no
+report needs a table of names.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from ltvm.data.image_set import DataSet
-from ltvm.errors import DivergedError
+from ltvm.errors import DivergedError, InputError
 from ltvm.methods.base import Method
+from ltvm.metrics.columns import Column
 from ltvm.runtime.randomness import stream
 
 
@@ -39,6 +45,7 @@ class Context:
     scratch: dict[Any, Any] | None = None
 
     def stream(self, purpose: str, *axes: int) -> torch.Generator:
+        """A generator for this seed and purpose (see ``ltvm.runtime.randomness``)."""
         return stream(self.seed, f"evaluation {purpose}", *axes)
 
     def cached(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
@@ -48,28 +55,55 @@ class Context:
         return self.cache[key]
 
 
-def least_energy(energies: Tensor, method: Method) -> Tensor:
-    """Which restart has the least energy U(z; x): [restarts, n] -> int64 [n].
+class Metric(ABC):
+    """Evaluates a trained method, and follows it through training if it has a ``curve``.
 
-    A chain that left the numbers is never chosen; raises :class:`ltvm.errors.DivergedError` if
-    all chains of an image did.
-    """
-    finite = energies.isfinite()
-    lost = int((~finite.any(0)).sum())
-    if lost:
-        name = type(method).__name__
-        raise DivergedError(f"{name}: codes of {lost} images have no finite energy")
-    return energies.where(finite, torch.inf).argmin(0)
-
-
-class Metric(Protocol):
-    """Evaluate a trained method; names of the values must be the metric's own.
-
-    ``lower_is_better`` says which names have a best value and which way (absent: neither).
+    A constructor parameter named ``extractor`` is given the evaluation's feature extractor; the
+    others are keys of its YAML.
     """
 
-    lower_is_better: dict[str, bool]
+    @abstractmethod
+    def columns(self) -> dict[str, Column]:
+        """What each value is, of every name that a call may give."""
 
-    def __call__(
-        self, method: Method, data: DataSet, context: Context
-    ) -> dict[str, Measurement]: ...
+    @abstractmethod
+    def __call__(self, method: Method, data: DataSet, context: Context) -> dict[str, Measurement]:
+        """The values; none where the metric does not apply to this method.
+
+        Raises :class:`ltvm.errors.DivergedError` for a method that cannot be measured any more.
+        """
+
+    def check(self, data: DataSet, context: Context) -> None:  # noqa: B027
+        """Raise :class:`ltvm.errors.InputError` for what a run would stumble over at its end."""
+
+    def curve(self, method: Method, data: DataSet, context: Context) -> dict[str, float]:  # noqa: ARG002
+        """Values after an iteration of training, for the history: cheap ones, or none."""
+        return {}
+
+    def curve_columns(self) -> dict[str, Column]:
+        """What each value of ``curve`` is."""
+        return {}
+
+
+def record_values(
+    columns: Mapping[str, Column],
+    measurements: Mapping[str, Measurement],
+    shared: Mapping[str, Any],
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Measurements as they stand in a record: ``values`` and ``columns``, by name.
+
+    A value is ``{"value": ..., **shared, **provenance}``: what its metric says of it goes before
+    what is ``shared`` by all. Raises :class:`ltvm.errors.InputError` for a value that its metric
+    declares no column for, :class:`ltvm.errors.DivergedError` for one that is not finite.
+    """
+    values: dict[str, dict[str, Any]] = {}
+    for name, measurement in measurements.items():
+        if name not in columns:
+            raise InputError(
+                f"metric value {name}: no column; allowed: the names that its metric declares "
+                f"({', '.join(columns)})"
+            )
+        if not math.isfinite(measurement.value):
+            raise DivergedError(f"metric {name} is {measurement.value}")
+        values[name] = {"value": measurement.value, **shared, **measurement.provenance}
+    return values, {name: columns[name].as_dict() for name in values}

@@ -44,14 +44,14 @@ def mmd_test(
     members[:n, 0] = 1
     for column, order in enumerate(orders, start=1):
         members[order[:n], column] = 1
-    values = unbiased(kernel, members.to(kernel.device), n, m)
+    values = mmd2_of_splits(kernel, members.to(kernel.device), n, m)
     # A tie of equal partitions must count as one, whatever the rounding of their sums.
     exceeding = int((values[1:] >= values[0] - 1e-12).sum())
     p_value = (1 + exceeding) / (1 + permutations)
     return MmdTest(values[0].item(), p_value, bandwidth.item())
 
 
-def unbiased(kernel: Tensor, members: Tensor, n: int, m: int) -> Tensor:
+def mmd2_of_splits(kernel: Tensor, members: Tensor, n: int, m: int) -> Tensor:
     """MMD^2 of every split [s]: ``members`` [n + m, s] is 1 for the n in the first sample.
 
     ``kernel`` [n + m, n + m] has a zero diagonal.
@@ -61,4 +61,11 @@ def unbiased(kernel: Tensor, members: Tensor, n: int, m: int) -> Tensor:
     within_first = (members * to_first).sum(0)
     across = (others * to_first).sum(0)
     within_second = kernel.sum() - within_first - 2 * across
-    return within_first / (n * (n - 1)) + within_second / (m * (m - 1)) - 2 * across / (n * m)
+    return unbiased_mmd2(within_first, within_second, across / (n * m), n, m)
+
+
+def unbiased_mmd2(
+    within_first: Tensor, within_second: Tensor, mean_across: Tensor, n: int, m: int
+) -> Tensor:
+    """MMD^2 from sums of the kernel over pairs i != j within each sample, and its mean across."""
+    return within_first / (n * (n - 1)) + within_second / (m * (m - 1)) - 2 * mean_across

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from ltvm.data.image_set import DataSet
 from ltvm.errors import InputError, require
 from ltvm.methods.base import Method
-from ltvm.metrics.base import Context, Measurement, least_energy
+from ltvm.metrics.base import Context, Measurement, Metric
+from ltvm.metrics.columns import Column
+from ltvm.metrics.images.restarts import Restarts, infer_restarts
 
 KEY = "evaluation.metrics.anomaly"
 
 
-class AnomalyDetection:
+class AnomalyDetection(Metric):
     """Areas under curves, with the digit left out of training as the positive class.
 
     A test image is scored by the unnormalised log-posterior of its inferred code, log p(x, z) =
@@ -33,7 +34,31 @@ class AnomalyDetection:
         require(restarts >= 1, f"{KEY}.restarts", restarts, "1 or more")
         require(images is None or images >= 2, f"{KEY}.images", images, "2 or more, null: all")
         self.digit, self.images, self.restarts = digit, images, restarts
-        self.lower_is_better = {"auprc_heldout": False, "auroc_heldout": False}
+
+    def columns(self) -> dict[str, Column]:
+        scored = "of test images scored by U(z; x), the digit left out of training as positive"
+        return {
+            "auprc_heldout": Column(
+                title="AUPRC, digit left out",
+                definition=f"Area under precision and recall (average precision) {scored}.",
+                family="detection",
+                direction="higher",
+                headline=True,
+            ),
+            "auprc_heldout_floor": Column(
+                title="AUPRC of a random score",
+                definition="The share of positives among the test images: what chance gets.",
+                family="detection",
+                role="floor",
+                of="auprc_heldout",
+            ),
+            "auroc_heldout": Column(
+                title="AUROC, digit left out",
+                definition=f"Area under the ROC curve {scored}; 0.5 for a random score.",
+                family="detection",
+                direction="higher",
+            ),
+        }
 
     def check(self, data: DataSet, context: Context) -> None:  # noqa: ARG002
         """Raise :class:`ltvm.errors.InputError` unless the digit is in the test split alone."""
@@ -86,12 +111,10 @@ class AnomalyDetection:
     def energies(self, method: Method, images: Tensor, context: Context) -> Tensor:
         """U(z; x) [n] at the inferred codes, the least of all restarts."""
         draws = context.stream("anomaly")
-        runs = [
-            method.energy(images, method.infer(images, draws).detach())
-            for _ in range(self.restarts)
-        ]
-        energies = torch.stack(runs)
-        return energies.gather(0, least_energy(energies, method)[None])[0]
+        # One restart after the other: all at once would not fit for a whole test split.
+        parts = [infer_restarts(method, images, 1, draws) for _ in range(self.restarts)]
+        found = Restarts.joined(parts)
+        return found.energies.gather(0, found.best()[None])[0]
 
 
 def detection_areas(scores: Tensor, positive: Tensor) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,13 +12,16 @@ from torch import Tensor
 from ltvm.data.image_set import DataSet, evenly
 from ltvm.errors import require
 from ltvm.methods.base import EVALUATION_BATCH, Method
-from ltvm.metrics.base import Context, Measurement, least_energy
+from ltvm.metrics.base import Context, Measurement, Metric
+from ltvm.metrics.columns import Column
+from ltvm.metrics.images.restarts import infer_restarts
 from ltvm.metrics.images.scores import DATA_RANGE, WINDOW, psnr, ssim
 
 KEY = "evaluation.metrics.reconstruction"
+MSE_UNIT = "squared error per pixel, images in [-1, 1]"
 
 
-class Reconstruction:
+class Reconstruction(Metric):
     """Mean squared error per pixel, images in [-1, 1].
 
     - ``mse_train``: g(z_i) with the training images' own codes as training leaves them:
@@ -53,9 +57,38 @@ class Reconstruction:
         self.train_images, self.test_images, self.restarts = train_images, test_images, restarts
         self.curve_images, self.quality = curve_images, quality
         self.best = f"test_best{restarts}"
-        self.lower_is_better = {"mse_test": True, f"mse_{self.best}": True}
-        for split in ("test", self.best):
-            self.lower_is_better |= {f"psnr_{split}": False, f"ssim_{split}": False}
+
+    def columns(self) -> dict[str, Column]:
+        about = {
+            "train": "training images decoded from their own codes as training leaves them",
+            "test": "unseen images decoded from codes inferred once from the prior",
+            self.best: (
+                "unseen images decoded from the inferred code of least energy among "
+                f"{self.restarts} restarts"
+            ),
+        }
+        titles = {
+            "train": "training images, own codes",
+            "test": "unseen images",
+            self.best: f"unseen, best of {self.restarts} restarts",
+        }
+        return {
+            f"{kind}_{split}": quality_column(kind, titles[split], what, split)
+            for kind in (("mse", "psnr", "ssim") if self.quality else ("mse",))
+            for split, what in about.items()
+        }
+
+    def curve_columns(self) -> dict[str, Column]:
+        return {
+            "mse_train_curve": replace(
+                self.columns()["mse_train"],
+                title="MSE, training images, own codes, on a small sample",
+                definition=(
+                    f"Mean squared error per pixel of at most {self.curve_images or 'all'} training "
+                    "images decoded from their own codes, after an iteration of training."
+                ),
+            )
+        }
 
     @torch.no_grad()
     def train_pairs(
@@ -95,7 +128,7 @@ class Reconstruction:
         test = data.test.subset(min(self.test_images or len(data.test), len(data.test)))
         images = test.scaled()
         once, best = self.unseen_reconstructions(method, images, context)
-        units = {"units": "squared error per pixel, images in [-1, 1]"}
+        units = {"units": MSE_UNIT}
         seen = {"n": n_train, "split": "train", "data": data.train.fingerprint}
         unseen = {"n": len(test), "split": "test", "data": data.test.fingerprint}
         restarts = {"test": {**unseen, "restarts": 1}}
@@ -114,13 +147,33 @@ class Reconstruction:
         self, method: Method, images: Tensor, context: Context
     ) -> tuple[Tensor, Tensor]:
         """g(z) of one chain per image, and of the least-energy code of all restarts."""
-        n = len(images)
-        repeated = images.repeat(self.restarts, 1, 1, 1)  # all restarts in one large batch
-        codes = method.infer(repeated, context.stream("inference")).detach()
-        energies = method.energy(repeated, codes).view(self.restarts, n)
-        codes = codes.view(self.restarts, n, -1)
-        best = codes[least_energy(energies, method), torch.arange(n, device=images.device)]
-        return method.decode(codes[0]), method.decode(best)
+        found = infer_restarts(method, images, self.restarts, context.stream("inference"))
+        rows = torch.arange(len(images), device=images.device)
+        best = found.codes[found.best(), rows]
+        return method.decode(found.codes[0]), method.decode(best)
+
+
+QUALITY = {  # kind of value: abbreviation, words, better, unit
+    "mse": ("MSE", "Mean squared error per pixel", "lower", MSE_UNIT),
+    "psnr": ("PSNR", "Mean peak signal-to-noise ratio (data range 2)", "higher", "dB"),
+    "ssim": ("SSIM", "Mean structural similarity (data range 2, 11-pixel window)", "higher", ""),
+}
+
+
+def quality_column(kind: str, title: str, images: str, split: str) -> Column:
+    """The column of one kind of value; training images' own codes are of different kinds, so that
+    no best value is marked among them.
+    """
+    short, words, better, unit = QUALITY[kind]
+    direction: Any = None if split == "train" else better
+    return Column(
+        title=f"{short}, {title}" + (f", {unit}" if kind == "psnr" else ""),
+        definition=f"{words} of {images}.",
+        family="reconstruction",
+        unit=unit,
+        direction=direction,
+        headline=kind == "mse" and split in ("train", "test"),
+    )
 
 
 @torch.no_grad()

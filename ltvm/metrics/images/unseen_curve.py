@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import Any
 
 from ltvm.data.image_set import DataSet
 from ltvm.errors import require
 from ltvm.methods.base import Method
-from ltvm.metrics.base import Context, Measurement, least_energy
+from ltvm.metrics.base import Context, Measurement, Metric
+from ltvm.metrics.columns import Column
+from ltvm.metrics.images.reconstruction import MSE_UNIT
+from ltvm.metrics.images.restarts import infer_restarts
 
 KEY = "evaluation.metrics.unseen_curve"
 
 
-class UnseenCurve:
+class UnseenCurve(Metric):
     """``mse_test_steps<K>_restarts<r>``: MSE per pixel of unseen images, pixels in [-1, 1].
 
     The code is that of least energy U(z; x) among r chains of K steps from the prior. The chains
@@ -37,28 +39,44 @@ class UnseenCurve:
             whole = len(values) > 0 and all(type(v) is int and v >= 1 for v in values)
             require(whole, f"{KEY}.{name}", list(values), "integers from 1")
         self.images, self.steps, self.restarts = images, list(steps), list(restarts)
-        self.lower_is_better = {point_name(k, r): True for k in steps for r in restarts}
+
+    def columns(self) -> dict[str, Column]:
+        """By restarts, then steps: the order of a table's columns."""
+        return {
+            point_name(steps, restarts): Column(
+                title=f"K = {steps}, best of {restarts}",
+                definition=(
+                    f"Mean squared error per pixel of unseen images decoded from the code of least "
+                    f"energy among {restarts} chains of {steps} steps from the prior."
+                ),
+                family="reconstruction",
+                unit=MSE_UNIT,
+                direction="lower",
+                role="point",
+            )
+            for restarts in self.restarts
+            for steps in self.steps
+        }
 
     def __call__(self, method: Method, data: DataSet, context: Context) -> dict[str, Measurement]:
-        infer: Any = method.infer
-        if "steps" not in inspect.signature(infer).parameters:
+        if "steps" not in inspect.signature(method.infer).parameters:
             return {}
         test = data.test.subset(min(self.images, len(data.test)))
-        images, n, most = test.scaled(), len(test), max(self.restarts)
-        repeated = images.repeat(most, 1, 1, 1)
+        images, most = test.scaled(), max(self.restarts)
         provenance = {
-            "n": n,
+            "n": len(test),
             "split": "test",
             "data": data.test.fingerprint,
-            "units": "squared error per pixel, images in [-1, 1]",
+            "units": MSE_UNIT,
         }
         values = {}
         for steps in self.steps:
-            codes = infer(repeated, context.stream("inference"), steps=steps).detach()
-            energies = method.energy(repeated, codes).view(most, n)
-            errors = (method.decode(codes) - repeated).square().flatten(1).mean(1).view(most, n)
+            draws = context.stream("inference")
+            found = infer_restarts(method, images, most, draws, steps=steps)
+            made = method.decode(found.codes.flatten(0, 1)).unflatten(0, (most, len(test)))
+            errors = (made - images).square().flatten(2).mean(2)  # [most, n]
             for restarts in self.restarts:
-                best = least_energy(energies[:restarts], method)[None]  # [1, n]
+                best = found.best(restarts)[None]  # [1, n]
                 error = errors.gather(0, best).mean().item()
                 values[point_name(steps, restarts)] = Measurement(
                     error, {**provenance, "steps": steps, "restarts": restarts}
@@ -67,4 +85,5 @@ class UnseenCurve:
 
 
 def point_name(steps: int, restarts: int) -> str:
+    """What the value of so many steps and restarts is called."""
     return f"mse_test_steps{steps}_restarts{restarts}"
