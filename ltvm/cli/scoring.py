@@ -15,12 +15,12 @@ EXAMPLES = {
     "evaluate": """\
 examples:
   ltvm evaluate samples/ mnist5k
-  ltvm evaluate samples/ faces/ --dimension 768 --weights inception.npz
+  ltvm evaluate samples/ faces/ --extractor inception_folded --weights inception.npz
   ltvm evaluate results/runs/mnist5k/vae/IDENTITY/seed=0 --json scores.json""",
     "metric-parity": """\
 examples:
   ltvm metric-parity samples/ mnist5k
-  ltvm metric-parity samples/ faces/ --dimension 768 --weights inception.npz
+  ltvm metric-parity samples/ faces/ --extractor inception_folded --weights inception.npz
   ltvm metric-parity results/runs/svhn/vae/IDENTITY/seed=0 --samples 1000""",
 }
 SHARED = (  # what is printed of the provenance; the JSON has all of it
@@ -50,9 +50,9 @@ def shared_options() -> argparse.ArgumentParser:
     add = options.add_argument
     add("--channels", type=int, help="make the images of folders grey (1) or colour (3)")
     add("--samples", type=int, help="of a run (default: as its protocol says)")
-    add("--extractor", help="digits or inception (default: what fits the images)")
-    add("--dimension", type=int, help="of Inception: 64, 192, 768 or 2048 (the default)")
-    add("--weights", metavar="FILE", help="of Inception (default: downloaded)")
+    add("--extractor", help="a name or an import path (default: digits or inception, as fits)")
+    add("--dimension", type=int, help="of the extractor (Inception: 64, 192, 768 or 2048)")
+    add("--weights", metavar="FILE", help="of the extractor (default: its own)")
     add("--checksum", metavar="SHA256", help="of other weights than the known")
     add("--seed", type=int, help="of all draws (default: the run's, or 0)")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:N")
