@@ -4,7 +4,7 @@
         --pair digits results/runs/.../seed=0 mnist5k 64 --pair faces faces/a faces/b 768
 
 Each ``--pair`` is a name, two sets of images as ``ltvm metric-parity`` takes them (a folder, a run,
-a data set) and the feature size of Inception, or ``digits`` for the digit classifier.
+a data set) and the feature size of Inception, or the name of another extractor (``digits``).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     names = ("NAME", "IMAGES", "AGAINST", "FEATURES")
     parser.add_argument("--pair", nargs=4, metavar=names, action="append", required=True)
-    parser.add_argument("--weights", help="of Inception (default: downloaded)")
+    parser.add_argument("--weights", help="of Inception, .npz if folded (default: downloaded)")
     parser.add_argument("--samples", type=int, help="of runs (default: as their protocol says)")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, help="write parity.md and parity.json there")
@@ -32,9 +32,12 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     raw: list[dict[str, Any]] = []
     for name, images, against, features in options.pair:
-        extractor = {"extractor": "digits"} if features == "digits" else {
-            "extractor": "inception", "dimension": int(features), "weights": options.weights,
-        }  # fmt: skip
+        extractor: dict[str, Any] = {"extractor": features}
+        if features.isdigit():
+            kind = "inception_folded" if str(options.weights).endswith(".npz") else "inception"
+            extractor = {
+                "extractor": kind, "dimension": int(features), "weights": options.weights,
+            }  # fmt: skip
         samples = options.samples if scoring.holds_runs(Path(images)) else None
         request = scoring.Request(
             images, against, samples=samples, device=options.device, **extractor
@@ -50,7 +53,7 @@ def main() -> None:
             })  # fmt: skip
         raw.append({
             "name": name, "features": features, "shape": shape,
-            "checksum": scoring.extractor_of(request, scored.real).checksum,
+            "checksum": table.attrs["provenance"]["checksum"],
             "images": {"name": scored.images.name, "fingerprint": scored.images.fingerprint},
             "against": {"name": scored.real.name, "fingerprint": scored.real.fingerprint},
             "rows": table.to_dict("records"), "seconds": time.perf_counter() - start,

@@ -18,22 +18,14 @@ from ltvm.data.cache import load_data
 from ltvm.data.folder import load_all
 from ltvm.data.image_set import ImageSet, evenly, to_uint8
 from ltvm.errors import DivergedError, InputError, require
-from ltvm.methods.base import EVALUATION_BATCH
-from ltvm.metrics.base import Context
-from ltvm.metrics.features.conventions import (
-    Convention,
-    Pixels,
-    digit_conventions,
-    inception_conventions,
-)
-from ltvm.metrics.features.digits import DigitFeatures
-from ltvm.metrics.features.inception import InceptionFeatures
+from ltvm.metrics.base import Context, record_values
+from ltvm.metrics.features.base import Extractor
+from ltvm.metrics.features.conventions import Pixels
 from ltvm.metrics.generation.feature_metric import (
-    EXTRACTORS,
-    Extractor,
     FeatureMetric,
     refuse_constant,
     require_shape,
+    samples_of,
 )
 from ltvm.metrics.generation.frechet import FrechetDistance
 from ltvm.metrics.generation.kernel_distance import KernelDistance
@@ -42,6 +34,7 @@ from ltvm.metrics.generation.resampling import LEAST, FrechetResampling
 from ltvm.runs.environment import commit, versions
 from ltvm.runs.identity import NUMERICS
 from ltvm.runs.store import Run
+from ltvm.runtime.construct import construct
 from ltvm.runtime.devices import describe, resolve_device, use_full_float32
 
 if TYPE_CHECKING:
@@ -59,8 +52,10 @@ class Request:
     - ``against``: the name of a data set, whose training images it means, or a directory of
       images; None: the run's training images, or mnist5k;
     - ``channels``: what images of directories become, 1 (grey) or 3; None: as they are;
-    - ``extractor``: digits or inception; None: digits for 28x28 grey images, else inception;
-    - ``dimension`` (None: 2048), ``weights``, ``checksum``: Inception's (None: the known one);
+    - ``extractor``: a choice of the group ``extractor`` or an import path such as
+      ``my_package.MyFeatures``; None: digits for 28x28 grey images, else inception;
+    - ``dimension``, ``weights``, ``checksum``: parameters of the extractor, where it has them
+      (None: its own);
     - ``seed``: of samples, subsets and groups; None: the run's, or 0;
     - ``device``: where methods and extractors compute.
 
@@ -85,7 +80,7 @@ class Request:
             require(given or (name == "against" and value is None), name, repr(value), "a path")
         for name, (allowed, least) in {
             "channels": ("1 or 3", 1), "samples": (f"{LEAST} to {LARGEST:,}", LEAST),
-            "seed": ("integers from 0", 0), "dimension": ("64, 192, 768 or 2048", 64),
+            "seed": ("integers from 0", 0), "dimension": ("integers from 1", 1),
         }.items():  # fmt: skip
             value = getattr(self, name)
             whole = value is None or (type(value) is int and value >= least)
@@ -94,25 +89,29 @@ class Request:
         many = self.samples is not None and self.samples > LARGEST
         require(not many, "--samples", self.samples, f"{LEAST} to {LARGEST:,}")
 
-    def kind(self, real: ImageSet) -> str:
-        """The extractor's name."""
-        if self.extractor is None:
-            return "digits" if real.images.shape[1:] == (1, 28, 28) else "inception"
-        require(self.extractor in EXTRACTORS, "--extractor", self.extractor, ", ".join(EXTRACTORS))
-        return self.extractor
+    def extractor_for(self, real: ImageSet) -> Extractor:
+        """The extractor that is wanted, or that fits the images, on their device."""
+        name = self.extractor
+        if name is None:
+            name = "digits" if real.images.shape[1:] == (1, 28, 28) else "inception"
+        named = "." not in name
+        parameters = extractor_group(name) if named else {"_target_": name}
+        for key in ("dimension", "weights", "checksum"):
+            value = getattr(self, key)
+            if value is not None:
+                known = not named or key in parameters
+                require(known, f"--{key}", value, f"nothing with extractor {name}")
+                parameters[key] = value
+        extractor: Extractor = construct("--extractor", parameters, device=real.images.device)
+        return extractor
 
-    def options(self, kind: str) -> dict[str, Any]:
-        """The extractor's parameters."""
-        if kind == "digits":
-            for name in ("dimension", "weights", "checksum"):
-                value = getattr(self, name)
-                require(value is None, f"--{name}", value, "nothing with extractor digits")
-            return {}
-        return {
-            "dimension": self.dimension or 2048,
-            "weights": self.weights,
-            "checksum": self.checksum,
-        }
+
+def extractor_group(name: str) -> dict[str, Any]:
+    """The parameters of a choice of the configuration group ``extractor``."""
+    known = choices("extractor")
+    require(name in known, "--extractor", name, f"{', '.join(known)}, or an import path")
+    config = resolve(["evaluation=none", f"+extractor@evaluation.extractor={name}"])
+    return {k: v for k, v in config["evaluation"]["extractor"].items() if k != "name"}
 
 
 @dataclass(frozen=True)
@@ -157,34 +156,33 @@ class Scored:
 
 
 def evaluate(request: Request) -> dict[str, Any]:
-    """Every metric on features: {name: {"value", "lower_is_better", ...provenance}}.
+    """Every metric on features: {name: {"value", "column", ...provenance}}.
 
-    Raises :class:`ltvm.errors.InputError` for sets of different shape, images without content,
-    absent or wrong weights.
+    ``column`` says what the value is (see :class:`ltvm.metrics.columns.Column`). Raises
+    :class:`ltvm.errors.InputError` for sets of different shape, images without content, absent or
+    wrong weights.
     """
     scored = read(request)
-    kind = request.kind(scored.real)
-    options = request.options(kind)
+    extractor = request.extractor_for(scored.real)
+    extractor(scored.real.images[:2])  # refuses images of a wrong shape
     context = Context(scored.seed, scored.real.images.device)
     metrics: list[FeatureMetric] = [
-        FrechetDistance(kind, **options),
-        FrechetResampling(kind, **options),
-        KernelDistance(kind, **options),
-        Manifold(kind, **options),
+        FrechetDistance(extractor),
+        FrechetResampling(extractor),
+        KernelDistance(extractor),
+        Manifold(extractor),
     ]
-    values: dict[str, Any] = {}
+    shared, found = scored.provenance(), scored.warnings()
+    result: dict[str, Any] = {}
     for metric in metrics:
         features = metric.of_images(scored.images, context)
-        for name, measurement in metric.compare(features, scored.real, context).items():
-            values[name] = {
-                "value": measurement.value,
-                "lower_is_better": metric.lower_is_better.get(name),
-                **scored.provenance(),
-                **measurement.provenance,
-            }
-            texts = [*scored.warnings(), *filter(None, [measurement.provenance.get("warning")])]
-            values[name] |= {"warning": "; ".join(texts)} if texts else {}
-    return values
+        measured = metric.compare(features, scored.real, context)
+        values, columns = record_values(metric.columns(), measured, shared)
+        for name, content in values.items():
+            texts = [*found, *filter(None, [content.get("warning")])]
+            warning = {"warning": "; ".join(texts)} if texts else {}
+            result[name] = {**content, **warning, "column": columns[name]}
+    return result
 
 
 def metric_parity(request: Request) -> pd.DataFrame:
@@ -203,9 +201,9 @@ def metric_parity(request: Request) -> pd.DataFrame:
     first = Pixels(scored.images.images.cpu()[chosen], unrounded)
     second = Pixels(scored.real.images.cpu()[chosen_real])
     rows = []
-    extractor = extractor_of(request, scored.real)
+    extractor = request.extractor_for(scored.real)
     extractor(scored.real.images[:2])  # refuses images of a wrong shape
-    for convention in conventions_of(extractor):
+    for convention in extractor.conventions():
         distance = convention.distance(first, second)
         rows.append({"convention": convention.name, "what": convention.what, "n": n,
                      "distance": distance})  # fmt: skip
@@ -213,28 +211,12 @@ def metric_parity(request: Request) -> pd.DataFrame:
     frame["ratio"] = frame["distance"] / frame["distance"][0]
     warnings = scored.warnings()
     frame.attrs["provenance"] = {
-        "extractor": extractor.name,
-        "dimension": extractor.dimension,
-        "checksum": extractor.checksum,
+        **extractor.provenance(),
         "n": n,
         **scored.provenance(),
         **({"warning": "; ".join(warnings)} if warnings else {}),
     }
     return frame
-
-
-def conventions_of(extractor: Extractor) -> list[Convention]:
-    """The conventions in which an extractor is used."""
-    if isinstance(extractor, InceptionFeatures):
-        return inception_conventions(extractor)
-    assert isinstance(extractor, DigitFeatures)
-    return digit_conventions(extractor)
-
-
-def extractor_of(request: Request, real: ImageSet) -> Extractor:
-    """The extractor that is wanted, or that fits the images, on their device."""
-    kind = request.kind(real)
-    return EXTRACTORS[kind](device=real.images.device, **request.options(kind))
 
 
 def read(request: Request) -> Scored:
@@ -270,28 +252,21 @@ def holds_runs(directory: Path) -> bool:
 
 def samples_of_run(directory: Path, request: Request) -> Scored:
     """Prior samples of a run's method: those of its record, if seed and number are its own."""
-    from ltvm.api import load
-    from ltvm.data.cache import load_data
+    from ltvm.runs.load import load_method
 
     require(request.channels is None, "--channels", request.channels, "nothing with a run")
     run = Run(directory)
-    method = load(directory, request.device)
+    method = load_method(directory, request.device)
     config = run.config()
     data = load_data(config)
     real = reference_images(request.against, None) if request.against else data.train
     n = request.samples or config["protocol"]["evaluation"]["samples"] or len(data.train)
     seed = config["seed"] if request.seed is None else request.seed
-    draws = Context(seed, torch.device("cpu")).stream("samples")
     try:
-        drawn = torch.cat(
-            [
-                method.sample(min(EVALUATION_BATCH, n - start), draws).cpu()
-                for start in range(0, n, EVALUATION_BATCH)
-            ]
-        )
+        batches = samples_of(method, Context(seed, torch.device("cpu")), n)
+        drawn = torch.cat([batch.cpu() for batch in batches])
     except DivergedError as error:
         raise InputError(f"{directory}: {error}") from error
-    require(bool(drawn.isfinite().all()), f"{directory}: samples", "not finite", "finite ones")
     images = ImageSet(str(directory), "samples", to_uint8(drawn))
     about = {"status": run.status(), "iteration": method.iteration}
     return Scored(images, real, seed, unrounded=(drawn.clamp(-1, 1) + 1) / 2, run=about)

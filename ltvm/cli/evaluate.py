@@ -22,7 +22,7 @@ EXAMPLES = """\
 examples:
   ltvm evaluate results/runs/mnist5k/vae/*/seed=* evaluation=digits_thorough
   ltvm evaluate samples/ mnist5k
-  ltvm evaluate samples/ faces/ --dimension 768 --weights inception.npz
+  ltvm evaluate samples/ faces/ --extractor inception_folded --weights inception.npz
   ltvm evaluate results/runs/mnist5k/vae/IDENTITY/seed=0 --json scores.json"""
 
 

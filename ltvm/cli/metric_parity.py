@@ -18,7 +18,7 @@ from ltvm.cli.scoring import (
 EXAMPLES = """\
 examples:
   ltvm metric-parity samples/ mnist5k
-  ltvm metric-parity samples/ faces/ --dimension 768 --weights inception.npz
+  ltvm metric-parity samples/ faces/ --extractor inception_folded --weights inception.npz
   ltvm metric-parity results/runs/svhn/vae/IDENTITY/seed=0 --samples 1000"""
 
 

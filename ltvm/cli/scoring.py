@@ -22,9 +22,9 @@ def shared_options() -> argparse.ArgumentParser:
     add = options.add_argument
     add("--channels", type=int, help="make the images of folders grey (1) or colour (3)")
     add("--samples", type=int, help="of a run (default: as its protocol says)")
-    add("--extractor", help="digits or inception (default: what fits the images)")
-    add("--dimension", type=int, help="of Inception: 64, 192, 768 or 2048 (the default)")
-    add("--weights", metavar="FILE", help="of Inception (default: downloaded)")
+    add("--extractor", help="a name or an import path (default: digits or inception, as fits)")
+    add("--dimension", type=int, help="of the extractor (Inception: 64, 192, 768 or 2048)")
+    add("--weights", metavar="FILE", help="of the extractor (default: its own)")
     add("--checksum", metavar="SHA256", help="of other weights than the known")
     add("--seed", type=int, help="of all draws (default: the run's, or 0)")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:N")

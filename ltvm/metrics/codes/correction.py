@@ -84,8 +84,8 @@ EFFECTS = {  # ``codes_<name>_before``, ``codes_<name>_after``
 class CorrectionEffect(Metric):
     """Learning curves of the codes before and after each correction, of methods that correct.
 
-    It compares ``method.posterior_draws()``, the codes as inferred, with ``method.codes``, which the
-    correction left; at the end of training it gives nothing.
+    It compares ``method.posterior_draws()``, the codes as inferred, with ``method.codes``, which
+    the correction left; at the end of training it gives nothing.
     """
 
     def columns(self) -> dict[str, Column]:

@@ -24,7 +24,7 @@ class LargestKs:
 
 
 def largest_ks(codes: Tensor, prior: Prior, draws: Tensor) -> LargestKs:
-    """Codes [n, d] against N(0, 1) in every dimension, or for another prior its ``draws`` [m, d]."""
+    """Codes [n, d] against N(0, 1) in every dimension, for another prior its ``draws`` [m, d]."""
     from scipy.stats import ks_2samp, kstest
 
     columns = codes.double().cpu().numpy().T

@@ -112,11 +112,13 @@ def column(title: str, definition: str, **what: Any) -> Column:
 
 
 OF = "posterior draws of training images"
-EDGE = "edge of the Marchenko-Pastur law for that n and d (a prior other than N(0, I): of its draws)"
+EDGE = (
+    "edge of the Marchenko-Pastur law for that n and d (a prior other than N(0, I): of its draws)"
+)
 COLUMNS = {
     "latent_mmd2": column(
         "MMD² to prior",
-        f"Unbiased squared MMD of {OF} to as many prior draws, Gaussian kernel of median bandwidth.",
+        f"Unbiased squared MMD of {OF} to prior draws, Gaussian kernel of median bandwidth.",
         direction="lower",
     ),
     "latent_mmd_p": column(

@@ -1,12 +1,18 @@
-"""The contract of a feature extractor: uint8 images [n, c, h, w] -> float64 [n, dimension]."""
+"""The contract of a feature extractor: uint8 images [n, c, h, w] -> float64 [n, dimension].
+
+An extractor of one's own is one class and one YAML file in the group ``extractor`` (see
+CONTRIBUTING.md); its parameters, other than its ``device``, are the keys of that file.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+
+from ltvm.metrics.features.conventions import Convention, feature_conventions
 
 
 class Extractor(ABC):
@@ -29,4 +35,31 @@ class Extractor(ABC):
 
     @abstractmethod
     def __call__(self, images: Tensor) -> Tensor:
-        """Raises :class:`ltvm.errors.InputError` for images of a shape it does not take."""
+        """Features on the extractor's device, computed in float32 and given as float64.
+
+        Raises :class:`ltvm.errors.InputError` for images of a shape it does not take.
+        """
+
+    @property
+    def distance_title(self) -> str:
+        """What a Frechet distance on these features is called in words."""
+        return f"{self.distance.upper()}, {self.title}"
+
+    def conventions(self) -> list[Convention]:
+        """The ways in which code bases compute a Frechet distance on it, this suite's own first."""
+        return feature_conventions(self, self.dimension, f"resize {self.resize}")
+
+    def provenance(self) -> dict[str, Any]:
+        """What every number computed on these features says about them."""
+        return {
+            "extractor": self.name,
+            "checksum": self.checksum,
+            "dimension": self.dimension,
+            "resize": self.resize,
+            "batch": self.batch,
+        }
+
+
+def to_colour(images: Tensor) -> Tensor:
+    """Grey images repeated to three channels: [n, 1 or 3, h, w] -> [n, 3, h, w]."""
+    return images.expand(-1, 3, -1, -1).contiguous()

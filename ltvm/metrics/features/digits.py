@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from ltvm.errors import InputError
+from ltvm.metrics.features.base import Extractor
+from ltvm.metrics.features.conventions import Convention, feature_conventions
 from ltvm.metrics.features.weights import sha256_of, verify
 
 WEIGHTS = Path(__file__).with_name("digits.npz")
@@ -48,24 +50,33 @@ class DigitClassifier(nn.Module):
         return self.classifier(self.features(images))  # [n, 10]
 
 
-class DigitFeatures:
-    """The shipped extractor: uint8 images [n, 1, 28, 28] -> float64 features [n, 64].
+class DigitFeatures(Extractor):
+    """uint8 images [n, 1, 28, 28] -> float64 features [n, 64].
 
-    Raises :class:`ltvm.errors.InputError` if the weights file is absent or is not the
-    one whose checksum this module states, or if images have another shape.
+    ``weights`` is a path (None: the file that ships with the package), ``checksum`` the SHA-256
+    that it must have. Raises :class:`ltvm.errors.InputError` if it is absent or another file, or
+    if images have another shape.
     """
 
     name = "digits"
+    feature_name = "digits"
+    title = "digit features"
     dimension = 64
-    batch = 1_000  # images in the network at once: of influence on rounding
+    batch = 1_000
     resize = "none (28x28 only)"
 
-    def __init__(self, device: torch.device | str = "cpu") -> None:
-        verify(WEIGHTS, CHECKSUM)
-        self.checksum = CHECKSUM
+    def __init__(
+        self,
+        device: torch.device | str = "cpu",
+        weights: str | None = None,
+        checksum: str = CHECKSUM,
+    ) -> None:
+        path = WEIGHTS if weights is None else Path(weights).expanduser()
+        self.checksum = checksum.lower()
+        verify(path, self.checksum)
         self.device = torch.device(device)
         self.network = DigitClassifier()
-        with np.load(WEIGHTS) as arrays:
+        with np.load(path) as arrays:
             self.network.load_state_dict({key: torch.from_numpy(arrays[key]) for key in arrays})
         self.network.to(self.device).eval().requires_grad_(False)
 
@@ -83,6 +94,9 @@ class DigitFeatures:
             for x in images.split(self.batch)
         ]
         return torch.cat([self.network.features(x) for x in parts]).double()
+
+    def conventions(self) -> list[Convention]:
+        return feature_conventions(self, self.dimension, "no resize")
 
 
 def save_weights(network: DigitClassifier, path: Path = WEIGHTS) -> str:

@@ -9,7 +9,6 @@ around them (resize, rounding) are the real ones, for 64, 192 and 768.
 
 from __future__ import annotations
 
-import io
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from ltvm.errors import InputError, require
+from ltvm.metrics.features.inception import InceptionFeatures, weights_folder
+from ltvm.metrics.features.inception_conventions import as_file
+from ltvm.metrics.features.weights import verify
 
 FILE = "inception_v3_2015_to_mixed8_fp32.npz"
 CHECKSUM = "263650719764310c7c8bc3abdbb9f04222e89d2cb1ba223fddbdad501e5db090"
@@ -58,6 +60,28 @@ BRANCHES_C = {
 }  # fmt: skip
 
 
+class FoldedInception(InceptionFeatures):
+    """``InceptionFeatures`` of 64, 192 or 768 features, from weights with folded batch norm.
+
+    ``weights`` is a path (None: ``inception/FILE`` below ``LTVM_DATA_ROOT``; it is not downloaded)
+    and ``checksum`` the SHA-256 that it must have.
+    """
+
+    name = "inception_folded"
+
+    def __init__(
+        self,
+        device: torch.device | str = "cpu",
+        dimension: int = 768,
+        weights: str | None = None,
+        checksum: str = CHECKSUM,
+    ) -> None:
+        path = weights_folder() / FILE if weights is None else Path(weights).expanduser()
+        self.checksum = checksum.lower()
+        verify(path, self.checksum)
+        self.build(folded_network(path, dimension), dimension, device)
+
+
 def layer_names() -> dict[str, str]:
     """Names in the file -> modules of torch-fidelity's network, up to the 768 features."""
     names = dict(STEM)
@@ -89,7 +113,7 @@ def folded_state(path: Path) -> dict[str, Tensor]:
                 }
     except (KeyError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise InputError(
-            f"extractor inception: {path}: no folded Inception weights ({error})"
+            f"extractor inception_folded: {path}: no folded Inception weights ({error})"
         ) from error
     return state
 
@@ -101,7 +125,7 @@ def folded_network(path: Path, dimension: int) -> nn.Module:
     """
     require(
         dimension in DIMENSIONS,
-        "extractor inception: dimension",
+        "extractor inception_folded: dimension",
         dimension,
         f"{', '.join(map(str, DIMENSIONS))} with {path.name}, which ends there",
     )
@@ -112,11 +136,3 @@ def folded_network(path: Path, dimension: int) -> nn.Module:
             return super().load_state_dict(state, strict=False, assign=assign)
 
     return Partial("inception-folded", [str(dimension)], as_file(folded_state(path)), False)
-
-
-def as_file(state: dict[str, Tensor]) -> Any:
-    """A weights file in memory, which torch-fidelity's loader takes for a path."""
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    return file

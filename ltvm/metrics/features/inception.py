@@ -16,7 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from ltvm.errors import InputError, require
-from ltvm.metrics.features import folded
+from ltvm.metrics.features.base import Extractor, to_colour
+from ltvm.metrics.features.conventions import Convention
+from ltvm.metrics.features.inception_conventions import inception_conventions
 from ltvm.metrics.features.weights import verify
 
 FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -26,16 +28,64 @@ SIZE = "91 MB"
 DIMENSIONS = (64, 192, 768, 2048)
 
 
-def find_weights(path: str | None) -> Path:
-    """The weights file: ``path``, or the cache below ``LTVM_DATA_ROOT``, downloaded if absent.
+class InceptionFeatures(Extractor):
+    """uint8 images [n, 1 or 3, h, w] -> float64 features [n, dimension].
+
+    ``dimension`` is 64, 192, 768 or 2048 (the standard FID). ``weights`` is the path of
+    torch-fidelity's file (None: downloaded below ``LTVM_DATA_ROOT``) and ``checksum`` the SHA-256
+    that it must have. Grey images are repeated to three channels.
+    """
+
+    name = "inception"
+    distance = "fid"
+    batch = 50  # some 15 MB each
+    resize = "299x299 bilinear as TensorFlow 1, no antialiasing"
+
+    def __init__(
+        self,
+        device: torch.device | str = "cpu",
+        dimension: int = 2048,
+        weights: str | None = None,
+        checksum: str = CHECKSUM,
+    ) -> None:
+        require(
+            dimension in DIMENSIONS, f"extractor {self.name}: dimension", repr(dimension),
+            ", ".join(map(str, DIMENSIONS)),
+        )  # fmt: skip
+        path = find_weights() if weights is None else Path(weights).expanduser()
+        self.checksum = checksum.lower()
+        verify(path, self.checksum)
+        self.build(load_network(path, dimension), dimension, device)
+
+    def build(self, network: nn.Module, dimension: int, device: torch.device | str) -> None:
+        """Take torch-fidelity's network, which makes features of this dimension."""
+        self.dimension, self.device = dimension, torch.device(device)
+        self.feature_name, self.title = f"inception{dimension}", f"Inception-{dimension}"
+        self.network = network.to(self.device).requires_grad_(False)
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Tensor:
+        channels = images.shape[1]
+        require(channels in (1, 3), f"extractor {self.name}: channels", channels, "1, 3")
+        parts = images.split(self.batch)
+        return torch.cat([self.network(to_colour(x.to(self.device))).double() for x in parts])
+
+    @property
+    def distance_title(self) -> str:
+        """Only that on 2048 features is what the literature calls FID."""
+        return "FID" if self.dimension == 2048 else f"FID-{self.dimension}"
+
+    def conventions(self) -> list[Convention]:
+        return inception_conventions(self, self.network)
+
+
+def find_weights() -> Path:
+    """The weights file below ``LTVM_DATA_ROOT``, downloaded if absent.
 
     Raises :class:`ltvm.errors.InputError` with the file, where it would be found and its size
     if it is absent and cannot be downloaded.
     """
-    if path is not None:
-        return Path(path).expanduser()
-    root = Path(os.environ.get("LTVM_DATA_ROOT", "~/.cache/ltvm")).expanduser()
-    target = root / "inception" / FILE
+    target = weights_folder() / FILE
     if not target.is_file():
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -44,61 +94,18 @@ def find_weights(path: str | None) -> Path:
             raise InputError(
                 f"extractor inception: weights absent and not to be downloaded ({error}).\n"
                 f"Put {FILE} ({SIZE}) at {target}, or give its path: "
-                "evaluation.metrics.frechet.weights=PATH, or --weights PATH"
+                "evaluation.extractor.weights=PATH, or --weights PATH"
             ) from None
     return target
 
 
-class InceptionFeatures:
-    """uint8 images [n, 1 or 3, h, w] -> float64 features [n, dimension].
-
-    ``dimension`` is 64, 192, 768 or 2048 (the standard FID). ``weights`` is a path: that of
-    torch-fidelity's file, or of an ``.npz`` with folded batch norm, which has no 2048 (see
-    ``ltvm.metrics.features.folded``). ``checksum`` is the SHA-256 that the file must have (None:
-    that of the known file of its kind). Grey images are repeated to three channels.
-    """
-
-    name = "inception"
-    batch = 50  # images in the network at once: some 15 MB each, and of influence on rounding
-    resize = "299x299 bilinear as TensorFlow 1, no antialiasing"
-
-    def __init__(
-        self,
-        device: torch.device | str = "cpu",
-        dimension: int = 2048,
-        weights: str | None = None,
-        checksum: str | None = CHECKSUM,
-    ) -> None:
-        require(
-            dimension in DIMENSIONS, "extractor inception: dimension", repr(dimension),
-            ", ".join(map(str, DIMENSIONS)),
-        )  # fmt: skip
-        path = find_weights(weights)
-        is_folded = path.suffix == ".npz"
-        known = folded.CHECKSUM if is_folded else CHECKSUM
-        self.dimension = dimension
-        self.checksum = known if checksum is None else checksum.lower()
-        verify(path, self.checksum)
-        self.device = torch.device(device)
-        self.network = load_network(path, dimension, is_folded).to(self.device)
-        self.network.requires_grad_(False)
-
-    @torch.no_grad()
-    def __call__(self, images: Tensor) -> Tensor:
-        require(images.shape[1] in (1, 3), "extractor inception: channels", images.shape[1], "1, 3")
-        parts = images.split(self.batch)
-        return torch.cat([self.network(to_colour(x.to(self.device))).double() for x in parts])
+def weights_folder() -> Path:
+    """Where weights of Inception are looked for: below ``LTVM_DATA_ROOT``."""
+    return Path(os.environ.get("LTVM_DATA_ROOT", "~/.cache/ltvm")).expanduser() / "inception"
 
 
-def to_colour(images: Tensor) -> Tensor:
-    """Grey images repeated to three channels: [n, 1 or 3, h, w] -> [n, 3, h, w]."""
-    return images.expand(-1, 3, -1, -1).contiguous()
-
-
-def load_network(path: Path, dimension: int, is_folded: bool) -> nn.Module:
+def load_network(path: Path, dimension: int) -> nn.Module:
     """torch-fidelity's network with these weights, resizing without antialiasing."""
-    if is_folded:
-        return folded.folded_network(path, dimension)
     from torchmetrics.image.fid import NoTrainInceptionV3  # seconds to import
 
     try:
@@ -107,4 +114,7 @@ def load_network(path: Path, dimension: int, is_folded: bool) -> nn.Module:
         )
     except (RuntimeError, ValueError, KeyError, AttributeError, pickle.UnpicklingError) as error:
         what = " ".join(str(error).split())[:120]
-        raise InputError(f"extractor inception: {path}: no such weights ({what})") from error
+        raise InputError(
+            f"extractor inception: {path}: no such weights ({what}); allowed: torch-fidelity's "
+            "(extractor inception_folded takes an .npz)"
+        ) from error

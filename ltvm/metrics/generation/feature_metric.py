@@ -7,10 +7,10 @@ Generated images are clamped, scaled and rounded to uint8 exactly as the real on
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -18,29 +18,11 @@ from torch import Tensor
 from ltvm.data.image_set import DataSet, ImageSet, to_uint8
 from ltvm.errors import DivergedError, InputError, require
 from ltvm.methods.base import EVALUATION_BATCH, Method
-from ltvm.metrics.base import Context, Measurement
-from ltvm.metrics.features.digits import DigitFeatures
-from ltvm.metrics.features.inception import InceptionFeatures
+from ltvm.metrics.base import Context, Measurement, Metric
+from ltvm.metrics.features.base import Extractor
+from ltvm.metrics.features.cache import kept_batches, provenance_of
 
 KEPT_NUMBERS = 2**26  # features kept for the next metric: 256 MB, whatever n; else made again
-
-
-class Extractor(Protocol):
-    """uint8 images [n, c, h, w] -> float64 features [n, dimension]."""
-
-    name: str
-    dimension: int
-    checksum: str
-    resize: str
-    batch: int  # images in the network at once: of influence on rounding
-
-    def __call__(self, images: Tensor) -> Tensor: ...
-
-
-EXTRACTORS: dict[str, Callable[..., Extractor]] = {
-    "digits": DigitFeatures,
-    "inception": InceptionFeatures,
-}
 
 
 @dataclass(frozen=True)
@@ -61,25 +43,18 @@ class Features:
         return torch.cat([part.float().cpu() for part in self])
 
 
-class FeatureMetric(ABC):
+class FeatureMetric(Metric):
     """A metric of ``samples`` prior samples against the training images, on features.
 
     ``samples: null`` takes as many as there are training images, as the literature does.
-    ``options`` are the extractor's. Subclasses implement ``compare``.
+    Subclasses implement ``compare``.
     """
 
     key: ClassVar[str]  # below ``evaluation.metrics``, for messages
-    lower_is_better: dict[str, bool]
 
-    def __init__(self, extractor: str, samples: int | None, options: dict[str, Any]) -> None:
-        require(
-            extractor in EXTRACTORS, f"evaluation.metrics.{self.key}.extractor", extractor,
-            ", ".join(EXTRACTORS),
-        )  # fmt: skip
-        self.kind, self.options, self.samples = extractor, options, samples
+    def __init__(self, extractor: Extractor, samples: int | None) -> None:
+        self.extractor, self.samples = extractor, samples
         self.require_count("samples", samples, 2)
-        dimension = "" if extractor == "digits" else str(options.get("dimension", 2048))
-        self.feature_name = f"{extractor}{dimension}"
 
     def require_count(self, name: str, value: int | None, least: int) -> None:
         """Raise :class:`ltvm.errors.InputError` for a parameter below ``least``."""
@@ -97,13 +72,13 @@ class FeatureMetric(ABC):
     ) -> dict[str, Measurement]:
         """The values for generated images, given by their features, against real ones."""
 
-    def check(self, data: DataSet, context: Context) -> None:
+    def check(self, data: DataSet, context: Context) -> None:  # noqa: ARG002
         """Raise :class:`ltvm.errors.InputError` for what a run would stumble over at its end.
 
-        That is: more samples than real images, absent or wrong weights, images of a wrong
-        shape or without content.
+        That is: more samples than real images, images of a shape that the extractor does not
+        take, or without content.
         """
-        self.extractor(context)(data.train.images[:2])
+        self.extractor(data.train.images[:2])
         refuse_constant(data.train)
         if self.samples is not None:
             require(
@@ -123,19 +98,6 @@ class FeatureMetric(ABC):
         """How many samples: ``samples``, or as many as there are training images."""
         return len(data.train) if self.samples is None else self.samples
 
-    def extractor(self, context: Context) -> Extractor:
-        return context.cached(
-            ("extractor", str(context.device), *self.extractor_key()),
-            lambda: EXTRACTORS[self.kind](device=context.device, **self.options),
-        )
-
-    def extractor_key(self) -> tuple[Any, ...]:
-        return (self.kind, *sorted(self.options.items()))
-
-    def batch(self, context: Context) -> int:
-        """How many images are in the extractor at once."""
-        return self.extractor(context).batch
-
     def of_method(
         self, method: Method, data: DataSet, context: Context, n: int, final: bool = True
     ) -> Features:
@@ -144,49 +106,57 @@ class FeatureMetric(ABC):
         A ``final`` evaluation raises :class:`ltvm.errors.DivergedError` if all samples are one
         image, or each is a single colour; a learning curve may pass through that.
         """
-        extractor = self.extractor(context)
 
         def make() -> Iterator[Tensor]:
             images = images_of(method, data.train, context, n)
-            return map(extractor, refusing_constant(images, method) if final else images)
+            return map(self.extractor, refusing_constant(images, method) if final else images)
 
-        key = ("features", *self.extractor_key(), n)
-        return Features(n, lambda: keeping(context.scratch, key, n * extractor.dimension, make))
+        key = ("features", *extractor_key(self.extractor), n)
+        return Features(
+            n, lambda: keeping(context.scratch, key, n * self.extractor.dimension, make)
+        )
 
     def of_images(self, images: ImageSet, context: Context) -> Features:
         """Features of a set of images."""
-        extractor = self.extractor(context)
 
         def make() -> Iterator[Tensor]:
-            return map(extractor, images.images.split(EVALUATION_BATCH))
+            return map(self.extractor, images.images.split(EVALUATION_BATCH))
 
-        key = (
-            "features",
-            images.fingerprint,
-            extractor.name,
-            extractor.checksum,
-            extractor.dimension,
-            extractor.resize,
-            self.batch(context),
-            str(context.device),
-        )
-        numbers = len(images) * extractor.dimension
+        return self.kept(images, context, make)
+
+    def of_data(self, images: ImageSet, context: Context) -> Features:
+        """Features of a data set's images, kept on disk (see ``ltvm.metrics.features.cache``)."""
+
+        def make() -> Iterator[Tensor]:
+            return map(self.extractor, images.images.split(EVALUATION_BATCH))
+
+        def stored() -> Iterator[Tensor]:
+            return kept_batches(provenance_of(images, self.extractor), make)
+
+        return self.kept(images, context, stored)
+
+    def kept(
+        self, images: ImageSet, context: Context, make: Callable[[], Iterator[Tensor]]
+    ) -> Features:
+        """Features that this process keeps in memory, if they are few."""
+        key = ("features", images.fingerprint, *extractor_key(self.extractor))
+        numbers = len(images) * self.extractor.dimension
         return Features(len(images), lambda: keeping(context.cache, key, numbers, make))
 
-    def provenance(self, n: int, n_real: int, real: ImageSet, context: Context) -> dict[str, Any]:
+    def provenance(self, n: int, n_real: int, real: ImageSet) -> dict[str, Any]:
         """What every number of this metric says about itself."""
-        extractor = self.extractor(context)
         return {
-            "extractor": extractor.name,
-            "checksum": extractor.checksum,
-            "dimension": extractor.dimension,
+            **self.extractor.provenance(),
             "n": n,
             "n_real": n_real,
             "split": real.split,
-            "resize": extractor.resize,
-            "batch": self.batch(context),
             "data": real.fingerprint,
         }
+
+
+def extractor_key(extractor: Extractor) -> tuple[Any, ...]:
+    """What the features of an image depend on, besides the image."""
+    return (*extractor.provenance().values(), str(extractor.device))
 
 
 def keeping(
@@ -208,17 +178,26 @@ def keeping(
         store[key] = kept
 
 
-def images_of(method: Method, real: ImageSet, context: Context, n: int) -> Iterator[Tensor]:
-    """``n`` prior samples as uint8 batches, shaped as the real images are.
+def samples_of(method: Method, context: Context, n: int) -> Iterator[Tensor]:
+    """Batches of ``n`` prior samples as the method makes them, float32 in about [-1, 1].
 
-    Raises :class:`ltvm.errors.DivergedError` if a pixel is not finite,
-    :class:`ltvm.errors.InputError` for another size or number of channels.
+    Raises :class:`ltvm.errors.DivergedError` if a pixel is not finite.
     """
     draws = context.stream("samples")
     for start in range(0, n, EVALUATION_BATCH):
         images = method.sample(min(EVALUATION_BATCH, n - start), draws)
         if not images.isfinite().all():
             raise DivergedError(f"{type(method).__name__}: samples that are not finite")
+        yield images
+
+
+def images_of(method: Method, real: ImageSet, context: Context, n: int) -> Iterator[Tensor]:
+    """``n`` prior samples as uint8 batches, shaped as the real images are.
+
+    Raises as ``samples_of``, and :class:`ltvm.errors.InputError` for another size or number of
+    channels.
+    """
+    for images in samples_of(method, context, n):
         require_shape(type(method).__name__, tuple(images.shape[1:]), real)
         yield to_uint8(images)
 

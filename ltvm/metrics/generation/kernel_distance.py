@@ -8,13 +8,16 @@ n; it may be negative. The literature often prints it times 1,000; here it is as
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ltvm.data.image_set import ImageSet
 from ltvm.metrics.base import Context, Measurement
+from ltvm.metrics.codes.mmd import unbiased_mmd2
+from ltvm.metrics.columns import Column
+from ltvm.metrics.features.base import Extractor
 from ltvm.metrics.generation.feature_metric import FeatureMetric, Features
 
 
@@ -32,18 +35,37 @@ class KernelDistance(FeatureMetric):
 
     def __init__(
         self,
-        extractor: str = "digits",
+        extractor: Extractor,
         samples: int | None = None,
         subsets: int = 100,
         size: int = 1000,
-        **options: Any,
     ) -> None:
-        super().__init__(extractor, samples, options)
+        super().__init__(extractor, samples)
         self.require_count("subsets", subsets, 2)
         self.require_count("size", size, 2)
         self.subsets, self.size = subsets, size
-        self.value_name = f"kid_{self.feature_name}"
-        self.lower_is_better = {self.value_name: True}
+        self.value_name = f"kid_{extractor.feature_name}"
+
+    def columns(self) -> dict[str, Column]:
+        features = self.extractor.title
+        subsets = f"{self.subsets} random subsets of at most {self.size} images"
+        return {
+            self.value_name: Column(
+                title=f"KID, {features}",
+                definition=(
+                    f"Unbiased squared MMD with the cubic kernel on {features} between prior "
+                    f"samples and the training images, mean over {subsets}."
+                ),
+                family="generation",
+                direction="lower",
+            ),
+            f"{self.value_name}_sd": Column(
+                title=f"sd of KID over subsets, {features}",
+                definition=f"Standard deviation of the KID on {features} over {subsets}.",
+                family="generation",
+                role="diagnostic",
+            ),
+        }
 
     def compare(
         self, generated: Features, real: ImageSet, context: Context
@@ -51,13 +73,13 @@ class KernelDistance(FeatureMetric):
         size = max(2, min(self.size, generated.n // 2, len(real) // 2))
         values = kernel_distances(
             generated.matrix().to(context.device),
-            self.of_images(real, context).matrix().to(context.device),
+            self.of_data(real, context).matrix().to(context.device),
             self.subsets,
             size,
             context.stream("kernel subsets"),
         )
         provenance = {
-            **self.provenance(generated.n, len(real), real, context),
+            **self.provenance(generated.n, len(real), real),
             "subsets": self.subsets,
             "subset_size": size,
         }
@@ -89,8 +111,10 @@ def squared_mmd(first: Tensor, second: Tensor) -> Tensor:
 
     n, m = len(first), len(second)
     within_first, within_second = kernel(first, first), kernel(second, second)
-    return (
-        (within_first.sum() - within_first.trace()) / (n * (n - 1))
-        + (within_second.sum() - within_second.trace()) / (m * (m - 1))
-        - 2 * kernel(first, second).mean()
+    return unbiased_mmd2(
+        within_first.sum() - within_first.trace(),
+        within_second.sum() - within_second.trace(),
+        kernel(first, second).mean(),
+        n,
+        m,
     )

@@ -9,7 +9,7 @@ states. No finite sample of a perfect generator need reach 1, and density may ex
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -17,10 +17,17 @@ from torch import Tensor
 from ltvm.data.image_set import DataSet, ImageSet, evenly
 from ltvm.errors import require
 from ltvm.metrics.base import Context, Measurement
+from ltvm.metrics.columns import Column
+from ltvm.metrics.features.base import Extractor
 from ltvm.metrics.generation.feature_metric import FeatureMetric, Features
 
 ROWS = 1_000  # distances are computed for so many rows at once
-KINDS = ("precision", "recall", "density", "coverage")
+KINDS = {  # balls reach to the k-th nearest neighbour in their own set
+    "precision": "Share of prior samples in a ball (k = {k}) of a training image",
+    "recall": "Share of training images in a ball (k = {k}) of a prior sample",
+    "density": "Number of balls (k = {k}) of training images that a prior sample is in, over k",
+    "coverage": "Share of training images with a prior sample in their ball (k = {k})",
+}
 
 
 class Manifold(FeatureMetric):
@@ -34,18 +41,28 @@ class Manifold(FeatureMetric):
 
     def __init__(
         self,
-        extractor: str = "digits",
+        extractor: Extractor,
         samples: int | None = None,
         neighbours: int = 5,
         largest: int = 10_000,
-        **options: Any,
     ) -> None:
-        super().__init__(extractor, samples, options)
+        super().__init__(extractor, samples)
         self.require_count("neighbours", neighbours, 1)
         self.require_count("largest", largest, 2)
         self.neighbours, self.largest = neighbours, largest
-        self.names = {kind: f"{kind}_{self.feature_name}" for kind in KINDS}
-        self.lower_is_better = dict.fromkeys(self.names.values(), False)
+        self.names = {kind: f"{kind}_{extractor.feature_name}" for kind in KINDS}
+
+    def columns(self) -> dict[str, Column]:
+        features, k = self.extractor.title, self.neighbours
+        return {
+            self.names[kind]: Column(
+                title=f"{kind}, {features}",
+                definition=f"{words.format(k=k)}, on {features}.",
+                family="generation",
+                direction="higher",
+            )
+            for kind, words in KINDS.items()
+        }
 
     def check(self, data: DataSet, context: Context) -> None:
         super().check(data, context)
@@ -64,11 +81,11 @@ class Manifold(FeatureMetric):
         self.require_neighbours(n)
         chosen, chosen_real = (
             features.matrix()[evenly(features.n, n)].to(context.device).double()
-            for features in (generated, self.of_images(real, context))
+            for features in (generated, self.of_data(real, context))
         )
         values = manifold_values(chosen_real, chosen, self.neighbours)
         provenance = {
-            **self.provenance(n, n, real, context),
+            **self.provenance(n, n, real),
             "neighbours": self.neighbours,
         }
         return {self.names[kind]: Measurement(v, provenance) for kind, v in values.items()}

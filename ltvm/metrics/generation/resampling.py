@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -33,6 +33,8 @@ import torch
 from ltvm.data.image_set import DataSet, ImageSet
 from ltvm.errors import require
 from ltvm.metrics.base import Context, Measurement
+from ltvm.metrics.columns import Column
+from ltvm.metrics.features.base import Extractor
 from ltvm.metrics.features.moments import Moments, distance_from
 from ltvm.metrics.generation.feature_metric import FeatureMetric, Features, singular_warning
 from ltvm.metrics.generation.frechet import distance_name, reference
@@ -58,20 +60,42 @@ class FrechetResampling(FeatureMetric):
 
     def __init__(
         self,
-        extractor: str = "digits",
+        extractor: Extractor,
         samples: int | None = None,
         groups: int = 20,
         draws: int = 4,
-        **options: Any,
     ) -> None:
-        super().__init__(extractor, samples, options)
+        super().__init__(extractor, samples)
         self.require_count("samples", samples, LEAST)
         self.require_count("groups", groups, 4)
         self.require_count("draws", draws, 1)
         self.groups, self.draws = groups, draws
-        name = distance_name(self.feature_name)
-        self.infinity_name, self.error_name = f"{name}_infinity", f"{name}_error"
-        self.lower_is_better = {self.infinity_name: True}
+        self.of = distance_name(extractor)
+        self.infinity_name, self.error_name = f"{self.of}_infinity", f"{self.of}_error"
+
+    def columns(self) -> dict[str, Column]:
+        features = self.extractor.title
+        return {
+            self.infinity_name: Column(
+                title=f"FD-infinity, {features}",
+                definition=(
+                    f"Frechet distance on {features} between prior samples and the training "
+                    "images, extrapolated to infinitely many samples."
+                ),
+                family="generation",
+                direction="lower",
+            ),
+            self.error_name: Column(
+                title=f"resampling error of FD, {features}",
+                definition=(
+                    f"Standard error of the Frechet distance on {features} over draws of the "
+                    "samples, by a jackknife over disjoint groups."
+                ),
+                family="generation",
+                role="error",
+                of=self.of,
+            ),
+        }
 
     def check(self, data: DataSet, context: Context) -> None:
         super().check(data, context)
@@ -83,7 +107,7 @@ class FrechetResampling(FeatureMetric):
     def compare(
         self, generated: Features, real: ImageSet, context: Context
     ) -> dict[str, Measurement]:
-        dimension = self.extractor(context).dimension
+        dimension = self.extractor.dimension
         distance = distance_from(reference(self, real, context))
         groups = grouped(generated, dimension, self.groups, context.stream("groups"))
         sizes, distances = subset_distances(
@@ -91,7 +115,7 @@ class FrechetResampling(FeatureMetric):
         )
         infinity, error = at_infinity(sizes, distances), jackknife_error(groups, distance)
         provenance = {
-            **self.provenance(generated.n, len(real), real, context),
+            **self.provenance(generated.n, len(real), real),
             "groups": len(groups),
         }
         smallest = int(sizes.min())

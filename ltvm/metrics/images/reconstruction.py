@@ -79,13 +79,14 @@ class Reconstruction(Metric):
         }
 
     def curve_columns(self) -> dict[str, Column]:
+        number = "all" if self.curve_images is None else f"at most {self.curve_images}"
         return {
             "mse_train_curve": replace(
                 self.columns()["mse_train"],
                 title="MSE, training images, own codes, on a small sample",
                 definition=(
-                    f"Mean squared error per pixel of at most {self.curve_images or 'all'} training "
-                    "images decoded from their own codes, after an iteration of training."
+                    f"Mean squared error per pixel of {number} training images decoded from their "
+                    "own codes, after an iteration of training."
                 ),
             )
         }
