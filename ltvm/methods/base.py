@@ -49,7 +49,7 @@ class Method(ABC):
         self.prior, self.prior_updates = problem.prior, 0
         self.prior_optimizer: torch.optim.Adam | None = None
         if list(self.prior.parameters()):
-            own_rate = self.prior.learning_rate
+            own_rate = self.prior.own_rate
             self.prior_optimizer = self.adam(
                 list(self.prior.parameters()), rate if own_rate is None else own_rate
             )

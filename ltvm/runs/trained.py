@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import safetensors
-import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
@@ -27,8 +26,12 @@ def save_trained(path: Path, method: Method) -> float:
     """Write ``method.trained_state()``; returns the size of the file in MB."""
     leaves = dict(flatten(method.trained_state()))
     # A file holds every tensor once: what shares memory is copied.
-    tensors = {k: v.detach().cpu().clone().contiguous() for k, v in leaves.items() if is_tensor(v)}
-    others = {k: v for k, v in leaves.items() if not is_tensor(v)}
+    tensors = {
+        key: value.detach().cpu().clone().contiguous()
+        for key, value in leaves.items()
+        if isinstance(value, Tensor)
+    }
+    others = {key: value for key, value in leaves.items() if key not in tensors}
     about = {"images": method.problem.images.fingerprint, "state": others}
     content = save(tensors, {HEADER: json.dumps(about)})
     with writing(path) as file:
@@ -58,17 +61,13 @@ def restore_trained(path: Path, method: Method) -> None:
         raise InputError(f"{path}: does not fit the configuration beside it ({what})") from error
 
 
-def is_tensor(value: object) -> bool:
-    return isinstance(value, torch.Tensor)
-
-
 def flatten(state: dict[str, Any], prefix: str = "") -> list[tuple[str, Leaf]]:
     """{"a": {"b": 1}} -> [("a/b", 1)]; raises ``TypeError`` for what is no leaf."""
     found: list[tuple[str, Leaf]] = []
     for key, value in state.items():
         if isinstance(value, dict):
             found += flatten(value, f"{prefix}{key}{SEPARATOR}")
-        elif value is None or isinstance(value, torch.Tensor | int | float | str):
+        elif value is None or isinstance(value, Tensor | int | float | str):
             found.append((prefix + str(key), value))
         else:
             raise TypeError(
