@@ -33,7 +33,7 @@ from ltvm.chain.tuning import choose_execution
 from ltvm.config import resolve
 from ltvm.data.cache import load_data
 from ltvm.methods import Method
-from ltvm.models.decoders import ARCHITECTURES, build_decoder
+from ltvm.models.networks import build_decoder as build_from
 from ltvm.models.prior import StandardNormal
 from ltvm.runtime.devices import (
     bfloat16_is_native,
@@ -267,7 +267,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument(
-        "--architecture", choices=ARCHITECTURES, nargs="*", default=["mnist", "svhn"]
+        "--architecture", choices=SETTINGS, nargs="*", default=["mnist", "svhn"]
     )
     parser.add_argument("--batch", type=int, help="default: 200 and 64 on a CPU, 2000 on a GPU")
     parser.add_argument("--repeats", type=int, default=7)
