@@ -35,8 +35,8 @@ def test_every_value_has_a_column(group, request):
     if "+inception" in overrides:
         overrides.remove("+inception")
         weights, checksum = request.getfixturevalue("random_inception")
-        overrides += ["evaluation.extractor.dimension=64", f"evaluation.extractor.weights={weights}",
-                      f"evaluation.extractor.checksum={checksum}"]  # fmt: skip
+        chosen = {"dimension": 64, "weights": weights, "checksum": checksum}
+        overrides += [f"evaluation.extractor.{key}={value}" for key, value in chosen.items()]
     config = resolve([*SMALL, f"evaluation={group}", *overrides])
     data = load_data(config)
     method = build_method(config, build_problem(config, data))
