@@ -44,9 +44,10 @@ reference: setup ## rebuild the committed reports from results/reference
 test: setup ## unit and integration tests
 	$(VENV)/bin/python -m pytest
 
-lint: setup ## ruff: style and format
+lint: setup ## ruff: style and format; import-linter: imports run one way
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports --quiet
 
 types: setup ## mypy
 	$(VENV)/bin/mypy

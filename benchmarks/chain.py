@@ -27,12 +27,14 @@ from torch.utils.flop_counter import FlopCounterMode
 import ltvm
 from ltvm.chain.engine import Engine
 from ltvm.chain.execution import Execution
-from ltvm.chain.langevin import energy
+from ltvm.chain.kernels.langevin import Langevin
+from ltvm.chain.short_run import energy
 from ltvm.chain.tuning import choose_execution
 from ltvm.config import resolve
 from ltvm.data.cache import load_data
 from ltvm.methods import Method
 from ltvm.models.decoders import ARCHITECTURES, build_decoder
+from ltvm.models.prior import StandardNormal
 from ltvm.runtime.devices import (
     bfloat16_is_native,
     keep_freed_memory,
@@ -99,12 +101,17 @@ def contender(kind: str, architecture: str, batch: int, device_name: str) -> Cal
 
         wanted = {"precision": precision, "layout": "auto", "products": "auto", "graph": "auto"}
         chosen = choose_execution(wanted, build, tuple(images.shape), d, device, architecture)
-        engine = Engine(chosen.prepare(build().to(device)), chosen)
+        kernel = Langevin("langevin", 0.014)
+        engine = Engine(
+            chosen.prepare(build().to(device)), chosen, kernel=kernel, prior=StandardNormal(d),
+            sigma=0.3,
+        )  # fmt: skip
+        state, constants = kernel.init(codes), kernel.constants(0)
         words = str(chosen)
         noise = torch.randn(steps, batch, d, device=device)
 
         def run() -> None:
-            engine.short_run(images, codes, steps=steps, eta=1e-4, tau=0.01, sigma=0.3, noise=noise)
+            engine.short_run(images, state, steps=steps, constants=constants, noise=noise)
 
     def timed() -> dict[str, Any]:
         return {
@@ -118,7 +125,10 @@ def contender(kind: str, architecture: str, batch: int, device_name: str) -> Cal
 
 
 def seconds(run: Callable[[], Any], device: torch.device) -> float:
-    synchronise = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    def synchronise() -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
     synchronise()
     started = time.perf_counter()
     run()
@@ -141,7 +151,7 @@ def flops(architecture: str) -> float:
     decoder = build_decoder(architecture, d, channels).requires_grad_(False)
     images, codes = torch.zeros(2, channels, size, size), torch.zeros(2, d, requires_grad=True)
     with FlopCounterMode(display=False) as counter:
-        energy(decoder, images, codes, 0.3).sum().backward()
+        energy(decoder, images, codes, sigma=0.3, prior=StandardNormal(d)).sum().backward()
     return counter.get_total_flops() / 2
 
 
@@ -203,6 +213,7 @@ def energy_rows(method: Method) -> list[dict[str, Any]]:
     images = load_data(resolve(["protocol=small"])).test.scaled().to(method.problem.device)
     index = torch.arange(len(images), device=images.device)
     starts = image_normals(0, index, 1, method.problem.latent_dim)[0]
+    kernel = Langevin("langevin", 0.1)
     cases = {
         "float32": (Execution(), 1),
         "bfloat16, same noise": (Execution("bfloat16"), 1),
@@ -211,10 +222,13 @@ def energy_rows(method: Method) -> list[dict[str, Any]]:
     rows = []
     for name, (way, key) in cases.items():
         noise = image_normals(key, index, 40, starts.shape[1])
-        codes = Engine(method.decoder, way).short_run(
-            images, starts, steps=40, eta=0.005, tau=0.1, sigma=0.3, noise=noise,
+        engine = Engine(
+            method.decoder, way, kernel=kernel, prior=StandardNormal(starts.shape[1]), sigma=0.3
+        )
+        codes = engine.short_run(
+            images, kernel.init(starts), steps=40, constants=kernel.constants(0), noise=noise,
             batchnorm="running",
-        )  # fmt: skip
+        )["codes"]  # fmt: skip
         energies = method.energy(images, codes).double()
         levels = torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95], dtype=torch.float64)
         shown = zip(levels, energies.quantile(levels.to(energies.device)), strict=True)

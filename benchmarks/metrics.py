@@ -42,7 +42,8 @@ def main() -> None:
     device = resolve_device(config["device"])
     data = load_data(config).to(device)
     method = build_method(config, build_problem(config, data))
-    metrics = {k: m for k, m in build_metrics(config, torch.device("cpu")).items() if isinstance(m, FeatureMetric)}
+    built = build_metrics(config, device)
+    metrics = {name: m for name, m in built.items() if isinstance(m, FeatureMetric)}
     context = Context(0, device)
     seconds: dict[str, list[float]] = {name: [] for name in metrics}
     for _ in range(2):

@@ -4,6 +4,7 @@ with optimal-transport correction (An, Xie and Li, CVPR 2021)."""
 from ltvm.api import (
     ablate,
     evaluate,
+    evaluate_runs,
     load,
     long_table,
     make_report,
@@ -20,6 +21,7 @@ __all__ = [
     "InputError",
     "ablate",
     "evaluate",
+    "evaluate_runs",
     "load",
     "long_table",
     "make_report",

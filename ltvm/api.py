@@ -30,20 +30,21 @@ def split_hydra(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def train(overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Do one run, or return its record if it is done; ``overrides`` as for ``ltvm train``.
+    """Do what is not done of one run and its evaluation; ``overrides`` as for ``ltvm train``.
 
-    Raises :class:`ltvm.errors.InputError` for bad input.
+    Returns the record of the run, with the values of that evaluation under ``metrics``. Raises
+    :class:`ltvm.errors.InputError` for bad input.
     """
     from ltvm.config import resolve
-    from ltvm.runs.store import FINAL, Store
+    from ltvm.runs.identity import evaluation_identity
+    from ltvm.runs.store import FINAL, Store, with_evaluation
 
     ours, hydra_overrides = split_hydra(overrides)
     config = resolve(ours)
     store = Store(Path(config["paths"]["results"]))
-    run = store.run(config)
-    record = run.record()
-    if record is not None and record["status"] in FINAL:
-        return record
+    run, evaluation = store.run(config), evaluation_identity(config)
+    if run.status(evaluation) in FINAL:
+        return with_evaluation(run, evaluation)
 
     from ltvm.runs.execute import check_input
     from ltvm.runs.launch import launch
@@ -73,7 +74,7 @@ def ablate(
     allow_mixed: bool = False,
     interval: str = "t",
 ) -> Path:
-    """Do the runs of an ablation that are not done and write its report; returns its folder.
+    """Do what is not done of an ablation's runs and write its report; returns its folder.
 
     ``allow_mixed`` and ``interval`` are those of :func:`make_report`. Raises
     :class:`ltvm.errors.InputError` for bad input; a report that is refused leaves its runs done.
@@ -165,30 +166,26 @@ def metric_parity(
     return scoring.metric_parity(scoring.Request(images, against, **options))
 
 
+def evaluate_runs(
+    runs: Sequence[Path | str], overrides: Sequence[str] = (), device: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """Evaluate runs that are trained, without training; what is done already is not done again.
+
+    ``overrides`` choose the evaluation, such as ``evaluation=digits_thorough``. Returns {directory:
+    record with the values under ``metrics``}. Raises :class:`ltvm.errors.InputError` for bad
+    input, or for a run that is not trained.
+    """
+    from ltvm.runs.evaluate_again import evaluate_again
+
+    return {str(run): evaluate_again(Path(run), overrides, device) for run in runs}
+
+
 def load(run_directory: Path | str, device: str | None = None) -> Method:
-    """A trained method from a run's directory (its config.yaml and checkpoint).
+    """A trained method from a run's directory, computing as it did in training.
 
     It may have been trained on another ``device`` (None: the one in its configuration). Raises
-    :class:`ltvm.errors.InputError` if either file is absent or unreadable, or they do not fit
-    each other.
+    :class:`ltvm.errors.InputError` if files are absent or unreadable, or do not fit each other.
     """
-    from ltvm.data.cache import load_data
-    from ltvm.runs.build import build_method, build_problem
-    from ltvm.runs.store import Run
-    from ltvm.training.trainer import read_checkpoint
+    from ltvm.runs.load import load_method
 
-    run = Run(Path(run_directory))
-    if not run.config_file.is_file() or not run.checkpoint_file.is_file():
-        raise InputError(f"{run_directory}: no config.yaml and checkpoint.pt there")
-    config = run.config()
-    try:
-        config["device"] = config["device"] if device is None else device
-        method = build_method(config, build_problem(config, load_data(config)))
-        state = read_checkpoint(run.checkpoint_file, method.problem.device)
-        method.load_state_dict(state["method"])
-    except (KeyError, TypeError, RuntimeError) as error:
-        what = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
-        raise InputError(
-            f"{run_directory}: config.yaml and checkpoint.pt do not fit each other ({what})"
-        ) from error
-    return method
+    return load_method(run_directory, device)

@@ -28,7 +28,12 @@ from omegaconf.errors import OmegaConfBaseException
 from ltvm.errors import InputError, require
 
 Config = dict[str, Any]
-GROUPS = ("data", "method", "protocol", "evaluation", "ablation")
+GROUPS = ("data", "method", "protocol", "evaluation", "decoder", "prior", "ablation")
+# Groups whose choice stands inside another one's: what a user writes -> what Hydra is given.
+NESTED = {
+    "method.kernel": "kernel@method.kernel",
+    "evaluation.extractor": "extractor@evaluation.extractor",
+}
 
 NULL_MEANS_ALL = {"train_images", "test_images", "samples"}  # numbers of images
 
@@ -88,7 +93,7 @@ def compose_raw(overrides: Sequence[str], with_hydra: bool = False) -> DictConfi
         try:
             config = compose(
                 "config",
-                [*search_path_override(), *map(open_ended, overrides)],
+                [*search_path_override(), *map(as_hydra, overrides)],
                 return_hydra_config=with_hydra,
             )
             OmegaConf.resolve(config) if not with_hydra else None
@@ -97,9 +102,21 @@ def compose_raw(overrides: Sequence[str], with_hydra: bool = False) -> DictConfi
     return config
 
 
-def open_ended(override: str) -> str:
-    """Solver options depend on the solver, so their keys are not listed: let Hydra add them."""
+def as_hydra(override: str) -> str:
+    """An override as Hydra is given it.
+
+    Solver options depend on the solver, so their keys are not listed: Hydra may add them. The
+    choice of a nested group, such as ``method.kernel=hamiltonian``, names its place.
+    """
+    key, separator, value = override.partition("=")
+    if key in NESTED and separator and not value.startswith("{"):
+        return f"{NESTED[key]}={value}"
     return f"++{override}" if override.startswith("method.solver_options.") else override
+
+
+def is_choice(key: str) -> bool:
+    """Whether an override of this key chooses a file of a group."""
+    return key in GROUPS or key in NESTED
 
 
 def explain(error: Exception, overrides: Sequence[str]) -> str:
@@ -139,7 +156,7 @@ def choices(group: str) -> list[str]:
 
 def siblings(key: str, overrides: Sequence[str]) -> list[str]:
     """The keys beside an unknown one, in the configuration without the overrides' values."""
-    kept = [o for o in overrides if o.split("=")[0] in GROUPS and o.split("=")[0] != key]
+    kept = [o for o in overrides if is_choice(o.split("=")[0]) and o.split("=")[0] != key]
     node: Any = compose_raw(kept)
     for part in key.split(".")[:-1]:
         node = node.get(part) if isinstance(node, DictConfig) and part in node else node
@@ -153,7 +170,7 @@ def resolve(overrides: Sequence[str]) -> Config:
     Raises :class:`InputError` that names the key, the value and what is allowed.
     """
     parsed = parse(overrides)
-    groups = [o for o, (key, _) in zip(overrides, parsed, strict=True) if key in GROUPS]
+    groups = [o for o, (key, _) in zip(overrides, parsed, strict=True) if is_choice(key)]
     plain = to_dict(compose_raw(overrides))
     plain_default = plain if len(groups) == len(overrides) else _defaults(tuple(groups))
     plain.pop("ablation", None)
@@ -161,6 +178,7 @@ def resolve(overrides: Sequence[str]) -> Config:
     for key, _ in parsed:
         check_type(key, plain, plain_default)
     require(plain["seed"] >= 0, "seed", plain["seed"], "0 or more")
+    require(plain["keep"] in ("final", "all"), "keep", plain["keep"], "final, all")
     iterations = plain["protocol"]["iterations"]
     require(iterations >= 1, "protocol.iterations", iterations, "1 or more")
     require(

@@ -1,26 +1,49 @@
-"""The contract of a method, as a check that anyone can run on theirs.
+"""Contracts of all that can be added from outside, as checks that authors can run on theirs.
 
-    ltvm check-method method=toy --config-dir my_methods
+    ltvm check method=toy prior=mine --config-dir mine
 
 or in a test:
 
-    from ltvm.testing import check_method
+    from ltvm.testing import check
     def test_contract():
-        check_method(["method=toy"])
+        check(["method=toy"])
+
+Each check returns the sentences that hold, and raises ``AssertionError`` with the first that does
+not. Bad input raises :class:`ltvm.errors.InputError`, as it does in a run.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
-from ltvm.config import resolve
+from ltvm.chain.kernels.contract import check_kernel
+from ltvm.config import Config, parse, resolve
 from ltvm.data.cache import load_data
+from ltvm.data.image_set import DataSet
+from ltvm.errors import InputError
 from ltvm.methods.base import Method
-from ltvm.runs.build import build_method, build_problem
-from ltvm.runtime.randomness import stream
+from ltvm.methods.chain_method import build_kernel
+from ltvm.metrics.base import Context, Metric
+from ltvm.metrics.columns import Column
+from ltvm.metrics.features.base import Extractor
+from ltvm.models.networks import build_decoder, build_encoder, build_prior
+from ltvm.models.prior import Prior
+from ltvm.runs.build import build_extractor, build_method, build_metrics, build_problem
+from ltvm.runtime.randomness import GeneratorDraws, ImageDraws, stream
+from ltvm.transport import Solver, build_solver
+
+
+def check(overrides: Sequence[str]) -> list[str]:
+    """Check every part that ``overrides`` choose, on the smoke protocol and the CPU."""
+    chosen = {key for key, _ in parse(overrides)} & set(CHECKS)
+    if not chosen:
+        raise InputError(f"check: nothing chosen; allowed: {', '.join(CHECKS)}")
+    config = resolve(["protocol=smoke", "device=cpu", "precision=float32", *overrides])
+    return [sentence for key, run in CHECKS.items() if key in chosen for sentence in run(config)]
 
 
 def expect(holds: object, sentence: str) -> None:
@@ -29,23 +52,141 @@ def expect(holds: object, sentence: str) -> None:
         raise AssertionError(f"broken: {sentence}")
 
 
-def check_method(overrides: Sequence[str]) -> list[str]:
-    """Check the method that ``overrides`` choose on the smoke protocol; CPU, some seconds.
+def checking(held: list[str]) -> Callable[[object, str], None]:
+    """``expect`` that keeps the sentences that hold."""
 
-    Returns the sentences that hold; raises ``AssertionError`` with the first that does not.
-    """
-    config = resolve(["protocol=smoke", "device=cpu", "precision=float32", *overrides])
-    data = load_data(config)
+    def check_one(condition: object, sentence: str) -> None:
+        expect(condition, sentence)
+        held.append(sentence)
+
+    return check_one
+
+
+def check_prior(prior: Prior, d: int) -> list[str]:
+    """Draws, energies and gradients of a prior in R^d."""
+    held: list[str] = []
+    holds = checking(held)
+    draws = prior.sample(6, GeneratorDraws(stream(0, "contract")))
+    holds(draws.shape == (6, d) and draws.isfinite().all(), "a prior's draws are finite [n, d]")
+    holds(draws.dtype == torch.float32 and not draws.requires_grad, "draws are float32, no graph")
+    again = prior.sample(6, GeneratorDraws(stream(0, "contract")))
+    holds(torch.equal(draws, again), "draws depend on the given numbers alone")
+    several = prior.sample(3, ImageDraws(1, torch.tensor([4, 5, 6])))
+    alone = prior.sample(1, ImageDraws(1, torch.tensor([5])))
+    holds(torch.allclose(several[1:2], alone, atol=1e-5), "a code's draw depends on no other code")
+    codes = draws.clone().requires_grad_(True)
+    energies = prior.energy(codes)
+    holds(energies.shape == (6,), "energy is [n]")
+    (gradient,) = torch.autograd.grad(energies.sum(), codes)
+    holds(gradient.shape == codes.shape and gradient.isfinite().all(), "energy has a gradient")
+    alone_energy = prior.energy(draws[2:3])
+    same = torch.allclose(energies[2:3].detach(), alone_energy.detach(), rtol=1e-4, atol=1e-5)
+    holds(same, "a code's energy depends on no other code")
+    holds(prior.precise_energy(draws).dtype == torch.float64, "precise_energy is float64")
+    if prior.is_standard_normal:
+        difference = energies - codes.square().sum(1) / 2
+        holds(difference.std() < 1e-5, "who says standard normal has the energy |z|^2 / 2")
+    return held
+
+
+def check_decoder(config: Config, data: DataSet) -> list[str]:
+    """Shapes, range and gradients of a decoder, and of the encoder beside it if there is one."""
+    held: list[str] = []
+    holds = checking(held)
+    d, shape, seed = config["model"]["latent_dim"], data.train.shape, config["seed"]
+    decoder = build_decoder(config["decoder"], d, shape, seed)  # refuses other shapes and ranges
+    held.append("a decoder makes images of the data's shape in [-1, 1]")
+    twin = build_decoder(config["decoder"], d, shape, seed)
+    equal = [
+        torch.equal(a, b) for a, b in zip(decoder.parameters(), twin.parameters(), strict=True)
+    ]
+    holds(all(equal), "initial weights depend on the seed alone")
+    codes = torch.randn(4, d, generator=stream(0, "contract"), requires_grad=True)
+    (gradient,) = torch.autograd.grad(decoder(codes).sum(), codes)
+    holds(gradient.isfinite().all() and gradient.abs().sum() > 0, "images depend on codes")
+    if config["decoder"].get("encoder"):
+        norm = config["decoder"].get("norm", "batch")
+        build_encoder(config["decoder"]["encoder"], d, shape, seed, norm)  # refuses other shapes
+        held.append("its encoder makes means and log-variances [n, 2 d]")
+    return held
+
+
+def check_extractor(extractor: Extractor, data: DataSet) -> list[str]:
+    """Features of a few training images, and what an extractor declares."""
+    held: list[str] = []
+    holds = checking(held)
+    for name in ("name", "feature_name", "title", "distance", "checksum", "resize"):
+        given = getattr(extractor, name, None)
+        holds(isinstance(given, str) and given, f"an extractor declares its {name}")
+    images = data.train.images[:8]
+    features = extractor(images)
+    holds(features.shape == (8, extractor.dimension), "features are [n, dimension]")
+    holds(features.dtype == torch.float64, "features are float64")
+    alone = extractor(images[3:4])
+    holds(torch.allclose(features[3:4], alone, rtol=1e-4, atol=1e-5), "no image affects another")
+    return held
+
+
+def check_metric(metric: Metric, method: Method, data: DataSet, context: Context) -> list[str]:
+    """The values of a metric on a method, each with a column that says what it is."""
+    held: list[str] = []
+    holds = checking(held)
+    metric.check(data, context)
+    columns, curve_columns = metric.columns(), metric.curve_columns()
+    declared = [*columns.values(), *curve_columns.values()]
+    holds(all(isinstance(c, Column) for c in declared), "columns are of the class Column")
+    holds(all(c.title and c.definition for c in declared), "columns have a title and a definition")
+    values = metric(method, data, context)
+    holds(set(values) <= set(columns), "every value has a column")
+    finite = all(torch.isfinite(torch.tensor(m.value)) for m in values.values())
+    holds(finite, "values are finite")
+    again = metric(method, data, context)
+    same = {k: m.value for k, m in values.items()} == {k: m.value for k, m in again.items()}
+    holds(same, "a second call gives the same values")
+    holds(set(metric.curve(method, data, context)) <= set(curve_columns), "curves have columns")
+    return held
+
+
+def check_solver(solver: Solver, n: int = 60, d: int = 5) -> list[str]:
+    """A coupling of random codes to random targets."""
+    held: list[str] = []
+    holds = checking(held)
+    draw = stream(0, "contract")
+    codes, targets = 2 * torch.randn(n, d, generator=draw) + 1, torch.randn(n, d, generator=draw)
+    coupling = solver(codes, targets, {}, stream(1, "contract"))
+    holds(coupling.mapped.shape == (n, d), "a solver maps every code: [n, d]")
+    cost = (codes.double() - coupling.mapped.double()).square().sum(1).mean().item()
+    holds(abs(coupling.cost - cost) <= 1e-6 * max(1.0, cost), "cost is the mean squared distance")
+    if coupling.assignment is not None:
+        whole = torch.equal(coupling.assignment.sort().values, torch.arange(n))
+        holds(whole, "an assignment is a permutation")
+        mapped = targets[coupling.assignment]
+        holds(torch.equal(coupling.mapped, mapped), "codes go to their targets")
+    if coupling.lower_bound is not None:
+        holds(coupling.lower_bound <= cost * (1 + 1e-6), "a lower bound is below the cost")
+    solver(codes, targets, coupling.state, stream(1, "contract"))
+    held.append("a coupling's state is a warm start")
+    return held
+
+
+def check_data(data: DataSet) -> list[str]:
+    """Both splits of a data set."""
+    held: list[str] = []
+    holds = checking(held)
+    holds(data.train.shape == data.test.shape, "both splits have images of one shape")
+    holds(data.train.fingerprint != data.test.fingerprint, "the splits are different images")
+    holds(data.train.images.is_contiguous(), "images are contiguous")
+    return held
+
+
+def check_method(config: Config, data: DataSet) -> list[str]:
+    """An iteration, samples, inference and resumption of a method; some seconds."""
 
     def fresh() -> Method:
         return build_method(config, build_problem(config, data))
 
     held: list[str] = []
-
-    def check(condition: object, sentence: str) -> None:
-        expect(condition, sentence)
-        held.append(sentence)
-
+    check = checking(held)
     method = fresh()
     n, d = len(data.train), config["model"]["latent_dim"]
     before = {key: value.clone() for key, value in method.decoder.state_dict().items()}
@@ -99,3 +240,40 @@ def check_method(overrides: Sequence[str]) -> list[str]:
         "state_dict and load_state_dict resume bit for bit",
     )
     return held
+
+
+def _metrics(config: Config) -> list[str]:
+    data = load_data(config)
+    method = build_method(config, build_problem(config, data))
+    method.fit_iteration()
+    context = Context(config["seed"], torch.device("cpu"))
+    metrics = build_metrics(config, torch.device("cpu"))
+    return [
+        f"{name}: {sentence}"
+        for name, metric in metrics.items()
+        for sentence in check_metric(metric, method, data, context)
+    ]
+
+
+def _prior(config: Config) -> list[str]:
+    d = config["model"]["latent_dim"]
+    return check_prior(build_prior(config["prior"], d, config["seed"]), d)
+
+
+def _solver(config: Config) -> list[str]:
+    method: dict[str, Any] = config["method"]
+    return check_solver(build_solver(method["solver"], **method["solver_options"]))
+
+
+CHECKS: dict[str, Callable[[Config], list[str]]] = {
+    "data": lambda config: check_data(load_data(config)),
+    "decoder": lambda config: check_decoder(config, load_data(config)),
+    "prior": _prior,
+    "method.kernel": lambda config: check_kernel(build_kernel(config["method"]["kernel"])),
+    "method.solver": _solver,
+    "method": lambda config: check_method(config, load_data(config)),
+    "evaluation.extractor": lambda config: check_extractor(
+        build_extractor(config, torch.device("cpu")), load_data(config)
+    ),
+    "evaluation": _metrics,
+}

@@ -7,65 +7,73 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ltvm.chain.langevin import short_run
+from ltvm.chain.kernels.base import Kernel, State
+from ltvm.chain.short_run import short_run
+from ltvm.models.prior import Prior
 
 
 class StaticChain:
     """A chain of fixed shape on fixed buffers; on CUDA a captured graph replays it.
 
     The buffers outlive the call, so weights must change in place, as optimisers change them.
+    ``images``, ``state`` and ``noise`` give shapes and the device.
     """
 
     def __init__(
         self,
         decoder: nn.Module,
         images: Tensor,
-        codes: Tensor,
+        state: State,
         noise: Tensor | None,
+        *,
+        kernel: Kernel,
+        constants: tuple[float, ...],
         steps: int,
+        sigma: float,
+        prior: Prior,
         batchnorm: Literal["batch", "running"],
         dtype: torch.dtype | None,
     ) -> None:
-        self.decoder, self.steps, self.batchnorm, self.dtype = decoder, steps, batchnorm, dtype
+        self.decoder, self.kernel, self.prior = decoder, kernel, prior
+        self.steps, self.batchnorm, self.dtype = steps, batchnorm, dtype
+        self.device = images.device
         self.images = images.clone()
-        self.codes = codes.clone()
+        self.state = {name: value.clone() for name, value in state.items()}
         self.noise = None if noise is None else noise.clone()
-        self.constants = torch.zeros(3, device=codes.device)  # eta, tau, sigma
-        self.result = torch.empty_like(self.codes)
+        self.constants = torch.zeros(len(constants), device=self.device)
+        self.sigma = torch.full((), sigma, device=self.device)
+        self.result = {name: torch.empty_like(value) for name, value in state.items()}
         self.graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(
-        self,
-        images: Tensor,
-        codes: Tensor,
-        noise: Tensor | None,
-        eta: float,
-        tau: float,
-        sigma: float,
-    ) -> Tensor:
+        self, images: Tensor, state: State, noise: Tensor | None, constants: tuple[float, ...]
+    ) -> State:
         self.images.copy_(images)
-        self.codes.copy_(codes)
+        for name, value in state.items():
+            self.state[name].copy_(value)
         if self.noise is not None and noise is not None:
             self.noise.copy_(noise)
-        for held, value in zip(self.constants, (eta, tau, sigma), strict=True):
+        for held, value in zip(self.constants, constants, strict=True):
             held.fill_(value)  # a kernel's argument: the host need not wait, as for a copy
-        if not codes.is_cuda:
+        if self.device.type != "cuda":
             self.run()
         else:
-            if self.graph is None:
-                self.graph = self.capture()
-            self.graph.replay()
-        return self.result.clone()
+            # Streams and graphs belong to the current device, which need not be the chain's.
+            with torch.cuda.device(self.device):
+                if self.graph is None:
+                    self.graph = self.capture()
+                self.graph.replay()
+        return {name: value.clone() for name, value in self.result.items()}
 
     def run(self) -> None:
         """The chain, from the buffers to ``result``."""
-        eta, tau, sigma = self.constants
-        self.result.copy_(
-            short_run(
-                self.decoder, self.images, self.codes, steps=self.steps, eta=eta, tau=tau,
-                sigma=sigma, noise=self.noise, batchnorm=self.batchnorm, dtype=self.dtype,
-            )
+        state = short_run(
+            self.decoder, self.images, self.state, kernel=self.kernel, constants=self.constants,
+            steps=self.steps, sigma=self.sigma, prior=self.prior, noise=self.noise,
+            batchnorm=self.batchnorm, dtype=self.dtype,
         )  # fmt: skip
+        for name, value in state.items():
+            self.result[name].copy_(value)
 
     def capture(self) -> torch.cuda.CUDAGraph:
         """Record ``run`` as a graph, after a warm-up on a side stream as CUDA asks for."""

@@ -1,4 +1,4 @@
-"""The short-run chain at speed: what ``ltvm.chain.langevin`` computes, as an execution says.
+"""The short-run chain at speed: what ``ltvm.chain.short_run`` computes, as an execution says.
 
 Three things are done here and nowhere else: a copy of the decoder in low precision, kept and
 refreshed in place; matrix products by another library; and, on CUDA, the K steps captured as
@@ -14,50 +14,85 @@ from torch import Tensor, nn
 
 from ltvm.chain.cuda_graph import StaticChain
 from ltvm.chain.execution import Execution
-from ltvm.chain.langevin import short_run
+from ltvm.chain.kernels.base import Kernel, State
 from ltvm.chain.onednn import products
+from ltvm.chain.short_run import short_run
 from ltvm.models.pixel_rows import ImageToRows, RowsToImage
+from ltvm.models.prior import Prior
 from ltvm.models.weights import low_precision_copy
 
 LARGEST_NUMBER_OF_GRAPHS = 4  # each holds buffers: a full batch, a last one, and two to infer
 
 
 class Engine:
-    """Runs chains on one decoder, whose weights may change between them."""
+    """Runs a kernel's chains on one decoder and prior, whose weights may change between them.
 
-    def __init__(self, decoder: nn.Module, execution: Execution) -> None:
+    They must change in place, as optimisers change them.
+    """
+
+    def __init__(
+        self,
+        decoder: nn.Module,
+        execution: Execution,
+        *,
+        kernel: Kernel,
+        prior: Prior,
+        sigma: float,
+    ) -> None:
         self.decoder, self.execution = decoder, execution
+        self.kernel, self.prior, self.sigma = kernel, prior, sigma
         self._copy: nn.Module | None = None
         self._graphs: dict[tuple[object, ...], StaticChain] = {}
 
     def short_run(
         self,
         images: Tensor,
-        codes: Tensor,
+        state: State,
         *,
         steps: int,
-        eta: float,
-        tau: float,
-        sigma: float,
+        constants: tuple[float, ...],
         noise: Tensor | None,
         batchnorm: Literal["batch", "running"] = "batch",
-    ) -> Tensor:
-        """As ``ltvm.chain.langevin.short_run`` with this engine's decoder."""
+    ) -> State:
+        """As ``ltvm.chain.short_run.short_run`` with what this engine was made with."""
         decoder, images = in_rows(self.current_decoder(), images)
-        if self.execution.graph and codes.is_cuda:
-            key = (tuple(images.shape), steps, noise is None, batchnorm)
-            if key not in self._graphs:
-                if len(self._graphs) == LARGEST_NUMBER_OF_GRAPHS:
-                    self._graphs.pop(next(iter(self._graphs)))
-                self._graphs[key] = StaticChain(
-                    decoder, images, codes, noise, steps, batchnorm, self.execution.dtype
-                )
-            return self._graphs[key](images, codes, noise, eta, tau, sigma)
+        if self.execution.graph and images.is_cuda:
+            chain = self.static_chain(
+                decoder, images, state, noise, steps=steps, constants=constants,
+                batchnorm=batchnorm,
+            )  # fmt: skip
+            return chain(images, state, noise, constants)
         with products(self.execution.products):
             return short_run(
-                decoder, images, codes, steps=steps, eta=eta, tau=tau, sigma=sigma, noise=noise,
-                batchnorm=batchnorm, dtype=self.execution.dtype,
+                decoder, images, state, kernel=self.kernel, constants=constants, steps=steps,
+                sigma=self.sigma, prior=self.prior, noise=noise, batchnorm=batchnorm,
+                dtype=self.execution.dtype,
             )  # fmt: skip
+
+    def static_chain(
+        self,
+        decoder: nn.Module,
+        images: Tensor,
+        state: State,
+        noise: Tensor | None,
+        *,
+        steps: int,
+        constants: tuple[float, ...],
+        batchnorm: Literal["batch", "running"],
+    ) -> StaticChain:
+        """The chain on fixed buffers for these shapes, made the first time."""
+        shapes = tuple((name, tuple(value.shape)) for name, value in sorted(state.items()))
+        width = None if noise is None else noise.shape[-1]
+        key = (tuple(images.shape), shapes, width, steps, batchnorm)
+        if key not in self._graphs:
+            if len(self._graphs) == LARGEST_NUMBER_OF_GRAPHS:
+                self._graphs.pop(next(iter(self._graphs)))
+            self._graphs[key] = StaticChain(
+                decoder, images, state, noise, kernel=self.kernel, constants=constants,
+                steps=steps, sigma=self.sigma, prior=self.prior, batchnorm=batchnorm,
+                dtype=self.execution.dtype,
+            )  # fmt: skip
+        return self._graphs[key]
 
     @torch.no_grad()
     def current_decoder(self) -> nn.Module:

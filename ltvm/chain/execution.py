@@ -57,4 +57,5 @@ def check_wanted(wanted: Mapping[str, Any]) -> None:
     for field, value in wanted.items():
         key = field if field == "precision" else f"execution.{field}"
         values = ("auto", *allowed[field])
-        require(value in values, key, value, ", ".join(str(v).lower() for v in values))
+        same = any(type(value) is type(one) and value == one for one in values)  # 1 is not true
+        require(same, key, value, ", ".join(str(v).lower() for v in values))

@@ -20,7 +20,9 @@ from torch import Tensor, nn
 
 from ltvm.chain.engine import Engine
 from ltvm.chain.execution import Execution
+from ltvm.chain.kernels.langevin import Langevin
 from ltvm.chain.onednn import onednn_available
+from ltvm.models.prior import StandardNormal
 from ltvm.runtime.devices import bfloat16_is_native, describe
 from ltvm.runtime.files import read_json, write_json
 
@@ -102,7 +104,11 @@ def trial(
     n = shape[0] if device.type == "cuda" else min(shape[0], 32)
     images = (torch.rand(n, *shape[1:], generator=draw) * 2 - 1).to(device)
     codes = torch.randn(n, latent_dim, generator=draw).to(device)
-    engines = [Engine(way.prepare(build().to(device)), way) for way in (first, second)]
+    kernel, prior = Langevin("langevin", 0.01, noise=False), StandardNormal(latent_dim)
+    engines = [
+        Engine(way.prepare(build().to(device)), way, kernel=kernel, prior=prior, sigma=0.3)
+        for way in (first, second)
+    ]
     times: list[list[float]] = [[], []]
     for repeat in range(4):  # the first warms up
         for engine, spent in zip(engines, times, strict=True):
@@ -113,12 +119,17 @@ def trial(
     return slow / fast
 
 
-def time_chain(engine: Any, images: Tensor, codes: Tensor) -> float:
-    """Seconds of a chain of 2 steps without noise."""
-    synchronise = torch.cuda.synchronize if codes.is_cuda else lambda: None
+def time_chain(engine: Engine, images: Tensor, codes: Tensor) -> float:
+    """Seconds of a chain of 2 steps."""
+
+    def synchronise() -> None:
+        if codes.is_cuda:
+            torch.cuda.synchronize(codes.device)
+
     synchronise()
     started = time.perf_counter()
-    engine.short_run(images, codes, steps=2, eta=1e-4, tau=0.0, sigma=0.3, noise=None)
+    state, constants = engine.kernel.init(codes), engine.kernel.constants(0)
+    engine.short_run(images, state, steps=2, constants=constants, noise=None)
     synchronise()
     return time.perf_counter() - started
 

@@ -42,6 +42,11 @@ class ImageSet:
         return len(self.images)
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Channels, height and width of an image."""
+        return tuple(self.images.shape[1:])
+
+    @property
     def channels(self) -> int:
         return self.images.shape[1]
 

@@ -6,6 +6,7 @@ iteration makes as many sweeps as its share of passes allows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from ltvm.methods.chain_method import ChainMethod
@@ -20,14 +21,14 @@ class AlternatingBackPropagation(ChainMethod):
         problem: Problem,
         *,
         steps: int,
-        step: dict[str, Any],
+        kernel: Mapping[str, Any],
         infer_steps: int,
         batchnorm: Literal["batch", "running"] = "batch",
     ) -> None:
         super().__init__(
             problem,
             steps=steps,
-            step=step,
+            kernel=kernel,
             start="persistent",
             batchnorm=batchnorm,
             updates_per_batch=1,
@@ -35,7 +36,7 @@ class AlternatingBackPropagation(ChainMethod):
         )
 
     def fit_iteration(self) -> dict[str, float]:
-        sweeps = self.sweeps_due(self.steps + 1)
+        sweeps = self.sweeps_due(self.price)
         for number in range(sweeps):
             loss = self.sweep(number, sweeps)
         self.iteration += 1

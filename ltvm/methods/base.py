@@ -3,8 +3,7 @@
     problem -> method.fit_iteration() ... -> method.sample / infer / reconstruct -> metrics
 
 A new method is one Python file with a subclass of :class:`Method` and one YAML file with its
-``_target_`` (see CONTRIBUTING.md); ``ltvm.testing`` checks any method against this
-contract.
+``_target_`` (see CONTRIBUTING.md); ``ltvm.testing`` checks any method against this contract.
 """
 
 from __future__ import annotations
@@ -13,13 +12,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from ltvm.chain.langevin import energy
 from ltvm.chain.onednn import products
+from ltvm.chain.short_run import energy
 from ltvm.errors import DivergedError, require
 from ltvm.methods.problem import Problem
 from ltvm.models.batchnorm import statistics
@@ -32,8 +31,12 @@ class Method(ABC):
     """A latent-variable model in training.
 
     Subclasses implement ``fit_iteration`` and ``infer``, and hold one code per training image
-    in ``self.codes`` [n, d]; keep anything else that training needs in ``state_dict``.
+    in ``self.codes`` [n, d]; keep anything else that training needs in ``state_dict``, and name in
+    ``only_for_training`` what of it a trained method does without.
     """
+
+    corrects: ClassVar[bool] = False  # whether codes are moved towards the prior after inference
+    only_for_training: ClassVar[frozenset[str]] = frozenset({"optimizer", "prior_optimizer"})
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
@@ -41,13 +44,16 @@ class Method(ABC):
         self.passes = 0  # per image, all iterations: see ``ltvm.methods.problem.Budget``
         self.decoder_updates = 0  # Adam steps
         self.decoder = problem.new_decoder()
-        self.optimizer = torch.optim.Adam(
-            self.learned_parameters(),
-            lr=problem.budget.learning_rate,
-            betas=problem.betas,
-            fused=True,  # one kernel for all parameters, on a CPU too
-        )
-        self.codes = problem.normal(len(problem.images), problem.stream("initial codes"))
+        rate = problem.budget.learning_rate
+        self.optimizer = self.adam(self.learned_parameters(), rate)
+        self.prior, self.prior_updates = problem.prior, 0
+        self.prior_optimizer: torch.optim.Adam | None = None
+        if list(self.prior.parameters()):
+            own_rate = self.prior.own_rate
+            self.prior_optimizer = self.adam(
+                list(self.prior.parameters()), rate if own_rate is None else own_rate
+            )
+        self.codes = problem.sample_prior(len(problem.images), problem.stream("initial codes"))
 
     # The contract
 
@@ -76,7 +82,7 @@ class Method(ABC):
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """Generate ``n`` images in [-1, 1]: z from the prior, x = g(z)."""
-        return self.decode(self.problem.normal(n, generator))
+        return self.decode(self.problem.sample_prior(n, generator))
 
     def reconstruct(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """g(infer(x)) for images [n, c, h, w] in [-1, 1]."""
@@ -91,7 +97,7 @@ class Method(ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a later ``load_state_dict`` needs to go on as if never stopped."""
-        return {
+        state = {
             "iteration": self.iteration,
             "passes": self.passes,
             "decoder_updates": self.decoder_updates,
@@ -99,21 +105,43 @@ class Method(ABC):
             "optimizer": self.optimizer.state_dict(),
             "codes": self.codes,
         }
+        if self.prior_optimizer is not None:
+            state |= {
+                "prior": self.prior.state_dict(),
+                "prior_updates": self.prior_updates,
+                "prior_optimizer": self.prior_optimizer.state_dict(),
+            }
+        return state
+
+    def trained_state(self) -> dict[str, Any]:
+        """``state_dict`` without what is ``only_for_training``: what a trained method is."""
+        state = self.state_dict()
+        return {key: value for key, value in state.items() if key not in self.only_for_training}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what ``state_dict`` returned."""
+        """Restore what ``state_dict`` or ``trained_state`` returned."""
         self.iteration = state["iteration"]
         self.passes = state["passes"]
         self.decoder_updates = state["decoder_updates"]
         self.decoder.load_state_dict(state["decoder"])
-        self.optimizer.load_state_dict(state["optimizer"])
         self.codes = state["codes"].to(self.problem.device, copy=True)
+        if "optimizer" in state:
+            self.optimizer.load_state_dict(state["optimizer"])
+        if self.prior_optimizer is not None:
+            self.prior.load_state_dict(state["prior"])
+            self.prior_updates = state["prior_updates"]
+            if "prior_optimizer" in state:
+                self.prior_optimizer.load_state_dict(state["prior_optimizer"])
 
     # What subclasses build on
 
     def learned_parameters(self) -> list[nn.Parameter]:
         """The parameters that the optimiser trains; the decoder's, unless a method has more."""
         return list(self.decoder.parameters())
+
+    def adam(self, parameters: list[nn.Parameter], rate: float) -> torch.optim.Adam:
+        """Adam as every method has it; one kernel for all parameters, on a CPU too."""
+        return torch.optim.Adam(parameters, lr=rate, betas=self.problem.betas, fused=True)
 
     def sweeps_due(self, price: int) -> int:
         """Sweeps (or epochs) of ``price`` passes that this iteration owes, at least one.
@@ -145,6 +173,23 @@ class Method(ABC):
         self.decoder_updates += 1
         return loss.detach()
 
+    def update_prior(self, codes: Tensor) -> None:
+        """One Adam step on the prior's parameters, if it has any, given inferred codes [n, d].
+
+        The gradient of log p(z), mean_i U(z_i) - E_p(z) U(z), with as many draws of the prior for
+        the expectation (Pang et al., NeurIPS 2020, equation 8). A normalised energy has an
+        expected gradient of 0 there, so the same step is right for a density that is known.
+        """
+        if self.prior_optimizer is None:
+            return
+        generator = self.problem.stream("prior learning", self.prior_updates)
+        own = self.problem.sample_prior(len(codes), generator)
+        loss = self.prior.energy(codes.detach()).mean() - self.prior.energy(own).mean()
+        self.prior_optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.prior_optimizer.step()
+        self.prior_updates += 1
+
     def mean_loss(self, losses: list[Tensor]) -> float:
         """The mean of a sweep's losses; NaN if there are none.
 
@@ -175,7 +220,7 @@ class Method(ABC):
         """U(z; x) [n] with running statistics, in float32, by batches."""
         with statistics(self.decoder, "running"):
             parts = [
-                energy(self.decoder, x, z, self.problem.sigma)
+                energy(self.decoder, x, z, sigma=self.problem.sigma, prior=self.prior)
                 for x, z in zip(
                     images.split(EVALUATION_BATCH), codes.split(EVALUATION_BATCH), strict=True
                 )

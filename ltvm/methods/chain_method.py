@@ -2,46 +2,77 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from ltvm.chain.engine import Engine
-from ltvm.chain.langevin import Step
-from ltvm.errors import require
+from ltvm.chain.kernels.base import Kernel, State
+from ltvm.errors import InputError, require
 from ltvm.methods.base import EVALUATION_BATCH, Method, check_counts
 from ltvm.methods.problem import Problem
-from ltvm.runtime.randomness import image_normals, key_from
+from ltvm.runtime.construct import construct
+from ltvm.runtime.randomness import ImageDraws, image_normals, key_from
+
+Start = Literal["persistent", "prior"]
+BatchNorm = Literal["batch", "running"]
+
+
+def build_kernel(parameters: Mapping[str, Any]) -> Kernel:
+    """The kernel of ``config["method"]["kernel"]``; raises :class:`ltvm.errors.InputError`."""
+    own = {k: v for k, v in parameters.items() if k != "name"}
+    kernel = construct("method.kernel", own)
+    if not isinstance(kernel, Kernel):
+        raise InputError(
+            f"method.kernel._target_={parameters.get('_target_')}: allowed: a subclass of Kernel"
+        )
+    return kernel
 
 
 class ChainMethod(Method):
-    """Codes come from ``steps`` Langevin steps per visit (see ``ltvm.chain.langevin``).
+    """Codes come from ``steps`` steps of a kernel per visit (see ``ltvm.chain``).
 
     ``start`` is where a visit's chain begins: ``persistent`` (the image's code) or ``prior``
     (a fresh draw). ``batchnorm`` is where batch norm takes its statistics in training chains.
     Unseen images get ``infer_steps`` steps from the prior, always with running statistics.
     """
 
+    only_for_training = Method.only_for_training | {"kernel_state"}
+
     def __init__(
         self,
         problem: Problem,
         *,
         steps: int,
-        step: dict[str, Any],
-        start: Literal["persistent", "prior"],
-        batchnorm: Literal["batch", "running"],
+        kernel: Mapping[str, Any],
+        start: Start,
+        batchnorm: BatchNorm,
         updates_per_batch: int,
         infer_steps: int,
     ) -> None:
         check_counts(steps=steps, updates_per_batch=updates_per_batch, infer_steps=infer_steps)
         require(start in ("persistent", "prior"), "method.start", start, "persistent, prior")
         require(batchnorm in ("batch", "running"), "method.batchnorm", batchnorm, "batch, running")
-        self.step = Step(**step)
+        self.kernel = build_kernel(kernel)
         self.steps, self.start, self.batchnorm = steps, start, batchnorm
         self.updates_per_batch, self.infer_steps = updates_per_batch, infer_steps
         super().__init__(problem)
-        self.engine = Engine(self.decoder, problem.execution)
+        self.engine = Engine(
+            self.decoder, problem.execution, kernel=self.kernel, prior=self.prior,
+            sigma=problem.sigma,
+        )  # fmt: skip
+        # What the kernel keeps of every image between its visits, beside the code.
+        begun = self.kernel.init(self.codes)
+        self.kernel_state: State = {
+            name: begun[name] for name in self.kernel.kept if start == "persistent"
+        }
+
+    @property
+    def price(self) -> int:
+        """Passes per visit of an image: the chain's and the decoder updates'."""
+        return self.kernel.passes(self.steps) + self.updates_per_batch
 
     def sweep(self, number: int, of: int, share: float = 1.0) -> float:
         """Visit every image once: chain, then decoder updates; return the mean last loss.
@@ -59,33 +90,51 @@ class ChainMethod(Method):
                     f"inference sweep {number + 1}/{of}",
                 )
                 losses += self.visit(batch, number)
-            self.passes += self.steps + self.updates_per_batch
+            self.passes += self.price
             self.check_codes(self.codes)
             return self.mean_loss(losses)
 
     def visit(self, batch: Tensor, sweep: int) -> list[Tensor]:
         """Infer the codes of a batch of images by a chain, then update the decoder on them."""
-        problem, d = self.problem, self.problem.latent_dim
+        problem = self.problem
         images = problem.images.scaled(batch)
-        eta, tau = self.step.at(self.iteration)
         if self.start == "prior":
             key = problem.stream_key("start", self.iteration, sweep)
-            codes = image_normals(key, batch, 1, d)[0]
+            state = self.kernel.init(self.prior.sample(len(batch), ImageDraws(key, batch)))
         else:
-            codes = self.codes[batch]
-        noise_key = problem.stream_key("noise", self.iteration, sweep)
-        codes = self.engine.short_run(
-            images,
-            codes,
-            steps=self.steps,
-            eta=eta,
-            tau=tau,
-            sigma=problem.sigma,
-            noise=image_normals(noise_key, batch, self.steps, d) if tau > 0 else None,
-            batchnorm=self.batchnorm,
+            kept = {name: values[batch] for name, values in self.kernel_state.items()}
+            state = self.kernel.init(self.codes[batch]) | kept
+        state = self.run_chain(
+            images, state, batch, problem.stream_key("noise", self.iteration, sweep),
+            steps=self.steps, iteration=self.iteration, batchnorm=self.batchnorm,
+        )  # fmt: skip
+        self.codes[batch] = state["codes"]
+        for name, values in self.kernel_state.items():
+            values[batch] = state[name]
+        losses = [
+            self.update_decoder(images, state["codes"]) for _ in range(self.updates_per_batch)
+        ]
+        self.update_prior(state["codes"])
+        return losses
+
+    def run_chain(
+        self,
+        images: Tensor,
+        state: State,
+        numbers: Tensor,
+        noise_key: int,
+        *,
+        steps: int,
+        iteration: int,
+        batchnorm: BatchNorm,
+    ) -> State:
+        """Chains from a state; their noise is that of the images with these numbers."""
+        constants = self.kernel.constants(iteration)
+        width = self.kernel.noise_width(self.problem.latent_dim, constants)
+        noise = image_normals(noise_key, numbers, steps, width) if width else None
+        return self.engine.short_run(
+            images, state, steps=steps, constants=constants, noise=noise, batchnorm=batchnorm
         )
-        self.codes[batch] = codes
-        return [self.update_decoder(images, codes) for _ in range(self.updates_per_batch)]
 
     def infer(
         self, images: Tensor, generator: torch.Generator, *, steps: int | None = None
@@ -94,21 +143,23 @@ class ChainMethod(Method):
 
         A longer chain with the same generator begins with the shorter one.
         """
-        steps = self.infer_steps if steps is None else steps
-        d, n = self.problem.latent_dim, len(images)
-        eta, tau = self.step.at(max(0, self.iteration - 1))
         start_key, noise_key = key_from(generator), key_from(generator)
-        parts = [
-            self.engine.short_run(
-                images[part],
-                image_normals(start_key, part, 1, d)[0],
-                steps=steps,
-                eta=eta,
-                tau=tau,
-                sigma=self.problem.sigma,
-                noise=image_normals(noise_key, part, steps, d) if tau > 0 else None,
-                batchnorm="running",
-            )
-            for part in torch.arange(n, device=images.device).split(EVALUATION_BATCH)
-        ]
+        parts = []
+        for part in torch.arange(len(images), device=images.device).split(EVALUATION_BATCH):
+            start = self.prior.sample(len(part), ImageDraws(start_key, part))
+            state = self.run_chain(
+                images[part], self.kernel.init(start), part, noise_key,
+                steps=self.infer_steps if steps is None else steps,
+                iteration=max(0, self.iteration - 1), batchnorm="running",
+            )  # fmt: skip
+            parts.append(state["codes"])
         return torch.cat(parts)
+
+    def state_dict(self) -> dict[str, Any]:
+        state = super().state_dict()
+        return state | ({"kernel_state": self.kernel_state} if self.kernel_state else {})
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        for name, values in state.get("kernel_state", {}).items():
+            self.kernel_state[name] = values.to(self.problem.device, copy=True)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ltvm.chain.execution import Execution
 from ltvm.data.image_set import ImageSet
-from ltvm.errors import InputError, require
+from ltvm.errors import require
 from ltvm.methods.budget import Budget
-from ltvm.models.batchnorm import Norm
-from ltvm.models.decoders import ARCHITECTURES, build_decoder
+from ltvm.models.networks import build_decoder, build_encoder
+from ltvm.models.prior import Prior, StandardNormal
 from ltvm.runtime.clock import Clock
-from ltvm.runtime.randomness import normal, stream, stream_key
+from ltvm.runtime.randomness import GeneratorDraws, stream, stream_key
 
 
 def no_progress(done: float, doing: str) -> None:
@@ -26,23 +28,23 @@ def no_progress(done: float, doing: str) -> None:
 class Problem:
     """Training images, model and budget: everything but the method.
 
-    For the same ``seed`` every method starts from the same decoder weights, visits the images
-    in the same order and draws the same prior samples. ``progress(done, doing)`` takes the
-    fraction of the current iteration and what is being done.
+    ``decoder`` are its parameters, as in ``config["decoder"]``; ``prior`` is None for N(0, I). For
+    the same ``seed`` every method starts from the same decoder weights, visits the images in the
+    same order and draws the same prior samples. ``progress(done, doing)`` takes the fraction of the
+    current iteration and what is being done.
     """
 
     images: ImageSet
-    architecture: str
+    decoder: Mapping[str, Any]
     latent_dim: int
     sigma: float
     budget: Budget
     seed: int
-    norm: Norm = "batch"
-    stem_norm: bool = True
     betas: tuple[float, float] = (0.5, 0.99)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     execution: Execution = field(default_factory=Execution)
     progress: Callable[[float, str], None] = no_progress
+    prior: Prior = None  # type: ignore[assignment]  # never None once made
 
     def __post_init__(self) -> None:
         require(self.sigma > 0, "model.sigma", self.sigma, "above 0")
@@ -58,13 +60,8 @@ class Problem:
             list(self.betas),
             "two numbers in [0, 1)",
         )
-        decoder_size = ARCHITECTURES.get(self.architecture)
-        if decoder_size is not None and decoder_size.size != self.images.size:
-            raise InputError(
-                f"decoder.architecture={self.architecture}: makes {decoder_size.size}x"
-                f"{decoder_size.size} images, data={self.images.name} has {self.images.size}x"
-                f"{self.images.size}"
-            )
+        prior = StandardNormal(self.latent_dim) if self.prior is None else self.prior
+        self.prior = prior.to(self.device)
         self.clock = Clock(self.device)
 
     def stream(self, purpose: str, *axes: int) -> torch.Generator:
@@ -75,26 +72,24 @@ class Problem:
         """A key for draws per image, for this seed and purpose."""
         return stream_key(self.seed, purpose, *axes)
 
-    def normal(self, n: int, generator: torch.Generator) -> Tensor:
-        """Prior draws [n, d], standard normal, on the device."""
-        return normal((n, self.latent_dim), generator, self.device)
+    def sample_prior(self, n: int, generator: torch.Generator) -> Tensor:
+        """Prior draws [n, d] on the device."""
+        return self.prior.sample(n, GeneratorDraws(generator, self.device))
 
     def describe_decoder(self) -> str:
         """The decoder in words, as far as its speed depends on it."""
-        stem = "" if self.stem_norm else " but none at the stem"
-        return (
-            f"{self.architecture} decoder, d={self.latent_dim}, {self.images.channels} channels, "
-            f"{self.norm} norm{stem}"
-        )
+        own = {k: v for k, v in self.decoder.items() if k not in ("name", "encoder", "_target_")}
+        name = self.decoder.get("name", self.decoder["_target_"])
+        channels = self.images.channels
+        return f"{name} decoder, d={self.latent_dim}, {channels} channels, {json.dumps(own)}"
 
     def new_decoder(self) -> nn.Module:
         """The decoder with this seed's initial weights, on the device."""
-        decoder = build_decoder(
-            self.architecture,
-            self.latent_dim,
-            self.images.channels,
-            norm=self.norm,
-            stem_norm=self.stem_norm,
-            generator=stream(self.seed, "decoder"),
-        )
+        decoder = build_decoder(self.decoder, self.latent_dim, self.images.shape, self.seed)
         return self.execution.prepare(decoder.to(self.device))
+
+    def new_encoder(self, parameters: Mapping[str, Any] | None) -> nn.Module:
+        """An encoder with this seed's initial weights, on the device."""
+        norm = self.decoder.get("norm", "batch")
+        encoder = build_encoder(parameters, self.latent_dim, self.images.shape, self.seed, norm)
+        return encoder.to(self.device)

@@ -6,6 +6,7 @@ iteration makes as many sweeps as its share of passes allows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from ltvm.methods.chain_method import ChainMethod
@@ -20,7 +21,7 @@ class ShortRun(ChainMethod):
         problem: Problem,
         *,
         steps: int,
-        step: dict[str, Any],
+        kernel: Mapping[str, Any],
         updates_per_batch: int,
         infer_steps: int,
         batchnorm: Literal["batch", "running"] = "batch",
@@ -28,7 +29,7 @@ class ShortRun(ChainMethod):
         super().__init__(
             problem,
             steps=steps,
-            step=step,
+            kernel=kernel,
             start="prior",
             batchnorm=batchnorm,
             updates_per_batch=updates_per_batch,
@@ -36,7 +37,7 @@ class ShortRun(ChainMethod):
         )
 
     def fit_iteration(self) -> dict[str, float]:
-        sweeps = self.sweeps_due(self.steps + self.updates_per_batch)
+        sweeps = self.sweeps_due(self.price)
         for number in range(sweeps):
             loss = self.sweep(number, sweeps)
         self.iteration += 1

@@ -12,6 +12,7 @@ alpha = 0 is "no correction" and changes nothing else: the learning passes are s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from torch import Tensor
@@ -20,19 +21,21 @@ from ltvm.errors import require
 from ltvm.methods.base import check_counts
 from ltvm.methods.chain_method import ChainMethod
 from ltvm.methods.problem import Problem
-from ltvm.metrics.codes.correction import correction_effect
 from ltvm.transport import build_solver
 
 
 class ShortRunOT(ChainMethod):
-    """The method of the paper; ``alpha`` in [0, 1], ``solver`` one of ``ltvm.transport``."""
+    """The method of the paper; ``alpha`` in [0, 1], ``solver`` as ``ltvm.transport`` names it."""
+
+    corrects = True
+    only_for_training = ChainMethod.only_for_training | {"solver_state"}
 
     def __init__(
         self,
         problem: Problem,
         *,
         steps: int,
-        step: dict[str, Any],
+        kernel: Mapping[str, Any],
         alpha: float,
         sweeps: int,
         learn_epochs: int,
@@ -50,13 +53,13 @@ class ShortRunOT(ChainMethod):
         super().__init__(
             problem,
             steps=steps,
-            step=step,
+            kernel=kernel,
             start=start,
             batchnorm=batchnorm,
             updates_per_batch=updates_per_batch,
             infer_steps=infer_steps,
         )
-        self.targets = problem.normal(len(self.codes), problem.stream("prior"))  # p_1..p_n
+        self.targets = problem.sample_prior(len(self.codes), problem.stream("prior"))  # p_1..p_n
         self.solver_state: dict[str, Any] = {}
         self.inferred = self.codes  # the codes as the last sweep left them, before the blend
         largest = getattr(self.solver, "largest", None)
@@ -68,9 +71,7 @@ class ShortRunOT(ChainMethod):
         )
 
     def fit_iteration(self) -> dict[str, float]:
-        inference_share = 1 - self.learn_epochs / (
-            self.sweeps * (self.steps + self.updates_per_batch) + self.learn_epochs
-        )
+        inference_share = 1 - self.learn_epochs / (self.sweeps * self.price + self.learn_epochs)
         scalars = {}
         for number in range(self.sweeps):
             scalars["sweep_loss"] = self.sweep(number, self.sweeps, inference_share)
@@ -78,9 +79,6 @@ class ShortRunOT(ChainMethod):
         self.problem.progress(inference_share, "transport")
         with self.problem.clock.phase("transport"):
             scalars |= self.correct()
-        with self.problem.clock.phase("evaluation"):
-            draws = self.problem.stream("correction effect", self.iteration)
-            scalars |= correction_effect(self.inferred, self.codes, draws)
         with self.problem.clock.phase("learning"):
             for epoch in range(self.learn_epochs):
                 done = inference_share + (1 - inference_share) * epoch / self.learn_epochs
@@ -93,6 +91,9 @@ class ShortRunOT(ChainMethod):
         """Blend the codes with their transported images; nothing to solve at alpha = 0."""
         if self.alpha == 0:
             return {}
+        if self.prior_optimizer is not None:  # a prior that learns has moved since the last time
+            draws = self.problem.stream("prior", self.iteration)
+            self.targets, self.solver_state = self.problem.sample_prior(len(self.codes), draws), {}
         generator = self.problem.stream("transport", self.iteration)
         coupling = self.solver(self.codes, self.targets, self.solver_state, generator)
         self.codes = (1 - self.alpha) * self.codes + self.alpha * coupling.mapped  # a new tensor
@@ -125,5 +126,5 @@ class ShortRunOT(ChainMethod):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self.solver_state = state["solver_state"]
+        self.solver_state = state.get("solver_state", {})
         self.inferred = state["inferred"].to(self.problem.device, copy=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ltvm.errors import require
 from ltvm.models.pixel_rows import RowGroupNorm
 
 Norm = Literal["batch", "group", "none"]
@@ -16,7 +17,11 @@ Statistics = Literal["learn", "batch", "running"]
 
 
 def norm_layer(kind: Norm, channels: int, spatial: bool) -> nn.Module:
-    """The normalisation after a layer; ``group`` is 8 groups, of channels or of units."""
+    """The normalisation after a layer; ``group`` is 8 groups, of channels or of units.
+
+    Raises :class:`ltvm.errors.InputError` for another kind.
+    """
+    require(kind in get_args(Norm), "decoder.norm", kind, ", ".join(get_args(Norm)))
     if kind == "none":
         return nn.Identity()
     if kind == "group":

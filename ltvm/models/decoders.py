@@ -1,23 +1,18 @@
 """The decoders g(z) of An, Xie and Li (CVPR 2021), Table 1, one per image family.
 
-Every decoder maps codes [n, d] to images [n, channels, size, size] in [-1, 1] (Tanh).
-Weights are Xavier normal, biases zero.
+Every decoder maps codes [n, d] to images [n, channels, size, size] in [-1, 1] (Tanh). Any other
+``nn.Module`` that does so can take their place (``ltvm.models.networks`` builds and checks it).
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple, get_args
+from collections.abc import Sequence
 
-import torch
 from torch import nn
 
-from ltvm.errors import require
 from ltvm.models.batchnorm import Norm, norm_layer, row_norm_layer
 from ltvm.models.pixel_rows import PatchTransposedConv, RowsToImage
-from ltvm.models.weights import xavier_
 
 
 class MnistDecoder(nn.Sequential):
@@ -26,7 +21,9 @@ class MnistDecoder(nn.Sequential):
     The table prints 28x28x3 for the last row; MNIST has one channel.
     """
 
-    def __init__(self, latent_dim: int, channels: int, norm: Norm, stem_norm: bool) -> None:
+    def __init__(
+        self, latent_dim: int, channels: int, norm: Norm = "batch", stem_norm: bool = True
+    ) -> None:
         stem = [norm_layer(norm, 1024, spatial=False), nn.ReLU(inplace=True)] if stem_norm else []
         super().__init__(
             nn.Linear(latent_dim, 1024),
@@ -46,8 +43,10 @@ class MnistDecoder(nn.Sequential):
 
 
 class ConvDecoder(nn.Sequential):
-    """d -> a linear stem, then four kernel-5 transposed convolutions, each doubling the size.
+    """d -> a linear stem, then kernel-5 transposed convolutions, each doubling the size.
 
+    ``widths`` are channels from the stem of ``stem_size`` x ``stem_size`` pixels on: for SVHN
+    2x2x512 -> 4x4x256 -> 8x8x128 -> 16x16x64 -> 32x32, for CelebA 4x4x1024 -> ... -> 64x64.
     The table's first row shows neither BN nor activation on the stem; two linear maps in a
     row would be one, and a public training script has BN and ReLU there: ``stem_norm``.
     """
@@ -56,10 +55,10 @@ class ConvDecoder(nn.Sequential):
         self,
         latent_dim: int,
         channels: int,
-        norm: Norm,
-        stem_norm: bool,
+        norm: Norm = "batch",
+        stem_norm: bool = True,
         *,
-        widths: tuple[int, ...],
+        widths: Sequence[int],
         stem_size: int,
     ) -> None:
         stem = (
@@ -81,47 +80,3 @@ class ConvDecoder(nn.Sequential):
 
 def _doubling(channels_in: int, channels_out: int) -> nn.ConvTranspose2d:
     return nn.ConvTranspose2d(channels_in, channels_out, 5, stride=2, padding=2, output_padding=1)
-
-
-class Architecture(NamedTuple):
-    """A decoder of Table 1: its image size in pixels and how to build it."""
-
-    size: int
-    build: Callable[[int, int, Norm, bool], nn.Module]
-
-
-ARCHITECTURES = {
-    "mnist": Architecture(28, MnistDecoder),
-    # 2x2x512 -> 4x4x256 -> 8x8x128 -> 16x16x64 -> 32x32
-    "svhn": Architecture(32, partial(ConvDecoder, widths=(512, 256, 128, 64), stem_size=2)),
-    # 4x4x1024 -> 8x8x512 -> 16x16x256 -> 32x32x128 -> 64x64
-    "celeba": Architecture(64, partial(ConvDecoder, widths=(1024, 512, 256, 128), stem_size=4)),
-}
-
-
-def build_decoder(
-    architecture: str,
-    latent_dim: int,
-    channels: int,
-    *,
-    norm: Norm = "batch",
-    stem_norm: bool = True,
-    generator: torch.Generator | None = None,
-) -> nn.Module:
-    """Build a decoder g: codes [n, latent_dim] -> images [n, channels, size, size] in [-1, 1].
-
-    Raises :class:`ltvm.errors.InputError` for an unknown architecture or norm, or a latent
-    dimension or channel count below 1. ``generator`` (on the CPU) draws the initial weights.
-    """
-    require(
-        architecture in ARCHITECTURES,
-        "decoder.architecture",
-        architecture,
-        ", ".join(ARCHITECTURES),
-    )
-    require(norm in get_args(Norm), "decoder.norm", norm, ", ".join(get_args(Norm)))
-    require(latent_dim >= 1, "model.latent_dim", latent_dim, "1 or more")
-    require(channels >= 1, "channels", channels, "1 or more")
-    decoder = ARCHITECTURES[architecture].build(latent_dim, channels, norm, stem_norm)
-    xavier_(decoder, generator)
-    return decoder

@@ -7,21 +7,18 @@ q(z | x), [n, 2 * latent_dim]; the last axis splits into the two halves.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Sequence
 
-import torch
 from torch import nn
 
 from ltvm.models.batchnorm import Norm, norm_layer, row_norm_layer
 from ltvm.models.pixel_rows import ImageToRows, PatchConv
-from ltvm.models.weights import xavier_
 
 
 class MnistEncoder(nn.Sequential):
     """28x28 -> 14x14x64 -> 7x7x128 -> 1024 -> 2d, mirroring ``MnistDecoder``."""
 
-    def __init__(self, latent_dim: int, channels: int, norm: Norm) -> None:
+    def __init__(self, latent_dim: int, channels: int, norm: Norm = "batch") -> None:
         super().__init__(
             ImageToRows(),
             PatchConv(channels, 64, 2),
@@ -40,15 +37,18 @@ class MnistEncoder(nn.Sequential):
 
 
 class ConvEncoder(nn.Sequential):
-    """Four kernel-5 stride-2 convolutions, then a linear map, mirroring ``ConvDecoder``."""
+    """Kernel-5 stride-2 convolutions, then a linear map, mirroring ``ConvDecoder``.
+
+    ``widths`` are channels from the first convolution on, ``stem_size`` the pixels at the end.
+    """
 
     def __init__(
         self,
         latent_dim: int,
         channels: int,
-        norm: Norm,
+        norm: Norm = "batch",
         *,
-        widths: tuple[int, ...],
+        widths: Sequence[int],
         stem_size: int,
     ) -> None:
         layers: list[nn.Module] = []
@@ -57,24 +57,3 @@ class ConvEncoder(nn.Sequential):
             layers += [norm_layer(norm, wide, spatial=True), nn.ReLU(inplace=True)]
         flat = widths[-1] * stem_size**2
         super().__init__(*layers, nn.Flatten(), nn.Linear(flat, 2 * latent_dim))
-
-
-ENCODERS: dict[str, Callable[[int, int, Norm], nn.Module]] = {
-    "mnist": MnistEncoder,
-    "svhn": partial(ConvEncoder, widths=(64, 128, 256, 512), stem_size=2),
-    "celeba": partial(ConvEncoder, widths=(128, 256, 512, 1024), stem_size=4),
-}
-
-
-def build_encoder(
-    architecture: str,
-    latent_dim: int,
-    channels: int,
-    *,
-    norm: Norm = "batch",
-    generator: torch.Generator | None = None,
-) -> nn.Module:
-    """Build the encoder that mirrors ``build_decoder`` with the same arguments."""
-    encoder = ENCODERS[architecture](latent_dim, channels, norm)
-    xavier_(encoder, generator)
-    return encoder

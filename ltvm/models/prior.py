@@ -42,6 +42,11 @@ class Prior(nn.Module):
     def energy(self, codes: Tensor) -> Tensor:
         """-log p(z) up to a constant: [n, d] -> [n], differentiable in codes and parameters."""
 
+    @property
+    def own_rate(self) -> float | None:
+        """The learning rate of Adam on its parameters; None: the decoder's."""
+        return None
+
     def precise_energy(self, codes: Tensor) -> Tensor:
         """``energy`` in float64 as far as it can be had: [n, d] -> [n]."""
         return self.energy(codes).double()

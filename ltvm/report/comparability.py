@@ -24,12 +24,9 @@ WARNED = "‡"
 # Who computed a number, and what was found along with it: no part of what the number is. A
 # metric puts anything else that it found rather than chose under ``found``.
 NOTED = frozenset(
-    {"version", "commit", "device", "execution", "warning", "resampling_sd", "standard_error",
-     "bandwidth", "reason", "found"}
+    {"version", "commit", "device", "execution", "warning", "standard_error", "bandwidth", "reason",
+     "found"}
 )  # fmt: skip
-
-# Every record states these since each number does; what an older one leaves out is not compared.
-ADDED_LATER = frozenset({"dtype", "batch", "numerics", "images"})
 
 # Keys that decide what is evaluated. Others change the model alone, never what a number is.
 EVALUATED = (
@@ -74,11 +71,9 @@ def differences(
         for field in dict.fromkeys(key for content in contents for key in content):
             if field in NOTED:
                 continue
-            kept = [field in content or field not in ADDED_LATER for content in contents]
             values = [json.dumps(content.get(field), sort_keys=True) for content in contents]
-            values = [value for value, keep in zip(values, kept, strict=True) if keep]
             if len(set(values)) > 1:
-                of_field = rows[kept].assign(field=values)
+                of_field = rows.assign(field=values)
                 found.append(difference(str(data), str(metric), field, of_field, names, swept))
     return found
 

@@ -1,4 +1,4 @@
-"""Figures: seaborn, one fixed colour and marker per method, PNG and SVG."""
+"""Figures of values: cells side by side, and against a swept key. PNG and SVG, by seaborn."""
 
 from __future__ import annotations
 
@@ -17,34 +17,31 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ltvm.report.cells import swept_keys, swept_texts, value_text
 from ltvm.report.statistics import INTERVALS
-from ltvm.report.tables import swept_keys, title, value_text
+from ltvm.report.styles import Style, cell_styles, line_styles
 from ltvm.runtime.files import writing
 
-# Colours differ in lightness too, and markers differ: readable in greyscale.
-STYLES: dict[str, tuple[str, str]] = {
-    "short_run_ot": ("#08306b", "o"),
-    "short_run_uncorrected": ("#6baed6", "s"),
-    "short_run": ("#d94801", "^"),
-    "abp": ("#fd8d3c", "D"),
-    "vae": ("#41ab5d", "v"),
-}
-MARKERS = "os^Dv<>PX*"
-IN_PANEL = 6  # lines of a legend that fit into a panel
-OTHERS = [("#54278f", "P"), ("#9e9ac8", "X"), ("#252525", "*"), ("#969696", "<")]
-
-
-def style_of(method: str, methods: list[str]) -> tuple[str, str]:
-    """Colour and marker: fixed for this suite's methods, by order of appearance for others."""
-    if method in STYLES:
-        return STYLES[method]
-    others = [m for m in methods if m not in STYLES]
-    return OTHERS[others.index(method) % len(OTHERS)]
+ACROSS = 4  # panels in a row
 
 
 def set_theme() -> None:
     sns.set_theme(context="paper", style="whitegrid", font_scale=1.1)
     plt.rcParams.update({"savefig.dpi": 160, "svg.hashsalt": "ltvm", "figure.autolayout": False})
+
+
+def panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure of ``count`` panels, each of that size in inches, at most ``ACROSS`` in a row."""
+    set_theme()
+    columns = min(count, ACROSS)
+    rows = -(-count // columns)
+    figure, grid = plt.subplots(
+        rows, columns, figsize=(width * columns, height * rows), squeeze=False
+    )
+    axes = list(grid.flat)
+    for axis in axes[count:]:
+        axis.remove()
+    return figure, axes[:count]
 
 
 def save(
@@ -62,15 +59,14 @@ def save(
     plt.close(figure)
 
 
-def add_legend(figure: Figure, axis: Axes) -> None:
-    """The legend of ``axis``, beside all panels where it would hide them."""
-    handles, labels = axis.get_legend_handles_labels()
-    if len(labels) <= IN_PANEL:
-        axis.legend(fontsize="small")
-        return
-    columns = -(-len(labels) // (2 * IN_PANEL))
-    figure.legend(handles, labels, loc="center left", bbox_to_anchor=(1.0, 0.5), ncols=columns,
-                  fontsize="small")  # fmt: skip
+def add_legend(figure: Figure, axes: list[Axes]) -> None:
+    """One legend to the right of all panels: inside one it would cover points."""
+    shown: dict[str, Any] = {}
+    for axis in axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            shown.setdefault(label, handle)
+    figure.legend(list(shown.values()), list(shown), loc="center left", bbox_to_anchor=(1.0, 0.5),
+                  ncols=-(-len(shown) // 12), fontsize="small")  # fmt: skip
 
 
 def interval_rows(table: pd.DataFrame, by: list[str], interval: str = "t") -> pd.DataFrame:
@@ -94,57 +90,27 @@ def values_of(table: pd.DataFrame, cell: str, metric: str) -> list[float]:
     return list(chosen["value"])
 
 
-def cell_styles(table: pd.DataFrame) -> dict[str, tuple[str, str]]:
-    """Colour and marker per cell: its method's where a method has one cell.
-
-    Else the method's colour and a marker of its own, or both of its own for a single method.
-    """
-    cells = table.drop_duplicates("cell")
-    methods = list(cells["method"].unique())
-    if cells["method"].is_unique:
-        return {
-            c: style_of(m, methods) for c, m in zip(cells["cell"], cells["method"], strict=True)
-        }
-    if len(methods) > 1:
-        number = cells.groupby("method").cumcount()
-        return {
-            c: (style_of(m, methods)[0], MARKERS[i % len(MARKERS)])
-            for c, m, i in zip(cells["cell"], cells["method"], number, strict=True)
-        }
-    palette = sns.color_palette("viridis", len(cells)).as_hex()
-    return {c: (palette[i], MARKERS[i % len(MARKERS)]) for i, c in enumerate(cells["cell"])}
-
-
 def comparison(
     table: pd.DataFrame,
     names: dict[str, str],
     metrics: dict[str, str],
+    styles: dict[str, Style],
     path: Path,
     interval: str = "t",
 ) -> None:
     """Cells side by side, a panel per metric: every seed, the mean and its 95 % interval.
 
-    ``metrics`` gives each panel its title. A cell without a value keeps its place and says so.
+    ``metrics`` gives each panel its title, ``styles`` those of the methods. A cell without a
+    value keeps its place and says so.
     """
-    set_theme()
-    styles = cell_styles(table)
-    figure, axes = plt.subplots(1, len(metrics), figsize=(3.6 * len(metrics), 3.6), squeeze=False)
+    of_cells = cell_styles(table, styles)
+    figure, axes = panels(len(metrics), 3.6, 3.6)
     counts = set()
-    for axis, (metric, heading) in zip(axes[0], metrics.items(), strict=True):
+    for axis, (metric, heading) in zip(axes, metrics.items(), strict=True):
         for position, cell in enumerate(names):
             values = values_of(table, cell, metric)
             counts.add(len(values))
-            if not values:
-                axis.annotate("no value", (position, 0.5), xycoords=("data", "axes fraction"),
-                              rotation=90, ha="center", va="center")  # fmt: skip
-                continue
-            colour, marker = styles[cell]
-            estimate = INTERVALS[interval](values)
-            errors = [[reach] for reach in estimate.errors]
-            axis.errorbar(position, estimate.mean, errors, color=colour, marker=marker,
-                          markersize=8, capsize=4)  # fmt: skip
-            offsets = [position + 0.22] * len(values)
-            axis.scatter(offsets, values, color=colour, marker=marker, s=14, alpha=0.6)
+            draw_cell(axis, position, values, of_cells[cell], interval)
         axis.set_xticks(range(len(names)), list(names.values()), rotation=30, ha="right")
         axis.set_xlim(-0.6, len(names) - 0.4)
         axis.set_title(heading)
@@ -154,11 +120,27 @@ def comparison(
     save(figure, path)
 
 
+def draw_cell(axis: Axes, position: int, values: list[float], style: Style, interval: str) -> None:
+    """The mean of one cell with its interval, its seeds beside it; or that there is no value."""
+    if not values:
+        axis.annotate("no value", (position, 0.5), xycoords=("data", "axes fraction"),
+                      rotation=90, ha="center", va="center")  # fmt: skip
+        return
+    colour, marker = style
+    estimate = INTERVALS[interval](values)
+    errors = [[reach] for reach in estimate.errors]
+    axis.errorbar(position, estimate.mean, errors, color=colour, marker=marker,
+                  markersize=8, capsize=4)  # fmt: skip
+    offsets = [position + 0.22] * len(values)
+    axis.scatter(offsets, values, color=colour, marker=marker, s=14, alpha=0.6)
+
+
 def sweep(
     table: pd.DataFrame,
     key: str,
     keys: list[str],
     metrics: dict[str, str],
+    styles: dict[str, Style],
     path: Path,
     interval: str = "t",
 ) -> None:
@@ -167,146 +149,62 @@ def sweep(
     One line for every method and combination of the other swept ``keys``. A method without
     that key (a VAE has no alpha) is a dashed horizontal line at its mean.
     """
-    set_theme()
     others = [other for other in keys if other != key]
     table = table.assign(line=[line_name(row, others) for _, row in table.iterrows()])
-    lines = list(table["line"].unique())
-    methods = list(table["method"].unique())
-    palette = sns.color_palette("viridis", len(lines)).as_hex()
-    values = list(table[key].dropna().drop_duplicates())
-    numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-    numeric = numeric and not key.startswith("data.")  # a digit is a name
-    figure, axes = plt.subplots(1, len(metrics), figsize=(3.8 * len(metrics), 3.4), squeeze=False)
-    for axis, (metric, heading) in zip(axes[0], metrics.items(), strict=True):
-        for number, line in enumerate(lines):
+    lines = table.drop_duplicates("line").set_index("line")["method"]
+    of_lines = dict(zip(lines.index, line_styles(len(lines)), strict=True))
+    if lines.is_unique:  # a line each
+        of_lines = {str(line): styles[method] for line, method in lines.items()}
+    places = places_of(table, key)
+    figure, axes = panels(len(metrics), 3.8, 3.4)
+    for axis, (metric, heading) in zip(axes, metrics.items(), strict=True):
+        for line, style in of_lines.items():
             chosen = table[(table["metric"] == metric) & (table["line"] == line)]
-            if chosen.empty:
-                continue
-            colour, marker = palette[number], MARKERS[number % len(MARKERS)]
-            if len(lines) == len(methods):
-                colour, marker = style_of(str(chosen["method"].iloc[0]), methods)
-            if chosen[key].isna().all():
-                mean = chosen["value"].mean()
-                axis.axhline(mean, color=colour, linestyle="--", label=line)
-                continue
-            rows = interval_rows(chosen, [key], interval)
-            if numeric:
-                rows = rows.sort_values(key)
-            places = rows[key] if numeric else [values.index(v) for v in rows[key]]
-            errors = [rows["below"], rows["above"]]
-            axis.errorbar(places, rows["mean"], errors, color=colour, marker=marker,
-                          capsize=3, linestyle="-" if numeric else "none", label=line)  # fmt: skip
-        if not numeric:
-            axis.set_xticks(range(len(values)), [value_text(v) for v in values], rotation=30)
+            if len(chosen):
+                draw_line(axis, chosen, key, str(line), style, places, interval)
+        if places is not None:
+            axis.set_xticks(range(len(places)), [value_text(v) for v in places], rotation=30)
         axis.set_xlabel(key)
         axis.set_title(heading)
     if len(lines) > 1:
-        add_legend(figure, axes[0, 0])
+        add_legend(figure, axes)
     figure.suptitle("Mean and 95 % interval over seeds", y=0.995)
     save(figure, path)
 
 
-def line_name(row: pd.Series, others: list[str]) -> str:
-    parts = [f"{o.split('.', 1)[-1]} = {value_text(row[o])}" for o in others if not pd.isna(row[o])]
-    note = row.get("note")
-    return ", ".join([str(row["label"] or row["method"]), *parts, *([note] if note else [])])
+def places_of(table: pd.DataFrame, key: str) -> list[Any] | None:
+    """The swept values in their order where they are names; None for numbers."""
+    values = list(table[key].dropna().drop_duplicates())
+    numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    return None if numeric and not key.startswith("data.") else values  # a digit is a name
 
 
-def learning_curves(
-    histories: pd.DataFrame,
-    names: dict[str, str],
-    metrics: list[str],
-    path: Path,
-    interval: str = "t",
+def draw_line(
+    axis: Axes,
+    chosen: pd.DataFrame,
+    key: str,
+    line: str,
+    style: Style,
+    places: list[Any] | None,
+    interval: str,
 ) -> None:
-    """A metric after every iteration against passes per image, a line per cell."""
-    set_theme()
-    styles = cell_styles(histories)
-    figure, axes = plt.subplots(1, len(metrics), figsize=(4.6 * len(metrics), 3.6), squeeze=False)
-    for axis, metric in zip(axes[0], metrics, strict=True):
-        for cell, (colour, marker) in styles.items():
-            rows = histories[(histories["cell"] == cell)].dropna(subset=[metric])
-            if rows.empty:
-                continue
-            rows = rows.assign(value=rows[metric])
-            curve = interval_rows(rows, ["iteration", "passes"], interval)
-            errors = [curve["below"], curve["above"]]
-            axis.errorbar(curve["passes"], curve["mean"], errors, color=colour,
-                          marker=marker, capsize=2, label=names[cell])  # fmt: skip
-        axis.set_xlabel("passes per image")
-        axis.set_title(curve_title(metric))
-        axis.set_ylim(bottom=0)
-    add_legend(figure, axes[0, 0])
-    save(figure, path)
+    """One line of a sweep: joined where the key is a number, dashed where it has no such key."""
+    colour, marker = style
+    if chosen[key].isna().all():
+        axis.axhline(chosen["value"].mean(), color=colour, linestyle="--", label=line)
+        return
+    rows = interval_rows(chosen, [key], interval)
+    if places is None:
+        rows = rows.sort_values(key)
+    at = rows[key] if places is None else [places.index(value) for value in rows[key]]
+    axis.errorbar(at, rows["mean"], [rows["below"], rows["above"]], color=colour, marker=marker,
+                  capsize=3, linestyle="-" if places is None else "none", label=line)  # fmt: skip
 
 
-EFFECTS = {  # in histories, with ``_before`` and ``_after`` -> heading
-    "codes_sliced_w2": "sliced W2 to the prior ↓",
-    "codes_transport_cost": "transport cost to the prior ↓",
-    "codes_mmd2": "MMD² to the prior ↓",
-    "codes_eigenvalue_max": "largest eigenvalue of the covariance",
-}
-
-
-def correction_effects(
-    histories: pd.DataFrame, names: dict[str, str], path: Path, interval: str = "t"
-) -> bool:
-    """Codes before each correction (solid) and after it (dashed, open), a line pair per cell.
-
-    False, and nothing drawn, where no history says.
-    """
-    shown = {e: heading for e, heading in EFFECTS.items() if f"{e}_before" in histories}
-    if not shown:
-        return False
-    set_theme()
-    styles = cell_styles(histories)
-    figure, axes = plt.subplots(1, len(shown), figsize=(3.8 * len(shown), 3.6), squeeze=False)
-    for axis, (effect, heading) in zip(axes[0], shown.items(), strict=True):
-        for cell, (colour, marker) in styles.items():
-            for when, line, fill in (("before", "-", colour), ("after", "--", "white")):
-                rows = histories[histories["cell"] == cell].dropna(subset=[f"{effect}_{when}"])
-                if rows.empty:
-                    continue
-                rows = rows.assign(value=rows[f"{effect}_{when}"])
-                curve = interval_rows(rows, ["iteration", "passes"], interval)
-                errors = [curve["below"], curve["above"]]
-                axis.errorbar(curve["passes"], curve["mean"], errors, color=colour, linestyle=line,
-                              marker=marker, markerfacecolor=fill, capsize=2,
-                              label=names[cell] if when == "before" else None)  # fmt: skip
-        axis.set_xlabel("passes per image")
-        axis.set_title(heading)
-        if effect != "codes_mmd2":  # an unbiased estimate may be below 0
-            axis.set_ylim(bottom=0)
-    for when, line, fill in (("before", "-", "grey"), ("after", "--", "white")):
-        axes[0, 0].plot([], [], color="grey", linestyle=line, marker="o", markerfacecolor=fill,
-                        label=f"{when} the correction")  # fmt: skip
-    add_legend(figure, axes[0, 0])
-    save(figure, path)
-    return True
-
-
-def curve_title(metric: str) -> str:
-    if metric.endswith("_curve"):
-        return title(metric.removesuffix("_curve")) + ", on a small sample"
-    return title(metric)
-
-
-def picture_rows(pictures: list[tuple[str, Path]], heading: str, path: Path, columns: int) -> None:
-    """Named picture grids side by side, as .png alone: there is nothing to draw as lines."""
-    set_theme()
-    rows = -(-len(pictures) // columns)
-    first = plt.imread(pictures[0][1])
-    ratio = first.shape[0] / first.shape[1]
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(3.6 * columns, (3.6 * ratio + 0.35) * rows + 0.3), squeeze=False
-    )
-    for axis in axes.flat:
-        axis.axis("off")
-    for axis, (name, file) in zip(axes.flat, pictures, strict=False):
-        axis.imshow(plt.imread(file), cmap="gray", interpolation="nearest")
-        axis.set_title(name, fontsize="small")
-    figure.suptitle(heading, y=0.995)
-    save(figure, path, suffixes=(".png",), dpi=100)
+def line_name(row: pd.Series, others: list[str]) -> str:
+    note = row.get("note")
+    label = str(row["label"] or row["method"])
+    return ", ".join([label, *swept_texts(row, others), *([note] if note else [])])
 
 
 def sweeps_of(manifest: dict[str, Any], table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

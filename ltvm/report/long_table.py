@@ -1,70 +1,38 @@
-"""The long table: one row per run and metric; everything shown anywhere is computed from it."""
+"""The long table: one row per run and value; everything shown anywhere is computed from it.
+
+record.json (training) + evaluations/*.json -> rows with the value, what it is and where it is from
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
+from ltvm.metrics.columns import Column
+from ltvm.report.costs import COSTS, cost_of_evaluations, costs_of_training
 from ltvm.runs.store import Run, Store
-from ltvm.runtime.clock import PHASES
 
 PROVENANCE = ("n", "split", "extractor", "checksum", "dimension", "resize", "restarts", "units")
 RECORD_COLUMNS = (
     "protocol", "device", "precision", "execution", "commit", "command", "started",
 )  # fmt: skip
+EVALUATION_COLUMNS = ("device", "execution", "commit")  # with ``evaluation_`` before the name
+UNFINISHED = ("diverged", "failed", "interrupted", "running", "pending")  # what is said first
 
-
-def rows_of_run(run: Run, keys: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of one run; a run without values gives one row that says its status."""
-    record = run.record()
-    status = run.status()
-    shared: dict[str, Any] = {**keys, "status": status, "reason": None, "path": str(run.directory)}
-    if record is None:
-        return [{**shared, "metric": None, "value": None}]
-    shared |= {column: record.get(column) for column in RECORD_COLUMNS}
-    shared |= {"reason": record.get("reason"), "identity": record["identity"]}
-    shared["fingerprint"] = record["fingerprints"]["train"]
-    shared["torch"] = record["versions"].get("torch")
-    if status != "done":
-        return [{**shared, "metric": None, "value": None}]
-    rows = []
-    for name, content in record["metrics"].items():
-        provenance = {key: content.get(key) for key in PROVENANCE}
-        stated = {k: v for k, v in content.items() if k not in ("value", "lower_is_better")}
-        rows.append(
-            {
-                **shared,
-                "metric": name,
-                "value": content["value"],
-                "lower_is_better": content.get("lower_is_better"),
-                **provenance,
-                "provenance": json.dumps(stated, sort_keys=True),
-            }
-        )
-    costs = {
-        "passes": record["passes"],
-        "decoder_updates": record["decoder_updates"],
-        **{f"{phase}_seconds": record["seconds"].get(phase) for phase in PHASES},
-        "peak_memory_mb": record["peak_memory_mb"]["process"],
-        "peak_gpu_memory_mb": record["peak_memory_mb"].get("gpu"),
-    }
-    training = [record["seconds"].get(phase, 0.0) for phase in PHASES if phase != "evaluation"]
-    costs["training_seconds"] = sum(training)
-    rows += [
-        {**shared, "metric": name, "value": value, "lower_is_better": None}
-        for name, value in costs.items()
-        if value is not None
-    ]
-    return rows
+Row = dict[str, Any]
 
 
 def long_table_of_manifest(manifest: dict[str, Any], results: Path) -> pd.DataFrame:
-    """The long table of an ablation; runs that are not done are rows too."""
-    rows: list[dict[str, Any]] = []
+    """The long table of an ablation; runs that are not done are rows too.
+
+    A run has one row per metric: of the first of its evaluations in the manifest that has it.
+    It is done where its training and all of these evaluations are.
+    """
+    rows: list[Row] = []
     for entry in manifest["runs"]:
         keys = {
             "data": entry["data"],
@@ -76,37 +44,171 @@ def long_table_of_manifest(manifest: dict[str, Any], results: Path) -> pd.DataFr
             "seed": entry["seed"],
         }
         run = Run(results / entry["path"])
-        rows += [{**row, "path": entry["path"]} for row in rows_of_run(run, keys)]
+        rows += rows_of_entry(run, keys | {"path": entry["path"]}, entry["evaluations"])
     return pd.DataFrame(rows)
+
+
+def rows_of_entry(run: Run, keys: Row, wanted: Sequence[str]) -> list[Row]:
+    """The rows of one run of an ablation; without values, one row that says its status."""
+    found = {identity: run.evaluation(identity) for identity in wanted}
+    record, status, reason = run.record(), str(run.status()), None
+    if record is not None:
+        reason = record.get("reason")
+    if status == "done":
+        status, reason = status_of_all(run, found)
+    shared = keys | {"status": status, "reason": reason} | columns_of_record(record)
+    values: dict[str, Row] = {}
+    done = [e for e in found.values() if e is not None and e["status"] == "done"]
+    for evaluation in done:
+        for row in rows_of_evaluation(evaluation, shared):
+            values.setdefault(row["metric"], row)
+    rows = list(values.values())
+    if record is not None and record["status"] == "done":
+        rows += rows_of_costs(costs_of_training(record) | cost_of_evaluations(done), shared)
+    return rows or [shared | {"metric": None, "value": None}]
+
+
+def status_of_all(run: Run, found: dict[str, dict[str, Any] | None]) -> tuple[str, str | None]:
+    """(status, reason) of a trained run: that of its evaluation that is furthest from done."""
+    unfinished: dict[str, str] = {}
+    for identity, evaluation in found.items():
+        if evaluation is None:
+            unfinished.setdefault("pending", f"evaluation {identity} is missing")
+            continue
+        status = status_of_evaluation(run, evaluation)
+        if status != "done":
+            name = f"evaluation {evaluation['name']} ({identity})"
+            reason = evaluation.get("reason")
+            unfinished.setdefault(status, f"{name}: {reason}" if reason else f"{name} is {status}")
+    status = next((status for status in UNFINISHED if status in unfinished), "done")
+    return status, unfinished.get(status)
+
+
+def status_of_evaluation(run: Run, evaluation: dict[str, Any]) -> str:
+    """Its status, where a ``running`` one of a run that nobody holds is ``interrupted``."""
+    status = str(evaluation["status"])
+    return "interrupted" if status == "running" and not run.is_locked() else status
 
 
 def long_table_of_store(results: Path) -> pd.DataFrame:
-    """The long table of everything below a results directory, varying keys as columns."""
-    configs, rows = [], []
-    runs = Store(results).runs()
-    for run in runs:
-        config = yaml.safe_load((run.directory / "config.yaml").read_text())
-        configs.append(flatten(config))
-    varying = sorted(
-        {key for config in configs for key in config}
-        - {"seed", "data.name", "method.name", "method._target_"}
+    """The long table of everything below a results directory, varying keys as columns.
+
+    Keys of the training come from the run's configuration, keys of ``evaluation`` from that of
+    each evaluation. A value that several evaluations of a run give has a row for each.
+    """
+    runs = [(run, flatten(run.config()), run.evaluations()) for run in Store(results).runs()]
+    trained = varying_keys([training_keys(config) for _, config, _ in runs])
+    evaluated = varying_keys(
+        [evaluation_keys(e) for _, _, evaluations in runs for e in evaluations.values()]
     )
-    varying = [key for key in varying if len({repr(c.get(key)) for c in configs}) > 1]
-    for run, config in zip(runs, configs, strict=True):
+    rows: list[Row] = []
+    for run, config, evaluations in runs:
         keys = {
             "data": config["data.name"],
             "method": config["method.name"],
-            **{key: config.get(key) for key in varying if not key.startswith("paths.")},
+            **{key: config.get(key) for key in trained},
             "cell": run.directory.parent.name,
             "seed": config["seed"],
+            "path": str(run.directory),
         }
-        rows += rows_of_run(run, keys)
+        rows += rows_of_stored(run, keys, evaluations, evaluated)
     return pd.DataFrame(rows)
 
 
-def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def rows_of_stored(
+    run: Run, keys: Row, evaluations: dict[str, dict[str, Any]], evaluated: Sequence[str]
+) -> list[Row]:
+    """The rows of one run and all its evaluations, with those keys of the latter that vary."""
+    record = run.record()
+    assert record is not None, "a store lists runs that have a record"
+    shared = keys | {"status": str(run.status()), "reason": record.get("reason")}
+    shared |= columns_of_record(record)
+    rows: list[Row] = []
+    if record["status"] == "done":
+        rows += rows_of_costs(costs_of_training(record), shared)
+    for evaluation in evaluations.values():
+        config = evaluation_keys(evaluation)
+        own = shared | {key: config.get(key) for key in evaluated}
+        own |= columns_of_evaluation(evaluation)
+        status = status_of_evaluation(run, evaluation)
+        if status == "done":
+            rows += rows_of_evaluation(evaluation, own)
+            rows += rows_of_costs(cost_of_evaluations([evaluation]), own)
+        else:
+            own |= {"status": status, "reason": evaluation.get("reason")}
+            rows.append(own | {"metric": None, "value": None})
+    return rows or [shared | {"metric": None, "value": None}]
+
+
+def columns_of_record(record: dict[str, Any] | None) -> Row:
+    """What a record says of all its run's values."""
+    if record is None:
+        return {}
+    return {
+        **{column: record.get(column) for column in RECORD_COLUMNS},
+        "identity": record["identity"],
+        "fingerprint": record["fingerprints"]["train"],
+        "torch": record["versions"].get("torch"),
+    }
+
+
+def columns_of_evaluation(evaluation: dict[str, Any]) -> Row:
+    """What an evaluation says of all its values."""
+    return {
+        "evaluation": evaluation["identity"],
+        "evaluation_name": evaluation["name"],
+        **{f"evaluation_{column}": evaluation.get(column) for column in EVALUATION_COLUMNS},
+        "evaluation_torch": evaluation["versions"].get("torch"),
+    }
+
+
+def rows_of_evaluation(evaluation: dict[str, Any], shared: Row) -> list[Row]:
+    """One row per value of an evaluation that is done, in its order."""
+    rows = []
+    for name, content in evaluation["values"].items():
+        stated = {key: value for key, value in content.items() if key != "value"}
+        rows.append(
+            columns_of_evaluation(evaluation)
+            | shared  # where ``evaluation`` is swept, that column has the swept names
+            | {"metric": name, "value": content["value"], **evaluation["columns"][name]}
+            | {key: content.get(key) for key in PROVENANCE}
+            | {"provenance": json.dumps(stated, sort_keys=True)}
+        )
+    return rows
+
+
+def rows_of_costs(costs: dict[str, float], shared: Row) -> list[Row]:
+    """One row per cost, in the order of ``COSTS``."""
+    return [shared | cost_row(name, COSTS[name], costs[name]) for name in COSTS if name in costs]
+
+
+def cost_row(name: str, column: Column, value: float) -> Row:
+    return {"metric": name, "value": value, **column.as_dict()}
+
+
+def training_keys(config: Row) -> Row:
+    """Of a flat configuration, what belongs to the training and is no name, seed or path."""
+    own = ("evaluation.", "protocol.evaluation.", "paths.")
+    named = {"seed", "data.name", "method.name", "method._target_", "evaluation"}
+    return {k: v for k, v in config.items() if k not in named and not k.startswith(own)}
+
+
+def evaluation_keys(evaluation: dict[str, Any]) -> Row:
+    """The flat configuration of an evaluation; its name has a column of its own."""
+    config = flatten(evaluation.get("config") or {}, "evaluation.")
+    return {key: value for key, value in config.items() if key != "evaluation.name"}
+
+
+def varying_keys(configs: Iterable[Row]) -> list[str]:
+    """Keys that have more than one value, an absent one counting as None."""
+    configs = list(configs)
+    keys = sorted({key for config in configs for key in config})
+    return [key for key in keys if len({repr(config.get(key)) for config in configs}) > 1]
+
+
+def flatten(config: dict[str, Any], prefix: str = "") -> Row:
     """{"a": {"b": 1}} -> {"a.b": 1}; lists become text."""
-    flat: dict[str, Any] = {}
+    flat: Row = {}
     for key, value in config.items():
         if isinstance(value, dict):
             flat |= flatten(value, f"{prefix}{key}.")

@@ -2,65 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import pandas as pd
 
-from ltvm.report import tables
+from ltvm.metrics.columns import Column
+from ltvm.report.cells import data_keys
 from ltvm.report.comparability import MIXED, WARNED, Marks
+from ltvm.report.declared import columns_of, headings, main_metrics
 
-FLOORS = {  # what a floor is, by its split
-    "test against train": "test images against training images",
-    "Marchenko-Pastur": "edge of the Marchenko-Pastur law for that n and d",
-    "prior draws": "as many draws of the prior",
-    "chance": "the share of positives: a random score",
-}
+# Where these differ within a data set, a reader is told; numbers are compared all the same.
+NOTED_COLUMNS = ("device", "execution", "torch", "fingerprint", "commit", "evaluation_device",
+                 "evaluation_execution", "evaluation_torch", "evaluation_commit")  # fmt: skip
 
 
 def notes(table: pd.DataFrame, marks: Marks, names: dict[str, str]) -> list[str]:
     """The list below the quality table; ``names`` are the cells' names."""
-    lines = list(provenance_notes(marks, names))
-    protocols = set(table["protocol"].dropna())
-    if "smoke" in protocols:
+    columns = columns_of(table)
+    titles = headings(columns)
+    lines = list(provenance_notes(marks, names, titles))
+    if "smoke" in set(table["protocol"].dropna()):
         lines.append("- The smoke protocol only shows that everything runs: ignore its numbers.")
+    lines += floor_notes(table, columns, titles)
+    lines += definition_notes(columns, titles)
+    lines += size_notes(table, columns, titles)
+    for column in NOTED_COLUMNS:
+        mixed = mixed_values(table, column)
+        what = column.replace("_", " ")
+        lines += [f"- Mixed {what} on {data}: {', '.join(v)}." for data, v in mixed.items()]
+    return [*lines, *unfinished_notes(table), ""]
+
+
+def definition_notes(columns: Mapping[str, Column], titles: Mapping[str, str]) -> Iterator[str]:
+    """What each column of the main table is, in its metric's words; alike ones together."""
+    alike: dict[str, list[str]] = {}
+    for metric in main_metrics(columns):
+        column = columns[metric]
+        unit = f" In {column.unit}." if column.unit else ""
+        alike.setdefault(sentence(column.definition) + unit, []).append(titles[metric])
+    for text, concerned in alike.items():
+        yield f"- {'; '.join(concerned)}: {text}"
+
+
+def sentence(text: str) -> str:
+    return text.rstrip(". ") + "."
+
+
+def floor_notes(
+    table: pd.DataFrame, columns: Mapping[str, Column], titles: Mapping[str, str]
+) -> Iterator[str]:
+    """What a perfect model would get, by data set and the swept keys of the data."""
     several = table["data"].nunique() > 1
-    floors = table[table["metric"].fillna("").str.endswith("_floor")]
-    swept = tables.data_keys(table)[1:]
+    swept = data_keys(table)[1:]
+    floors = table[table["metric"].map(lambda m: m in columns and columns[m].role == "floor")]
     said: dict[tuple[str, str], list[str]] = {}  # (floor, its value) -> the swept keys it is for
-    for (metric, data, _, *key), rows in floors.groupby(
+    for (name, data, _, *key), rows in floors.groupby(
         ["metric", "data", "n", *swept], dropna=False
     ):
-        n = rows["n"].dropna()
-        size = f", n = {int(n.iloc[0])}" if len(n) else ""
-        values = table[table["metric"] == str(metric).removesuffix("_floor")]
-        ours = values[values["cell"].isin(rows["cell"])]["n"].dropna()
-        if len(n) and len(ours) and set(ours) != set(n):
-            size += "; another n than the values': not comparable"
-        base = tables.title(str(metric).removesuffix("_floor")) + (f" on {data}" if several else "")
+        metric = str(name)
+        of = columns[metric].of
+        assert of is not None, "a floor is one of a value"
+        base = titles.get(of, of) + (f" on {data}" if several else "")
         own = [f"{k} = {v}" for k, v in zip(swept, key, strict=True) if str(v) != "nan"]
-        split = str(rows["split"].iloc[0]) if "split" in rows else ""
-        what = FLOORS.get(split, "two draws of the prior")
-        text = f"{rows['value'].mean():.4g} ({what}{size})"
+        what = columns[metric].definition.rstrip(". ")
+        values = table[(table["metric"] == of) & table["cell"].isin(rows["cell"])]
+        text = f"{rows['value'].mean():.4g} ({what}{floor_size(rows, values)})"
         said.setdefault((base, text), []).append(", ".join(own))
-    varying = [base for base, _ in said if [b for b, _ in said].count(base) > 1]
+    bases = [base for base, _ in said]
     for (base, text), keys in said.items():
-        where = f", {'; '.join(keys)}" if base in varying and any(keys) else ""
-        lines.append(f"- Floor of {base}{where}: {text}.")
-    if "mse_train" in set(table["metric"]):
-        lines.append(
-            "- MSE of training images is that of their own codes as training leaves them: blended "
-            "with the prior after a correction, a chain's last state, a VAE's posterior mean. No "
-            "best is marked."
-        )
-        lines.append(
-            "- MSE of unseen images: a chain's last state includes its noise, a VAE decodes its "
-            "posterior mean, for which restarts change nothing."
-        )
-        lines.append("- Codes are compared with the prior as inferred, before the last correction.")
-    sized = table.dropna(subset=["metric", "n"])
+        where = f", {'; '.join(keys)}" if bases.count(base) > 1 and any(keys) else ""
+        yield f"- Floor of {base}{where}: {text}."
+
+
+def floor_size(floors: pd.DataFrame, values: pd.DataFrame) -> str:
+    """The n of a floor, and whether the values it belongs to have another."""
+    n, ours = floors["n"].dropna(), values["n"].dropna()
+    if not len(n):
+        return ""
+    other = "; another n than the values': not comparable" if set(ours) - set(n) else ""
+    return f", n = {int(n.iloc[0])}{other}"
+
+
+def size_notes(
+    table: pd.DataFrame, columns: Mapping[str, Column], titles: Mapping[str, str]
+) -> Iterator[str]:
+    """How many images or codes of which split each column is of, and by which extractor."""
+    several = table["data"].nunique() > 1
     alike: dict[str, list[str]] = {}
+    sized = table.dropna(subset=["metric", "n"]) if "n" in table else table.iloc[:0]
     for (metric, data), rows in sized.groupby(["metric", "data"]):
-        if str(metric).endswith("_floor") or tables.CURVE.fullmatch(str(metric)):
+        if columns[str(metric)].role in ("floor", "point"):
             continue
         used = rows.dropna(subset=["extractor"])
         networks = (
@@ -70,15 +101,16 @@ def notes(table: pd.DataFrame, marks: Marks, names: dict[str, str]) -> list[str]
         sizes = either(int(n) for n in sorted(rows["n"]))
         text = f"n = {sizes}, {either(rows['split'])} split{features}"
         text += f", on {data}" if several else ""
-        alike.setdefault(text, []).append(tables.title(str(metric)))
-    lines += [f"- {text}: {'; '.join(titles)}." for text, titles in alike.items()]
-    for column in ("device", "execution", "torch", "fingerprint", "commit"):
-        mixed = mixed_values(table, column)
-        lines += [f"- Mixed {column} on {data}: {', '.join(v)}." for data, v in mixed.items()]
-    unfinished = table[table["status"].isin(["diverged", "failed", "interrupted"])]
-    for _, row in unfinished.drop_duplicates("path").iterrows():
-        lines.append(f"- `{row['path']}` {row['status']}: {row['reason']}")
-    return [*lines, ""]
+        alike.setdefault(text, []).append(titles[str(metric)])
+    for text, concerned in alike.items():
+        yield f"- {text}: {'; '.join(concerned)}."
+
+
+def unfinished_notes(table: pd.DataFrame) -> Iterator[str]:
+    """Runs that stopped, and evaluations that did or are missing, with the reason."""
+    rows = table[(table["status"] != "done") & table["reason"].notna()]
+    for _, row in rows.drop_duplicates(["path", "cell"]).iterrows():
+        yield f"- `{row['path']}` {row['status']}: {row['reason']}"
 
 
 def mixed_values(table: pd.DataFrame, column: str) -> dict[str, list[str]]:
@@ -86,7 +118,9 @@ def mixed_values(table: pd.DataFrame, column: str) -> dict[str, list[str]]:
 
     Images differ by design between values of a swept key of the data.
     """
-    swept = tables.data_keys(table) if column == "fingerprint" else ["data"]
+    if column not in table:
+        return {}
+    swept = data_keys(table) if column == "fingerprint" else ["data"]
     mixed: dict[str, list[str]] = {}
     for _, rows in table.dropna(subset=[column]).groupby(swept, sort=False, dropna=False):
         values = [str(value) for value in rows[column].unique()]
@@ -100,7 +134,9 @@ def either(values: Iterable[object]) -> str:
     return " or ".join(dict.fromkeys(map(str, values)))
 
 
-def provenance_notes(marks: Marks, names: dict[str, str]) -> Iterator[str]:
+def provenance_notes(
+    marks: Marks, names: Mapping[str, str], titles: Mapping[str, str]
+) -> Iterator[str]:
     """What was swept, what is mixed, what carries a warning."""
     alike: dict[tuple[str, str, str], list[str]] = {}  # (sign, data, text) -> metrics
     for d in marks.found:
@@ -115,10 +151,10 @@ def provenance_notes(marks: Marks, names: dict[str, str]) -> Iterator[str]:
                 f"Another {d.field}, another number: they do not compare, and no best is marked."
             )
         sign = "" if d.swept is not None else f"{MIXED} "
-        alike.setdefault((sign, d.data, text), []).append(tables.title(d.metric))
-    for (sign, data, text), titles in alike.items():
-        yield f"- {sign}{'; '.join(titles)} on {data}: {text}"
+        alike.setdefault((sign, d.data, text), []).append(titles[d.metric])
+    for (sign, data, text), concerned in alike.items():
+        yield f"- {sign}{'; '.join(concerned)} on {data}: {text}"
     for metric, warnings in marks.warned.items():
         for warning, cells in warnings.items():
             where = ", ".join(name for cell, name in names.items() if cell in cells)
-            yield f"- {WARNED} {tables.title(metric)}, {where}: {warning}."
+            yield f"- {WARNED} {titles[metric]}, {where}: {warning}."

@@ -19,9 +19,36 @@ def published(data: str) -> pd.DataFrame:
     Data with a digit left out get the rows on detecting it; for ``mnist5k_without`` a note says
     that those were trained and tested on MNIST in full.
     """
-    table = pd.read_csv(FILE, dtype={"table": str, "our_method": str})
+    text = dict.fromkeys(("table", "our_method", "left_out"), str)
+    table = pd.read_csv(FILE, dtype=text)
     rows = table[table["data"] == HELD_OUT.get(data, data)]
     if data in HELD_OUT:
-        rows = rows[rows["metric"].str.startswith("auprc_heldout")]
+        rows = rows[rows["left_out"].notna()]
     rows = rows.drop(columns=["data"]).reset_index(drop=True)
-    return rows.assign(note="on MNIST in full") if data == "mnist5k_without" else rows
+    if data == "mnist5k_without":
+        notes = rows["note"].fillna("").map(lambda note: f"{note}; " if note else "")
+        rows = rows.assign(note=notes + "on MNIST in full")
+    return rows
+
+
+def published_frames(rows: pd.DataFrame) -> list[pd.DataFrame]:
+    """Published rows as texts, as they are; of digits left out, one column for each digit."""
+    plain = rows.drop(columns=["resolution", "left_out"]).astype(object).fillna("").map(str)
+    detected = rows["left_out"].notna()
+    frames = [plain[~detected].reset_index(drop=True)] if not detected.all() else []
+    if detected.any():
+        frames.append(by_digit(plain[detected], rows[detected]))
+    return frames
+
+
+def by_digit(plain: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """One row per method and source, ``mean ± spread`` for each digit that was left out."""
+    texts = [
+        f"{value:.3f}" + ("" if pd.isna(spread) else f" ± {spread:.3f}")
+        for value, spread in zip(rows["value"], rows["std"], strict=True)
+    ]
+    pivot = plain.assign(text=texts).pivot_table(
+        index=[c for c in plain.columns if c not in ("metric", "value", "std")],
+        columns="metric", values="text", aggfunc="first", sort=False,
+    )  # fmt: skip
+    return pivot.reset_index().rename_axis(columns=None)

@@ -8,9 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+Direction = Literal["lower", "higher"]  # towards better
 
 CONFIDENCE = 0.95
 RESAMPLES = 9_999  # of a bootstrap interval
@@ -120,15 +124,10 @@ def paired_p_value(first: Mapping[int, float], second: Mapping[int, float]) -> f
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjusted p-values: below a level, the error over all comparisons is below it.
 
-    Holm, Scandinavian Journal of Statistics 1979: the k-th smallest of m times m - k + 1, no
-    smaller than the one before, at most 1. Holds whatever the dependence of the comparisons.
+    Holm, Scandinavian Journal of Statistics 1979. Holds whatever the dependence of the
+    comparisons.
     """
-    numbers = np.asarray(p_values, dtype=float)
-    order = np.argsort(numbers, kind="stable")
-    scaled = numbers[order] * np.arange(len(numbers), 0, -1)
-    adjusted = np.empty_like(numbers)
-    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1)
-    return [float(p) for p in adjusted]
+    return [float(p) for p in multipletests(p_values, method="holm")[1]]
 
 
 def significant(pairs: Sequence[tuple[Mapping[int, float], Mapping[int, float]]]) -> list[bool]:
@@ -156,7 +155,7 @@ class Improvement:
 
 
 def probability_of_improvement(
-    first: Mapping[int, float], second: Mapping[int, float], lower_is_better: bool
+    first: Mapping[int, float], second: Mapping[int, float], direction: Direction
 ) -> Improvement | None:
     """How probably ``first`` is better than ``second`` at the same seed; None without shared ones.
 
@@ -169,7 +168,8 @@ def probability_of_improvement(
     n = len(differences)
     if n == 0:
         return None
-    wins = int((differences < 0).sum() if lower_is_better else (differences > 0).sum())
+    better = differences < 0 if direction == "lower" else differences > 0
+    wins = int(better.sum())
     ties = int((differences == 0).sum())
     tail = (1 - CONFIDENCE) / 2
     low = float(stats.beta.ppf(tail, wins, n - wins + 1)) if wins else 0.0
@@ -183,13 +183,13 @@ def decides(n: int) -> bool:
     return 2 * 0.5**n < 1 - CONFIDENCE
 
 
-def best_keys(by_key: Mapping[str, Mapping[int, float]], lower_is_better: bool) -> list[str]:
+def best_keys(by_key: Mapping[str, Mapping[int, float]], direction: Direction) -> list[str]:
     """The key whose value is best beyond doubt, in a list; an empty list where there is none.
 
     Beyond doubt: the paired difference to every other key has an interval without zero. A
     single seed decides nothing.
     """
-    sign = 1 if lower_is_better else -1
+    sign = 1 if direction == "lower" else -1
     if len(by_key) < 2:
         return []
     leader = min(by_key, key=lambda key: sign * float(np.mean(list(by_key[key].values()))))

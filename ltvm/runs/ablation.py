@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ltvm.config import Config, compose_raw, hydra_session, parse, resolve, to_dict
+from ltvm.config import GROUPS, Config, choices, compose_raw, hydra_session, parse, resolve, to_dict
 from ltvm.errors import InputError, require
-from ltvm.runs.store import FINAL, Run, Store
+from ltvm.runs.identity import evaluation_identity, identity
+from ltvm.runs.store import FINAL, Run, Status, Store
 from ltvm.runtime.files import read_json, write_json
 
 COMBINATIONS = ("product", "one_factor", "paired")
@@ -29,6 +30,8 @@ class PlannedRun:
     config: Config
     values: dict[str, Any]  # of the swept keys
     run: Run
+    evaluation: str  # its identity
+    cell: str  # the run's identity; with the evaluation's, where cells differ in that alone
     note: str = ""  # what sets a further cell apart from those of the axes
 
     @property
@@ -37,8 +40,9 @@ class PlannedRun:
         return train_command(self.overrides)
 
     @property
-    def cell(self) -> str:
-        return self.run.directory.parent.name
+    def status(self) -> Status:
+        """Of the run and its evaluation."""
+        return self.run.status(self.evaluation)
 
 
 def train_command(overrides: Sequence[str]) -> str:
@@ -119,7 +123,7 @@ class Plan:
 
     @property
     def not_done(self) -> list[PlannedRun]:
-        return [planned for planned in self.runs if planned.run.status() not in FINAL]
+        return [planned for planned in self.runs if planned.status not in FINAL]
 
     def manifest(self, results: Path) -> dict[str, Any]:
         """What a report needs besides the records: the question, the cells, their runs."""
@@ -140,7 +144,9 @@ class Plan:
                     "data": planned.config["data"]["name"],
                     "method": planned.config["method"]["name"],
                     "label": planned.config["method"].get("label", ""),
+                    "style": planned.config["method"].get("style") or {},
                     "protocol": planned.config["protocol"]["name"],
+                    "evaluations": [planned.evaluation],
                     "values": planned.values,
                     "note": planned.note,
                     "command": planned.command,
@@ -150,17 +156,19 @@ class Plan:
         }
 
     def write_manifest(self, results: Path) -> Path:
-        """Write the manifest; further seeds of the same cells that an earlier one had stay."""
+        """Write the manifest; further seeds and evaluations of the same cells stay in it."""
         path = results / "ablations" / f"{self.report_name}.json"
         manifest = self.manifest(results)
         if path.is_file():
-            cells = {entry["cell"] for entry in manifest["runs"]}
-            paths = {entry["path"] for entry in manifest["runs"]}
-            manifest["runs"] += [
-                entry
-                for entry in read_json(path)["runs"]
-                if entry["cell"] in cells and entry["path"] not in paths
-            ]
+            own = {(entry["cell"], entry["seed"]): entry for entry in manifest["runs"]}
+            cells = {cell for cell, _ in own}
+            for entry in read_json(path)["runs"]:
+                same = own.get((entry["cell"], entry["seed"]))
+                if same is not None:
+                    known = [*same["evaluations"], *entry["evaluations"]]
+                    same["evaluations"] = list(dict.fromkeys(known))
+                elif entry["cell"] in cells:
+                    manifest["runs"].append(entry)
             order = list(dict.fromkeys(entry["cell"] for entry in manifest["runs"]))
             manifest["runs"].sort(key=lambda entry: (order.index(entry["cell"]), entry["seed"]))
             manifest["seeds"] = sorted({entry["seed"] for entry in manifest["runs"]})
@@ -177,8 +185,6 @@ def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
     own = [o for o, (key, _) in zip(overrides, parse(overrides), strict=True) if _is_own(key)]
     passed = [o for o in overrides if o not in own]
     if not any(o.startswith("ablation=") for o in own):
-        from ltvm.config import choices
-
         raise InputError(f"ablation=NAME is missing; allowed: {', '.join(choices('ablation'))}")
     choice = [o for o in own if o.startswith("ablation=")]
     content = to_dict(compose_raw([*choice, *passed])).get("ablation")
@@ -198,27 +204,48 @@ def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
                 f"{key}: swept by ablation={ablation.name}; allowed: ablation.{axis}=[...]"
             )
     base = [o for o in ablation.base if o.split("=")[0] not in given]
-    runs: dict[tuple[str, int], PlannedRun] = {}
     with hydra_session():  # once for all cells
-        for cell in ablation.cells():
-            cell_overrides = ordered([*base, *passed, *cell])
-            cell_config = resolve(cell_overrides)
-            values = {key: value_of(cell_config, key) for key in ablation.axes}
-            note = ", ".join(cell) if list(cell) in ablation.extra else ""
-            for seed in ablation.seeds:
-                config = {**cell_config, "seed": seed}
-                run = Store(Path(config["paths"]["results"])).run(config)
-                planned = PlannedRun((*cell_overrides, f"seed={seed}"), config, values, run, note)
-                runs.setdefault((planned.cell, seed), planned)
+        runs = planned_runs(ablation, [*base, *passed])
     command = shlex.join(["ltvm", "ablate", *overrides, *(["--name", name] if name else [])])
-    first = next(iter(runs.values())).config
     return Plan(
         ablation,
         tuple(passed),
-        tuple(runs.values()),
-        name or default_name(ablation, own, passed, first),
+        tuple(runs),
+        name or default_name(ablation, own, passed, runs[0].config),
         command,
     )
+
+
+def planned_runs(ablation: Ablation, shared: Sequence[str]) -> list[PlannedRun]:
+    """Every cell and seed once, with the overrides that all cells share.
+
+    Cells that train the same but are evaluated differently share their runs.
+    """
+    cells: dict[tuple[str, str], tuple[list[str], Config, str]] = {}
+    for cell in ablation.cells():
+        overrides = ordered([*shared, *cell])
+        config = resolve(overrides)
+        note = ", ".join(cell) if list(cell) in ablation.extra else ""
+        key = (identity(config), evaluation_identity(config))
+        cells.setdefault(key, (overrides, config, note))
+    trained = [run for run, _ in cells]
+    runs = []
+    for (run_identity, evaluation), (overrides, cell_config, note) in cells.items():
+        several = trained.count(run_identity) > 1
+        for seed in ablation.seeds:
+            config = {**cell_config, "seed": seed}
+            runs.append(
+                PlannedRun(
+                    (*overrides, f"seed={seed}"),
+                    config,
+                    {key: value_of(config, key) for key in ablation.axes},
+                    Store(Path(config["paths"]["results"])).run(config),
+                    evaluation,
+                    f"{run_identity}+{evaluation}" if several else run_identity,
+                    note,
+                )
+            )
+    return runs
 
 
 def change(content: dict[str, Any], key: str, value: Any) -> None:
@@ -247,8 +274,8 @@ def ordered(overrides: Sequence[str]) -> list[str]:
         key = override.split("=")[0]
         by_key.pop(key, None)
         by_key[key] = override
-    rank = {"data": 0, "method": 1, "protocol": 2, "evaluation": 3}
-    return sorted(by_key.values(), key=lambda o: rank.get(o.split("=")[0], 4))
+    rank = {key: place for place, key in enumerate(GROUPS)}
+    return sorted(by_key.values(), key=lambda o: rank.get(o.split("=")[0], len(rank)))
 
 
 def value_of(config: Config, key: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ltvm.chain.execution import check_wanted
+from ltvm.chain.execution import Execution, check_wanted
 from ltvm.chain.tuning import choose_execution
 from ltvm.config import Config
 from ltvm.data.image_set import DataSet
@@ -16,16 +16,21 @@ from ltvm.methods.base import Method
 from ltvm.methods.budget import Budget
 from ltvm.methods.problem import Problem
 from ltvm.metrics.base import Metric
+from ltvm.models.networks import build_prior
 from ltvm.runtime.construct import construct, takes
 from ltvm.runtime.devices import resolve_device
 
+NOT_PARAMETERS = ("name", "label", "style")  # of a method: what it is called and drawn as
 _extractors: dict[str, Any] = {}  # the one asked for last: networks are large
 
 
-def build_problem(config: Config, data: DataSet, trial: bool = True) -> Problem:
+def build_problem(
+    config: Config, data: DataSet, execution: Execution | None = None, trial: bool = True
+) -> Problem:
     """The problem every method of this configuration is given; images on the device.
 
-    Without ``trial`` nothing is measured to decide how decoders are computed.
+    How decoders are computed is ``execution``; None: decided by a short trial, or, without
+    ``trial``, by nothing but defaults.
     """
     device = resolve_device(config["device"])
     protocol = config["protocol"]
@@ -37,36 +42,37 @@ def build_problem(config: Config, data: DataSet, trial: bool = True) -> Problem:
             )
         }
     )  # fmt: skip
+    latent_dim, seed = config["model"]["latent_dim"], config["seed"]
     problem = Problem(
         images=data.train.to(device),
-        architecture=config["decoder"]["architecture"],
-        latent_dim=config["model"]["latent_dim"],
+        decoder=config["decoder"],
+        latent_dim=latent_dim,
         sigma=config["model"]["sigma"],
         budget=budget,
-        seed=config["seed"],
-        norm=config["decoder"]["norm"],
-        stem_norm=config["decoder"]["stem_norm"],
+        seed=seed,
         betas=tuple(config["optimizer"]["betas"]),
         device=device,
+        prior=build_prior(config["prior"], latent_dim, seed),
     )
     wanted = {"precision": config["precision"], **config["execution"]}
     check_wanted(wanted)
-    if not trial:
-        return problem
-    problem.execution = choose_execution(
-        wanted,
-        problem.new_decoder,
-        (budget.batch, *problem.images.images.shape[1:]),
-        problem.latent_dim,
-        device,
-        problem.describe_decoder(),
-    )
+    if execution is not None:
+        problem.execution = execution
+    elif trial:
+        problem.execution = choose_execution(
+            wanted,
+            problem.new_decoder,
+            (budget.batch, *problem.images.shape),
+            latent_dim,
+            device,
+            problem.describe_decoder(),
+        )
     return problem
 
 
 def build_method(config: Config, problem: Problem) -> Method:
     """The method of ``config["method"]``: its ``_target_`` called with the problem."""
-    parameters = {k: v for k, v in config["method"].items() if k not in ("name", "label")}
+    parameters = {k: v for k, v in config["method"].items() if k not in NOT_PARAMETERS}
     method: Method = construct("method", parameters, problem=problem)
     return method
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib.metadata
 import platform
 import subprocess
@@ -12,6 +13,11 @@ PACKAGES = (
     "ltvm", "torch", "torchvision", "numpy", "scipy", "pot", "torchmetrics", "torch-fidelity",
     "hydra-core",
 )  # fmt: skip
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 @cache

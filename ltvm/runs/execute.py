@@ -1,29 +1,33 @@
-"""One run, from its configuration to its record."""
+"""One run, from its configuration to its record: trained once, then evaluated as is asked.
+
+configuration -> training (resumed where it stopped) -> final weights -> evaluation -> record
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
 import shlex
 import traceback
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 
-from ltvm.chain.execution import Execution
 from ltvm.config import Config
 from ltvm.data.cache import load_data
-from ltvm.data.image_set import DataSet, ImageSet
 from ltvm.errors import DivergedError, InputError
-from ltvm.methods.base import EVALUATION_BATCH, Method
-from ltvm.metrics.base import Context, Measurement, Metric
+from ltvm.methods.base import Method
+from ltvm.metrics.base import Context, Metric
 from ltvm.runs.build import build_method, build_metrics, build_problem
-from ltvm.runs.environment import commit, versions
-from ltvm.runs.identity import NUMERICS, identity
+from ltvm.runs.environment import commit, now, versions
+from ltvm.runs.evaluate import Trained, evaluate_run
+from ltvm.runs.identity import NUMERICS, evaluation_identity, identity
+from ltvm.runs.load import load_method
 from ltvm.runs.pictures import save_reconstructions, save_samples
 from ltvm.runs.progress import current_reporter
-from ltvm.runs.store import FINAL, Run, Store
+from ltvm.runs.store import FINAL, Run, Store, with_evaluation
+from ltvm.runs.trained import save_trained
 from ltvm.runtime import devices
 from ltvm.runtime.clock import PHASES
 from ltvm.runtime.files import write_text
@@ -33,70 +37,60 @@ _metric_cache: dict[Any, Any] = {}  # features of the data, keyed by its fingerp
 
 
 def execute(config: Config, command: str) -> dict[str, Any]:
-    """Do a run unless it is final, resuming it where it stopped; returns its record.
+    """Do what is not done of a run and its evaluation; returns the record with the values.
 
     A run that fails is recorded as ``failed`` with its traceback and does not raise, so that
     the others go on; bad input and Ctrl-C raise, the latter after the record says
     ``interrupted``.
     """
     run = Store(Path(config["paths"]["results"])).run(config)
+    evaluation = evaluation_identity(config)
     with run.held() as mine:
-        record = run.record()
         if not mine:
             return {"status": "running", "reason": "another process is at it"}
-        if record is not None and record["status"] in FINAL:
-            return record
-        return _execute_held(config, run, command)
+        if run.status(evaluation) in FINAL:
+            return with_evaluation(run, evaluation)
+        devices.use_full_float32()
+        devices.keep_freed_memory()
+        reporter = current_reporter()
+        reporter.start_run(label_of(config, command))
+        try:
+            if run.status() not in FINAL:
+                trained, metrics = train(config, run, command)
+            else:
+                trained, metrics = loaded(config, run)
+            if run.status() == "done":
+                reporter.update(1.0, f"evaluation {config['evaluation']['name']}")
+                evaluate_run(config, run, trained, metrics)
+        finally:
+            known = {} if run.record() is None else with_evaluation(run, evaluation)
+            reason = f" ({known['reason']})" if known.get("reason") else ""
+            reporter.finish_run(known.get("status", "refused") + reason)
+        return with_evaluation(run, evaluation)
 
 
-def _execute_held(config: Config, run: Run, command: str) -> dict[str, Any]:
-    reporter = current_reporter()
-    devices.use_full_float32()
-    devices.keep_freed_memory()
+def train(config: Config, run: Run, command: str) -> tuple[Trained, dict[str, Metric]]:
+    """Train, or go on where training stopped, and write the record; Ctrl-C and bad input raise."""
     device = devices.resolve_device(config["device"])
     data = load_data(config).to(device)
     problem = build_problem(config, data)
-    metrics = build_metrics(config, problem.device)
+    metrics = build_metrics(config, device)
     method = build_method(config, problem)
-    reporter.start_run(label_of(config, command))
-    record = new_record(config, command, data, problem.execution)
+    trained = Trained(method, data, Context(config["seed"], device, _metric_cache))
+    record = new_record(config, command, trained, metrics)
     run.write_config(config)
     run.write_record(record)
-
-    iterations = config["protocol"]["iterations"]
-    context = Context(config["seed"], device, _metric_cache)
-    trainer = Trainer(
-        method,
-        iterations,
-        run.checkpoint_file,
-        curve=lambda m: curve_of(metrics, m, data, context),
-        every=config["evaluation"]["every"],
-        made_with={
-            "data": data.train.fingerprint,
-            "device": device.type,
-            "execution": str(problem.execution),
-            "torch": str(torch.__version__),
-            "numerics": str(NUMERICS),
-        },
-        commits=[str(commit())],
-        after_iteration=lambda: reporter.line(f"iteration {method.iteration} of {iterations}"),
-    )
-    problem.progress = lambda done, doing: reporter.update(
-        (method.iteration + done) / (iterations + 1),
-        f"{min(method.iteration + 1, iterations)}/{iterations} {doing}",
-    )
+    trainer = trainer_of(config, run, trained, metrics)
     try:
         trainer.resume()
         trainer.fit()
-        write_history(run, trainer.history)
-        reporter.update(iterations / (iterations + 1), "final evaluation")
         with problem.clock.phase("evaluation"):
-            record["metrics"] = measure(metrics, method, data, context)
-            save_samples(run.directory / "samples.png", method, context)
-            save_reconstructions(run.directory / "reconstructions.png", method, data, context)
-        record["status"] = "done"
+            save_samples(run.directory / "samples.png", method, trained.context)
+            save_reconstructions(
+                run.directory / "reconstructions.png", method, data, trained.context
+            )
+        record |= {"status": "done", "final_mb": save_trained(run.trained_file, method)}
     except DivergedError as error:
-        write_history(run, trainer.history)
         record |= {"status": "diverged", "reason": str(error)}
     except KeyboardInterrupt:
         record |= {"status": "interrupted", "reason": "interrupted by the user"}
@@ -111,6 +105,10 @@ def _execute_held(config: Config, run: Run, command: str) -> dict[str, Any]:
             "traceback": traceback.format_exc(),
         }
     finally:
+        if record["status"] in FINAL:
+            write_text(
+                run.directory / "history.csv", pd.DataFrame(trainer.history).to_csv(index=False)
+            )
         record |= {
             "finished": now(),
             "commit": " then ".join(trainer.commits),
@@ -121,10 +119,52 @@ def _execute_held(config: Config, run: Run, command: str) -> dict[str, Any]:
             "peak_memory_mb": devices.peak_memory_mb(device),
         }
         run.write_record(record)
-        reporter.finish_run(
-            record["status"] + (f" ({record['reason']})" if record.get("reason") else "")
-        )
-    return record
+        if record["status"] in FINAL and config["keep"] == "final":
+            run.checkpoint_file.unlink(missing_ok=True)
+    return trained, metrics
+
+
+def trainer_of(config: Config, run: Run, trained: Trained, metrics: dict[str, Metric]) -> Trainer:
+    """The trainer of a run, which reports its progress and measures learning curves."""
+    method, data, context = trained.method, trained.data, trained.context
+    problem, reporter = method.problem, current_reporter()
+    iterations = config["protocol"]["iterations"]
+    problem.progress = lambda done, doing: reporter.update(
+        (method.iteration + done) / (iterations + 1),
+        f"{min(method.iteration + 1, iterations)}/{iterations} {doing}",
+    )
+
+    def curve(method: Method) -> dict[str, float]:
+        values: dict[str, float] = {}
+        for metric in metrics.values():
+            values |= metric.curve(method, data, context)
+        return values
+
+    return Trainer(
+        method,
+        iterations,
+        run.checkpoint_file,
+        curve=curve,
+        every=config["evaluation"]["every"],
+        made_with={
+            "data": data.train.fingerprint,
+            "device": problem.device.type,
+            "execution": str(problem.execution),
+            "torch": str(torch.__version__),
+            "numerics": str(NUMERICS),
+        },
+        commits=[str(commit())],
+        after_iteration=lambda: reporter.line(f"iteration {method.iteration} of {iterations}"),
+    )
+
+
+def loaded(config: Config, run: Run) -> tuple[Trained, dict[str, Metric]]:
+    """A run that is trained, to be evaluated: from its final weights and codes."""
+    device = devices.resolve_device(config["device"])
+    method = load_method(run.directory, config["device"])
+    data = load_data(config).to(device)
+    context = Context(config["seed"], device, _metric_cache)
+    return Trained(method, data, context), build_metrics(config, device)
 
 
 def label_of(config: Config, command: str) -> str:
@@ -142,96 +182,48 @@ def check_input(config: Config) -> None:
     """
     data = load_data(config)
     problem = build_problem(config, data, trial=False)
-    for metric in build_metrics(config, problem.device).values():
-        check = getattr(metric, "check", None)
-        if check is not None:
-            check(data.to(problem.device), Context(config["seed"], problem.device, _metric_cache))
-    build_method(config, problem)
+    context = Context(config["seed"], problem.device, _metric_cache)
+    metrics = build_metrics(config, problem.device)
+    method = build_method(config, problem)
+    check_metrics(metrics, Trained(method, data.to(problem.device), context))
 
 
-def new_record(config: Config, command: str, data: DataSet, execution: Execution) -> dict[str, Any]:
-    device = devices.resolve_device(config["device"])
+def check_metrics(metrics: dict[str, Metric], trained: Trained) -> None:
+    """Raise :class:`InputError` for what a metric would stumble over."""
+    for metric in metrics.values():
+        metric.check(trained.data, trained.context)
+
+
+def new_record(
+    config: Config, command: str, trained: Trained, metrics: dict[str, Metric]
+) -> dict[str, Any]:
+    """The record of a training that begins."""
+    problem, data = trained.method.problem, trained.data
+    curves = {
+        name: column.as_dict()
+        for metric in metrics.values()
+        for name, column in metric.curve_columns().items()
+    }
     return {
         "status": "running",
         "reason": None,
         "data": config["data"]["name"],
         "method": config["method"]["name"],
         "label": config["method"].get("label", config["method"]["name"]),
+        "style": config["method"].get("style") or {},
         "protocol": config["protocol"]["name"],
         "identity": identity(config),
         "seed": config["seed"],
         "command": command,
         "started": now(),
-        "device": devices.describe(device),
-        "device_type": device.type,
-        "precision": execution.precision,
-        "execution": str(execution),
+        "device": devices.describe(problem.device),
+        "device_type": problem.device.type,
+        "precision": problem.execution.precision,
+        "execution": str(problem.execution),
+        "execution_settings": asdict(problem.execution),
         "versions": versions(),
         "commit": commit(),
         "fingerprints": {"train": data.train.fingerprint, "test": data.test.fingerprint},
         "images": {"train": len(data.train), "test": len(data.test)},
-        "metrics": {},
+        "curves": curves,
     }
-
-
-def measure(
-    metrics: dict[str, Metric], method: Method, data: DataSet, context: Context
-) -> dict[str, Any]:
-    """Every metric's values with their provenance, as they stand in the record."""
-    values: dict[str, Any] = {}
-    context = dataclasses.replace(context, scratch={})
-    for metric in metrics.values():
-        measured: dict[str, Measurement] = metric(method, data, context)
-        for name, measurement in measured.items():
-            if not torch.isfinite(torch.tensor(measurement.value)):
-                raise DivergedError(f"metric {name} is {measurement.value}")
-            if name in values:
-                raise InputError(f"evaluation.metrics: two metrics give a value named {name}")
-            tested = measurement.provenance.get("split") == "test"
-            values[name] = {
-                "value": measurement.value,
-                "lower_is_better": metric.lower_is_better.get(name),
-                **provenance_of_all(method, data.test if tested else data.train),
-                **measurement.provenance,
-            }
-    return values
-
-
-def provenance_of_all(method: Method, images: ImageSet) -> dict[str, Any]:
-    """What every number says about itself, unless its metric says otherwise.
-
-    ``data`` is the fingerprint of the split's images; ``dtype`` that of the decoder, hence of
-    images and codes in evaluation; ``batch`` the evaluation batch; ``numerics``, ``version`` and
-    ``commit`` the code.
-    """
-    return {
-        "data": images.fingerprint,
-        "dtype": str(next(method.decoder.parameters()).dtype).removeprefix("torch."),
-        "batch": EVALUATION_BATCH,
-        "numerics": NUMERICS,
-        "version": versions()["ltvm"],
-        "commit": commit(),
-    }
-
-
-def curve_of(
-    metrics: dict[str, Metric], method: Method, data: DataSet, context: Context
-) -> dict[str, float]:
-    """The learning-curve values of the metrics that offer any."""
-    values: dict[str, float] = {}
-    for metric in metrics.values():
-        curve = getattr(metric, "curve", None)
-        if curve is not None:
-            values |= curve(method, data, context)
-    return values
-
-
-def write_history(run: Run, history: list[dict[str, Any]]) -> None:
-    import pandas as pd
-
-    write_text(run.directory / "history.csv", pd.DataFrame(history).to_csv(index=False))
-
-
-def now() -> str:
-    """The time in UTC, to the second."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -9,6 +9,7 @@ from ltvm.errors import InputError
 from ltvm.runtime.files import read_json, write_json
 
 KEPT = ("config.yaml", "record.json", "history.csv", "samples.png", "reconstructions.png")
+# and the evaluations that the ablation asked for
 
 
 def export(name: str, results: Path, target: Path) -> Path:
@@ -22,9 +23,9 @@ def export(name: str, results: Path, target: Path) -> Path:
     manifest = read_json(manifest_file)
     for entry in manifest["runs"]:
         source, copy = results / entry["path"], target / entry["path"]
-        for file in KEPT:
+        for file in (*KEPT, *(f"evaluations/{one}.json" for one in entry["evaluations"])):
             if (source / file).is_file():
-                copy.mkdir(parents=True, exist_ok=True)
+                (copy / file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source / file, copy / file)
     write_json(target / "ablations" / f"{name}.json", manifest)
     return target / "ablations" / f"{name}.json"

@@ -1,38 +1,93 @@
-"""The identity of a run: a hash of what can change its numbers, and of nothing else."""
+"""The identity of a run, and of an evaluation: hashes of what can change their numbers alone.
+
+A part (anything with a ``_target_``) is identified by its declared name and its parameters, not by
+where its file is: moving a file disowns no record. A part from outside this package counts with
+the distribution and version that it is installed from, if it is. ``NUMERICS`` says what
+no configuration can: that the code now gives other numbers.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
+from functools import cache
 from typing import Any
 
 NUMERICS = 2  # raise it when a change of code changes the numbers of an unchanged configuration
 
-# Which device computed, and how, is in the record, not in the identity: records made on a GPU
-# must be found by a report on a laptop. Reports say so where devices are mixed.
-LEFT_OUT = {"seed", "device", "execution", "paths", "ablation"}
-LEFT_OUT_INSIDE = {("data", "load", "root"), ("method", "label")}
-LEFT_OUT_ANYWHERE = {"weights"}  # the path of an extractor's weights; their checksum counts
+# What changes no weight and no code of a trained run. Which device computed, and how, is in the
+# record, not in the identity: records made on a GPU must be found by a report on a laptop. Reports
+# say so where devices are mixed.
+NOT_TRAINING: frozenset[tuple[str, ...]] = frozenset(
+    {
+        ("seed",), ("device",), ("execution",), ("paths",), ("keep",), ("paper",),
+        ("ablation",), ("evaluation",), ("protocol", "evaluation"), ("protocol", "test_images"),
+        ("data", "load", "root"), ("data", "family"), ("decoder", "encoder"),
+        ("method", "label"), ("method", "style"),
+    }
+)  # fmt: skip
+# Of an evaluation: what it is called, when curves are measured, where the extractor's weights are
+# (their checksum counts).
+NOT_EVALUATED: frozenset[tuple[str, ...]] = frozenset(
+    {("name",), ("every",), ("extractor", "weights")}
+)
 
 
 def identity(config: dict[str, Any]) -> str:
-    """Twelve hexadecimal digits for a resolved configuration without its seed (a cell).
+    """Twelve hexadecimal digits for what is trained: a resolved configuration without its seed.
 
     >>> a = {"seed": 0, "method": {"alpha": 0.5}, "paths": {"results": "here"}}
     >>> b = {"seed": 1, "method": {"alpha": 0.5}, "paths": {"results": "there"}}
     >>> identity(a) == identity(b)
     True
     """
-    kept = {key: _pruned(value, (key,)) for key, value in config.items() if key not in LEFT_OUT}
-    text = json.dumps({"numerics": NUMERICS, **kept}, sort_keys=True)
+    return digits({"numerics": NUMERICS, **pruned(config, NOT_TRAINING)})
+
+
+def evaluation_identity(config: dict[str, Any]) -> str:
+    """Twelve hexadecimal digits for what is measured on a run of ``config``.
+
+    The metrics with their parameters, the extractor with its checksum, and how many test images
+    there are to choose from.
+    """
+    test_images = config.get("protocol", {}).get("test_images")
+    kept = pruned(config["evaluation"], NOT_EVALUATED)
+    return digits({"numerics": NUMERICS, "test_images": test_images, **kept})
+
+
+def digits(content: dict[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _pruned(value: Any, path: tuple[str, ...]) -> Any:
+def pruned(value: Any, left_out: frozenset[tuple[str, ...]], path: tuple[str, ...] = ()) -> Any:
+    """``value`` without what is left out, by its whole path; import paths become parts."""
     if not isinstance(value, dict):
         return value
-    return {
-        key: _pruned(inner, (*path, key))
+    kept = {
+        key: pruned(inner, left_out, (*path, key))
         for key, inner in value.items()
-        if (*path, key) not in LEFT_OUT_INSIDE and key not in LEFT_OUT_ANYWHERE
+        if (*path, key) not in left_out and key != "_target_"
     }
+    if "_target_" in value:
+        kept["_part_"] = part(str(value["_target_"]), value.get("name"))
+    return kept
+
+
+def part(target: str, name: Any) -> list[str]:
+    """What identifies a part: its name, declared or its own, and what it is installed from."""
+    module, _, own_name = target.rpartition(".")
+    package = module.split(".")[0]
+    installed = [] if package == "ltvm" else distributions(package)
+    return [str(name or own_name), *installed]
+
+
+@cache
+def distributions(package: str) -> list[str]:
+    """``name version`` of the installed distributions that a top-level package comes from.
+
+    Empty for a module in a directory of one's own: editing that makes no new identity.
+    """
+    names = importlib.metadata.packages_distributions().get(package, [])
+    return [f"{name} {importlib.metadata.version(name)}" for name in sorted(set(names))]

@@ -1,10 +1,12 @@
 """Records of runs on disk.
 
     <results>/runs/<data>/<method>/<identity>/seed=<s>/
-        config.yaml  record.json  history.csv  checkpoint.pt  samples.png  reconstructions.png
+        config.yaml  record.json  history.csv  checkpoint.pt (while running)  final.safetensors
+        evaluations/<identity>.json  samples.png  reconstructions.png
 
 A run is ``done`` or ``diverged`` (final), ``failed`` or ``interrupted`` (will be tried or
-resumed again), ``running`` (another process holds its lock) or ``pending`` (no record).
+resumed again), ``running`` (another process holds its lock) or ``pending`` (no record). Its
+evaluations have the same states, each its own.
 """
 
 from __future__ import annotations
@@ -40,6 +42,10 @@ class Run:
     @property
     def checkpoint_file(self) -> Path:
         return self.directory / "checkpoint.pt"
+
+    @property
+    def trained_file(self) -> Path:
+        return self.directory / "final.safetensors"
 
     @property
     def config_file(self) -> Path:
@@ -94,18 +100,25 @@ class Run:
         found = {file.stem: self.evaluation(file.stem) for file in files}
         return {name: content for name, content in found.items() if content is not None}
 
-    def status(self) -> Status:
-        """The status, where a ``running`` record that nobody holds is ``interrupted``."""
-        record = self.record()
-        if record is None:
-            return "pending"
-        status: Status = record["status"]
-        if status == "running" and not self.is_locked():
-            return "interrupted"
-        return status
+    def status(self, *evaluations: str) -> Status:
+        """The status of the training and, once that is done, of these evaluations.
+
+        What says ``running`` while nobody holds the run is ``interrupted``. The first evaluation
+        that is not done decides.
+        """
+        contents = [self.record(), *(self.evaluation(identity) for identity in evaluations)]
+        status: Status = "pending"
+        for content in contents:
+            status = "pending" if content is None else content["status"]
+            if status != "done":
+                break
+        return "interrupted" if status == "running" and not self.is_locked() else status
 
     def write_record(self, record: dict[str, Any]) -> None:
         write_json(self.record_file, record)
+
+    def write_evaluation(self, content: dict[str, Any]) -> None:
+        write_json(self.evaluation_file(content["identity"]), content)
 
     def write_config(self, config: dict[str, Any]) -> None:
         write_text(self.config_file, yaml.safe_dump(config, sort_keys=False))
@@ -169,3 +182,22 @@ class Store:
                 f"paths.results={self.root}: cannot be written ({error.strerror}); "
                 "allowed: a writable directory"
             ) from error
+
+
+def with_evaluation(run: Run, evaluation: str) -> dict[str, Any]:
+    """A run's record with the values of one of its evaluations, under ``metrics``.
+
+    ``status`` and ``reason`` are those of the training, or of the evaluation where that is the one
+    not done. Raises :class:`InputError` if there is no record.
+    """
+    record = run.record()
+    if record is None:
+        raise InputError(f"{run.directory}: no record.json there")
+    measured = run.evaluation(evaluation) or {}
+    reason = measured.get("reason") if record["status"] == "done" else record.get("reason")
+    return record | {
+        "status": run.status(evaluation),
+        "reason": reason,
+        "evaluation": evaluation,
+        "metrics": measured.get("values", {}),
+    }

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ltvm.errors import InputError, require
+from ltvm.runtime.construct import target_of
 from ltvm.transport.auto import Auto
 from ltvm.transport.blocks import Blocks
 from ltvm.transport.bsp import Bsp
@@ -34,13 +35,16 @@ SOLVERS: dict[str, Callable[..., Solver]] = {
 
 
 def build_solver(name: str, **options: Any) -> Solver:
-    """Build a solver by name; ``options`` are its constructor's (see its file).
+    """Build a solver by name, or by the import path of its class (``my_module.MySolver``).
 
-    Raises :class:`ltvm.errors.InputError` for an unknown name or option.
+    ``options`` are its constructor's (see its file). Raises :class:`ltvm.errors.InputError` for
+    an unknown name or option.
     """
-    require(name in SOLVERS, "method.solver", name, ", ".join(SOLVERS))
+    known = f"{', '.join(SOLVERS)}, or the import path of a class"
+    require(name in SOLVERS or "." in name, "method.solver", name, known)
+    make = SOLVERS.get(name) or target_of("method.solver", {"_target_": name})
     try:
-        return SOLVERS[name](**options)
+        return make(**options)
     except TypeError as error:
         raise InputError(f"method.solver_options={options}: {error}") from None
 

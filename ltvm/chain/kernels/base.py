@@ -12,9 +12,10 @@ from typing import ClassVar
 from torch import Tensor
 
 State = dict[str, Tensor]  # "codes" [n, d], and what else a kernel needs, first axis n
-Potential = Callable[
-    [Tensor], tuple[Tensor, Tensor]
-]  # codes [n, d] -> U(z; x) [n], gradient [n, d]
+# codes [n, d] -> U(z; x) [n], gradient [n, d]
+Potential = Callable[[Tensor], tuple[Tensor, Tensor]]
+# Scalars: numbers, or float32 [k] on the device where a graph reads them from memory
+Constants = tuple[float, ...] | Tensor
 
 
 class Kernel(ABC):
@@ -23,6 +24,7 @@ class Kernel(ABC):
     Everything that changes from iteration to iteration comes in through ``constants``, which are
     scalars on the device where a chain is replayed as a CUDA graph: ``step`` must not turn them,
     or any tensor, into Python numbers, nor draw random numbers of its own.
+    ``ltvm.chain.kernels.contract.check_kernel`` checks a kernel against this contract.
     """
 
     kept: ClassVar[tuple[str, ...]] = ()  # names in the state, besides codes, kept between visits
@@ -37,9 +39,14 @@ class Kernel(ABC):
         state: State,
         potential: Potential,
         noise: Tensor | None,
-        constants: tuple[float, ...] | Tensor,
+        constants: Constants,
     ) -> State:
-        """One step for all codes; ``noise`` is standard normal [n, ``noise_width``] or None."""
+        """One step for all codes; ``noise`` is standard normal [n, ``noise_width``] or None.
+
+        It leaves the given state as it is and returns a new one. That may hold more than
+        ``init`` gave, such as the gradient for the next step: a chain hands it from step to step
+        and drops it at its end, since the decoder changes before the next.
+        """
 
     def init(self, codes: Tensor) -> State:
         """The state of chains that begin at ``codes`` [n, d]."""

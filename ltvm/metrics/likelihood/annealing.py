@@ -19,7 +19,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ltvm.runtime.randomness import image_normals, key_from
+from ltvm.chain.hamiltonian import Point, transition
+from ltvm.errors import require
+from ltvm.models.prior import Prior
+from ltvm.runtime.randomness import ImageDraws, image_normals, key_from
 
 TARGET_ACCEPTANCE = 0.65  # of Hamiltonian transitions in many dimensions (Neal, 2011)
 ADAPTATION = 0.3  # change of log step size per unit of acceptance off target
@@ -52,7 +55,7 @@ def temperatures(steps: int, power: float = 4.0) -> Tensor:
 def annealed_importance_sampling(
     log_likelihood: LogLikelihood,
     images: Tensor,
-    d: int,
+    prior: Prior,
     *,
     chains: int,
     betas: Tensor,
@@ -60,24 +63,35 @@ def annealed_importance_sampling(
     generator: torch.Generator,
     dtype: torch.dtype = torch.float32,
 ) -> Annealed:
-    """Estimate log p(x) for images given by number (int64 [n]) with standard normal prior in R^d.
+    """Estimate log p(x) for images given by number (int64 [n]) under ``prior``.
 
     Rows of codes are image-major: image i owns rows i * chains to (i + 1) * chains - 1.
     ``leapfrog`` steps make one proposal; 1 is Metropolis-adjusted Langevin. Step sizes, one per
     image and temperature, are found by a pilot run with chains of its own and kept fixed in the
     run that counts: adapting them along the way would bias the weights. Every draw depends on
     the generator, the image's number, the chain and the temperature alone.
+
+    Raises :class:`ltvm.errors.InputError` for a prior whose draws are approximate: weights of
+    chains that do not start in the prior have another mean, and bound nothing.
     """
-    given = (log_likelihood, images, d, chains, betas, leapfrog, generator, dtype)
+    check_prior(prior)
+    given = (log_likelihood, images, prior, chains, betas, leapfrog, generator, dtype)
     _, step_sizes = _anneal(*given, None)
     estimates, _ = _anneal(*given, step_sizes)
     return estimates
 
 
+def check_prior(prior: Prior) -> None:
+    """Raise :class:`ltvm.errors.InputError` unless the prior samples exactly."""
+    name = type(prior).__name__
+    allowed = "one that samples exactly (annealed importance sampling is no bound without that)"
+    require(prior.samples_exactly, "prior", name, allowed)
+
+
 def _anneal(
     log_likelihood: LogLikelihood,
     images: Tensor,
-    d: int,
+    prior: Prior,
     chains: int,
     betas: Tensor,
     leapfrog: int,
@@ -86,28 +100,33 @@ def _anneal(
     step_sizes: Tensor | None,
 ) -> tuple[Annealed, Tensor]:
     """One run; without ``step_sizes`` [T, n] they are adapted. Returns those used, too."""
-    n, device = len(images), images.device
+    n, d, device = len(images), prior.latent_dim, images.device
     rows = (images[:, None] * chains + torch.arange(chains, device=device)).flatten()
-    codes = image_normals(key_from(generator), rows, 1, d)[0].to(dtype)
-    value, gradient = value_and_gradient(log_likelihood, codes)
+    codes = prior.sample(len(rows), ImageDraws(key_from(generator), rows)).to(dtype)
+    point = parts(log_likelihood, prior, codes)
     log_weights = torch.zeros(n * chains, dtype=torch.float64, device=device)
     accepted = torch.zeros(n, dtype=torch.float64, device=device)
     steps = len(betas) - 1
     log_step = torch.full((n,), math.log(0.5), device=device)
     used = torch.empty(steps, n, device=device)
     for t in range(1, steps + 1):
-        log_weights += (betas[t] - betas[t - 1]).item() * value.double()
+        log_weights += (betas[t] - betas[t - 1]).item() * point["log_likelihood"].double()
         if t == steps:  # the state at b_T = 1 carries no weight
             break
+        beta = betas[t].item()
+
+        def target(codes: Tensor, beta: float = beta) -> Point:
+            return annealed(parts(log_likelihood, prior, codes), beta)
+
         size = step_sizes[t] if step_sizes is not None else log_step.exp()
         used[t] = size
         draws = image_normals(key_from(generator), rows, 1, d + 2)[0].to(dtype)
         # A fixed length of trajectories can be near a period, where nothing mixes.
         jitter = 1 + JITTER * (2 * torch.special.ndtr(draws[:, -1:]) - 1)
-        codes, value, gradient, probability = transition(
-            log_likelihood, codes, value, gradient, betas[t].item(),
-            size.repeat_interleave(chains)[:, None].to(dtype) * jitter, leapfrog, draws[:, :-1],
-        )  # fmt: skip
+        size = size.repeat_interleave(chains)[:, None].to(dtype) * jitter
+        point, probability = transition(
+            target, annealed(point, beta), size, leapfrog, draws[:, :-1]
+        )
         mean = probability.view(n, chains).mean(1)
         accepted += mean.double()
         log_step = log_step + ADAPTATION * (mean.float() - TARGET_ACCEPTANCE)
@@ -117,53 +136,29 @@ def _anneal(
     return Annealed(log_evidence, effective, accepted / max(1, steps - 1)), used
 
 
-def transition(
-    log_likelihood: LogLikelihood,
-    codes: Tensor,
-    value: Tensor,
-    gradient: Tensor,
-    beta: float,
-    size: Tensor,
-    leapfrog: int,
-    draws: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """One Hamiltonian transition (Neal, 2011) that leaves p(z) p(x | z)^beta as it is.
-
-    ``value`` and ``gradient`` are those of the log-likelihood at ``codes`` [m, d], ``size`` [m, 1],
-    ``draws`` [m, d + 1] standard normal. Returns the new three, and the acceptance probability.
-    """
-    momentum, log_uniform = draws[:, :-1], torch.special.log_ndtr(draws[:, -1].double())
-    start = hamiltonian(codes, value, momentum, beta)
-    moved, moved_value, moved_gradient = codes, value, gradient
-    momentum = momentum - size / 2 * (moved - beta * moved_gradient)
-    for step in range(leapfrog):
-        moved = moved + size * momentum
-        moved_value, moved_gradient = value_and_gradient(log_likelihood, moved)
-        half = 1 if step < leapfrog - 1 else 0.5
-        momentum = momentum - half * size * (moved - beta * moved_gradient)
-    log_ratio = start - hamiltonian(moved, moved_value, momentum, beta)
-    # A trajectory that left the numbers has a ratio of NaN, and is rejected.
-    accept = log_uniform < log_ratio
-    probability = log_ratio.exp().clamp(max=1).nan_to_num(0.0)
-    row = accept[:, None]
-    return (
-        torch.where(row, moved, codes),
-        torch.where(accept, moved_value, value),
-        torch.where(row, moved_gradient, gradient),
-        probability,
-    )
-
-
-def hamiltonian(codes: Tensor, value: Tensor, momentum: Tensor, beta: float) -> Tensor:
-    """-log of p(z) p(x | z)^beta N(momentum; 0, I) up to a constant, [m], float64."""
-    squares = codes.double().square().sum(1) + momentum.double().square().sum(1)
-    return squares / 2 - beta * value.double()
+def annealed(point: Point, beta: float) -> Point:
+    """The point for E = -log p(z) - beta log p(x | z), from what is known of both parts."""
+    log_likelihood = point["log_likelihood"].double()
+    return point | {
+        "terms": torch.stack([point["prior"], -beta * log_likelihood], 1),
+        "gradient": point["prior_gradient"] - beta * point["log_likelihood_gradient"],
+    }
 
 
 @torch.enable_grad()
-def value_and_gradient(log_likelihood: LogLikelihood, codes: Tensor) -> tuple[Tensor, Tensor]:
-    """The log-likelihood [m] at codes [m, d], and its gradient [m, d]."""
+def parts(log_likelihood: LogLikelihood, prior: Prior, codes: Tensor) -> Point:
+    """-log p(z) [m], in float64, and log p(x | z) [m] at codes [m, d], and their gradients."""
     codes = codes.detach().requires_grad_(True)
     value = log_likelihood(codes)
     (gradient,) = torch.autograd.grad(value.sum(), codes)
-    return value.detach(), gradient
+    (prior_gradient,) = torch.autograd.grad(prior.energy(codes).sum(), codes)
+    codes = codes.detach()
+    with torch.no_grad():
+        energy = prior.precise_energy(codes)
+    return {
+        "codes": codes,
+        "prior": energy,
+        "prior_gradient": prior_gradient,
+        "log_likelihood": value.detach(),
+        "log_likelihood_gradient": gradient,
+    }

@@ -10,7 +10,8 @@ from torch import Tensor
 from ltvm.data.image_set import DataSet
 from ltvm.errors import require
 from ltvm.methods.base import EVALUATION_BATCH, Method
-from ltvm.metrics.base import Context, Measurement
+from ltvm.metrics.base import Context, Measurement, Metric
+from ltvm.metrics.columns import Column
 from ltvm.metrics.likelihood.annealing import Annealed, annealed_importance_sampling, temperatures
 from ltvm.models.batchnorm import statistics
 from ltvm.models.weights import frozen
@@ -18,8 +19,8 @@ from ltvm.models.weights import frozen
 KEY = "evaluation.metrics.likelihood"
 
 
-class LogLikelihood:
-    """Mean log p(x) of test images under x = g(z) + e, z ~ N(0, I), e ~ N(0, sigma^2 I).
+class LogLikelihood(Metric):
+    """Mean log p(x) of test images under x = g(z) + e, z ~ p(z), e ~ N(0, sigma^2 I).
 
     - ``ais_log_likelihood``: nats per image, a density of pixels in [-1, 1]: a stochastic lower
       bound, tighter with more ``steps`` and ``chains``;
@@ -31,6 +32,8 @@ class LogLikelihood:
     running statistics and every draw is the image's own: no image affects another. The decoder
     computes in float32, weights are summed in float64. Costs 2 * steps * leapfrog * chains
     passes per image, half of them for the pilot run that finds step sizes.
+
+    Raises :class:`ltvm.errors.InputError` for a prior whose draws are approximate.
     """
 
     def __init__(
@@ -42,7 +45,31 @@ class LogLikelihood:
             require(value >= least[name], f"{KEY}.{name}", value, f"{least[name]} or more")
         require(chains <= EVALUATION_BATCH, f"{KEY}.chains", chains, f"up to {EVALUATION_BATCH}")
         self.images, self.chains, self.steps, self.leapfrog = images, chains, steps, leapfrog
-        self.lower_is_better = {"ais_log_likelihood": False}
+
+    def columns(self) -> dict[str, Column]:
+        return {
+            "ais_log_likelihood": Column(
+                "log p(x), nats (AIS, lower bound)",
+                "mean log density of test images in [-1, 1] by annealed importance sampling, a "
+                "stochastic lower bound",
+                family="likelihood",
+                unit="nats",
+                direction="higher",
+            ),
+            "ais_effective_chains": Column(
+                "effective share of AIS chains",
+                "mean effective sample size of the weights over the number of chains: near 1 / "
+                "chains the bound is loose",
+                family="likelihood",
+                role="diagnostic",
+            ),
+            "ais_acceptance": Column(
+                "acceptance in AIS",
+                "mean acceptance of the Hamiltonian transitions",
+                family="likelihood",
+                role="diagnostic",
+            ),
+        }
 
     def __call__(self, method: Method, data: DataSet, context: Context) -> dict[str, Measurement]:
         test = data.test.subset(min(self.images, len(data.test)))
@@ -67,7 +94,7 @@ class LogLikelihood:
 
     def estimate(self, method: Method, images: Tensor, context: Context) -> Annealed:
         """Estimates per image for images [n, c, h, w] in [-1, 1]."""
-        sigma, pixels = method.problem.sigma, images[0].numel()
+        sigma, prior, pixels = method.problem.sigma, method.problem.prior, images[0].numel()
         constant = pixels / 2 * math.log(2 * math.pi * sigma**2)
         betas, parts = temperatures(self.steps), []
         numbers = torch.arange(len(images), device=images.device)
@@ -78,12 +105,12 @@ class LogLikelihood:
                 residual = rows - method.decoder(codes)
                 return -residual.flatten(1).square().sum(1) / (2 * sigma**2) - constant
 
-            with frozen(method.decoder), statistics(method.decoder, "running"):
+            with frozen(method.decoder), frozen(prior), statistics(method.decoder, "running"):
                 parts.append(
                     annealed_importance_sampling(
                         log_likelihood,
                         part,
-                        method.problem.latent_dim,
+                        prior,
                         chains=self.chains,
                         betas=betas,
                         leapfrog=self.leapfrog,

@@ -9,13 +9,19 @@ import torch
 from scipy.stats import multivariate_normal
 from torch import nn
 
+from ltvm.chain.hamiltonian import transition
 from ltvm.config import resolve
 from ltvm.data import DataSet, ImageSet
 from ltvm.errors import InputError
 from ltvm.metrics.base import Context
-from ltvm.metrics.likelihood.annealing import annealed_importance_sampling, temperatures, transition
-from ltvm.metrics.likelihood.annealing import value_and_gradient as at
+from ltvm.metrics.likelihood.annealing import (
+    annealed,
+    annealed_importance_sampling,
+    parts,
+    temperatures,
+)
 from ltvm.metrics.likelihood.log_likelihood import LogLikelihood
+from ltvm.models.prior import Prior, StandardNormal
 from ltvm.runs.build import build_method, build_problem
 
 CPU = torch.device("cpu")
@@ -45,10 +51,27 @@ class Linear:
         return value
 
 
-def anneal(model, x, chains, steps, leapfrog, seed=0):
+class Shifted(Prior):
+    """N(m, diag s^2)."""
+
+    samples_exactly = True
+
+    def __init__(self, mean, spread):
+        super().__init__(len(mean))
+        self.mean, self.spread = nn.Parameter(torch.tensor(mean)), torch.tensor(spread)
+
+    def sample(self, n, draws):
+        return (self.mean + self.spread * draws.normal(n, self.latent_dim)).detach()
+
+    def energy(self, codes):
+        return ((codes - self.mean) / self.spread).square().sum(1) / 2
+
+
+def anneal(model, x, chains, steps, leapfrog, seed=0, prior=None):
     rows = torch.from_numpy(np.repeat(x, chains, 0))
     return annealed_importance_sampling(
-        model.log_likelihood(rows), torch.arange(len(x)), model.weight.shape[1], chains=chains,
+        model.log_likelihood(rows), torch.arange(len(x)),
+        prior or StandardNormal(model.weight.shape[1]), chains=chains,
         betas=temperatures(steps), leapfrog=leapfrog, dtype=torch.float64,
         generator=torch.Generator().manual_seed(seed),
     )  # fmt: skip
@@ -71,6 +94,31 @@ def test_the_estimate_is_the_closed_form_of_a_linear_decoder(leapfrog):
     assert found.effective_sample_size.min() > 2
     assert found.effective_sample_size.max() <= 64
     assert found.acceptance.mean() == pytest.approx(0.65, abs=0.12)
+
+
+def test_the_estimate_follows_the_prior():
+    """z ~ N(m, diag s^2): x ~ N(W m + b, W diag s^2 W' + sigma^2 I)."""
+    model, mean, spread = Linear(pixels=16, d=4, sigma=0.3), [1.0, -2.0, 0.5, 0.0], [0.5, 2, 1, 0.3]
+    scaled = model.weight * np.array(spread)
+    marginal = multivariate_normal(
+        model.weight @ mean + model.bias, scaled @ scaled.T + 0.3**2 * np.eye(16)
+    )
+    x = marginal.rvs(8, random_state=1)
+    found = anneal(model, x, chains=64, steps=250, leapfrog=3, prior=Shifted(mean, spread))
+    exact = marginal.logpdf(x)
+    np.testing.assert_allclose(found.log_evidence.numpy(), exact, atol=0.35)
+    assert (found.log_evidence.numpy() - exact).mean() == pytest.approx(0, abs=0.1)
+    standard = anneal(model, x, chains=8, steps=100, leapfrog=3).log_evidence.numpy()
+    assert np.abs(standard - exact).max() > 2  # the prior matters here
+
+
+def test_a_prior_whose_draws_are_approximate_is_refused():
+    class Approximate(Shifted):
+        samples_exactly = False
+
+    model = Linear(pixels=3, d=2, sigma=0.7)
+    with pytest.raises(InputError, match=r"prior=Approximate.*samples exactly"):
+        anneal(model, model.draw(1, 0), 1, 5, 1, prior=Approximate([0.0, 0.0], [1.0, 1.0]))
 
 
 def test_weights_are_unbiased_and_their_logarithm_is_a_lower_bound():
@@ -101,19 +149,20 @@ def test_a_transition_leaves_its_distribution_as_it_is():
     codes = torch.from_numpy(np.random.default_rng(4).multivariate_normal(mean, covariance, n))
     draws = torch.randn(n, 3, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     target = model.log_likelihood(torch.from_numpy(x))
-    value, gradient = at(target, codes)
-    size = torch.full((n, 1), 1.1, dtype=torch.float64)
-    moved, moved_value, moved_gradient, probability = transition(
-        target, codes, value, gradient, beta, size, 2, draws
-    )
+    prior, size = StandardNormal(2), torch.full((n, 1), 1.1, dtype=torch.float64)
+
+    def at(codes):
+        return annealed(parts(target, prior, codes), beta)
+
+    point, probability = transition(at, at(codes), size, 2, draws)
+    moved = point["codes"]
     assert 0.3 < probability.mean() < 0.95
     assert (moved != codes).any(1).double().mean().item() == pytest.approx(
         probability.mean().item(), abs=0.01
     )
     np.testing.assert_allclose(moved.mean(0).numpy(), mean, atol=0.02)
     np.testing.assert_allclose(np.cov(moved.numpy().T), covariance, atol=0.015)
-    again = at(target, moved)
-    torch.testing.assert_close((moved_value, moved_gradient), again)
+    torch.testing.assert_close(point, at(moved))
 
 
 def test_one_chain_has_one_effective_chain():
@@ -130,7 +179,7 @@ def test_the_metric_gives_the_closed_form_of_a_linear_decoder():
         layer.bias.copy_(torch.from_numpy(model.bias))
     method = SimpleNamespace(
         decoder=nn.Sequential(layer, nn.Unflatten(1, (1, 4, 4))),
-        problem=SimpleNamespace(sigma=0.3, latent_dim=4),
+        problem=SimpleNamespace(sigma=0.3, latent_dim=4, prior=StandardNormal(4)),
     )
     pixels = np.clip((model.draw(6, seed=1) + 1) * 127.5, 0, 255).round().astype(np.uint8)
     images = ImageSet("linear", "test", torch.from_numpy(pixels).view(6, 1, 4, 4))
@@ -159,6 +208,12 @@ def test_no_image_affects_another(tiny):
     assert first[0] == second[0]
     assert (first[1:] != second[1:]).all()
     assert first[0] == metric.estimate(method, images, Context(0, CPU)).log_evidence[0]
+
+
+def test_every_value_has_its_column():
+    columns = LogLikelihood().columns()
+    assert columns["ais_log_likelihood"].direction == "higher"
+    assert [column.role for column in columns.values()] == ["value", "diagnostic", "diagnostic"]
 
 
 def test_bad_settings_name_the_key():

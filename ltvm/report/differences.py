@@ -7,7 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from ltvm.report.cells import by_cell, cell_names, swept_keys
 from ltvm.report.comparability import MIXED, Marks
+from ltvm.report.declared import columns_of, headings
 from ltvm.report.statistics import (
     Estimate,
     Improvement,
@@ -17,7 +19,6 @@ from ltvm.report.statistics import (
     probability_of_improvement,
     significant,
 )
-from ltvm.report.tables import by_cell, cell_names, swept_keys, title
 
 
 def pairs(table: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -46,21 +47,23 @@ def differences_table(
 ) -> pd.DataFrame | None:
     """Paired differences to the reference on shared seeds; None without a reference.
 
+    ``metrics`` are those of which a difference says something (``declared.compared_metrics``).
     A difference is in ``**`` where ``significant`` finds one, which corrects for many
     comparisons of a column. Numbers that a sweep makes different things are not subtracted.
     """
     marks = marks or Marks()
     compared = list(pairs(table, manifest))
     names = cell_names(table, manifest)
+    titles = headings(columns_of(table))
     columns = {"cell": [names[cell] for cell, _ in compared]}
-    for metric in filter(is_compared, metrics):
+    for metric in metrics:
         values = by_cell(table, metric)
         allowed = [marks.pair(metric, cell, other) for cell, other in compared]
         numbers = [
             (values.get(cell, {}), values.get(other, {}) if subtract else {})
             for (cell, other), (subtract, _) in zip(compared, allowed, strict=True)
         ]
-        columns[title(metric)] = [
+        columns[titles[metric]] = [
             signed(estimate, bold and MIXED not in signs, signs) if estimate else "-"
             for estimate, bold, (_, signs) in zip(
                 [paired_difference(first, second, interval) for first, second in numbers],
@@ -70,12 +73,6 @@ def differences_table(
             )
         ]
     return pd.DataFrame(columns) if compared else None
-
-
-def is_compared(metric: str) -> bool:
-    """Whether a difference of two values says something: not of spreads, p-values, diagnostics."""
-    diagnostics = ("ais_acceptance", "ais_effective_chains")
-    return not (metric.endswith(("_sd", "_p")) or metric in diagnostics)
 
 
 def signed(estimate: Estimate, bold: bool, signs: str = "") -> str:
@@ -99,23 +96,23 @@ def improvement_table(
     marks = marks or Marks()
     compared = list(pairs(table, manifest))
     names = cell_names(table, manifest)
-    rows = table.dropna(subset=["metric"])
-    direction = dict(rows.groupby("metric")["lower_is_better"].first()) if len(rows) else {}
+    declared = columns_of(table)
+    titles = headings(declared)
     columns = {"cell": [names[cell] for cell, _ in compared]}
     enough = False
     for metric in metrics:
-        better = direction.get(metric)
-        if better is None or pd.isna(better):
+        direction = declared[metric].direction
+        if direction is None:
             continue
         values = by_cell(table, metric)
         texts = []
         for cell, other in compared:
             subtract, signs = marks.pair(metric, cell, other)
             first, second = values.get(cell, {}), values.get(other, {})
-            found = probability_of_improvement(first, second, bool(better)) if subtract else None
+            found = probability_of_improvement(first, second, direction) if subtract else None
             enough = enough or (found is not None and decides(found.n))
             texts.append(improvement_text(found, signs))
-        columns[title(metric)] = texts
+        columns[titles[metric]] = texts
     return pd.DataFrame(columns) if enough else None
 
 

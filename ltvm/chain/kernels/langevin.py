@@ -1,0 +1,69 @@
+"""One step of unadjusted Langevin dynamics, the chain of short-run inference.
+
+    z <- z - eta * grad_z U(z; x) + tau * noise
+
+An, Xie and Li (CVPR 2021), Section 3; Nijkamp et al. (ECCV 2020).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+
+from ltvm.chain.kernels.base import Constants, Kernel, Potential, State
+from ltvm.errors import require
+
+
+class Langevin(Kernel):
+    """What a step size s means; ``constants(iteration)`` gives (eta, tau).
+
+    - ``paper``: eta = s / reference_batch and tau = r_t * s, where r_t starts at 0.1 and
+      falls by 0.01 every 5 outer iterations, not below 0. The paper's public script divides
+      the energy by its batch of 2,000, whatever batch this machine uses: so do we.
+    - ``langevin``: eta = s^2 / 2 and tau = s, the textbook discretisation, whose stationary
+      distribution tends to the posterior as s tends to 0.
+
+    ``noise = False`` sets tau to 0 (gradient descent).
+    """
+
+    def __init__(
+        self,
+        kind: Literal["paper", "langevin"] = "paper",
+        size: float = 0.3,
+        noise: bool = True,
+        reference_batch: int = 2000,
+    ) -> None:
+        require(kind in ("paper", "langevin"), "method.kernel.kind", kind, "paper, langevin")
+        require(size > 0, "method.kernel.size", size, "above 0")
+        require(reference_batch >= 1, "method.kernel.reference_batch", reference_batch, "1 or more")
+        self.kind, self.size, self.noise = kind, size, noise
+        self.reference_batch = reference_batch
+
+    def constants(self, iteration: int) -> tuple[float, float]:
+        """(eta, tau)"""
+        if self.kind == "langevin":
+            eta, tau = self.size**2 / 2, self.size
+        else:
+            ratio = max(0.0, 0.1 - 0.01 * (iteration // 5))
+            eta, tau = self.size / self.reference_batch, ratio * self.size
+        return eta, tau if self.noise else 0.0
+
+    def step(
+        self, state: State, potential: Potential, noise: Tensor | None, constants: Constants
+    ) -> State:
+        eta, tau = constants
+        _, gradient = potential(state["codes"])
+        codes = state["codes"] - eta * gradient
+        if noise is not None:
+            codes += tau * noise
+        return {"codes": codes}
+
+    def noise_width(self, d: int, constants: tuple[float, ...]) -> int:
+        _, tau = constants
+        return d if tau > 0 else 0
+
+    def temperature(self, iteration: int) -> float | None:
+        """tau^2 / (2 eta): 1 for ``langevin``, above it for ``paper``."""
+        eta, tau = self.constants(iteration)
+        return tau**2 / (2 * eta) if tau > 0 else None

@@ -1,0 +1,91 @@
+"""``ltvm ablate``: the runs of an ablation that are not done, and its report."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ltvm.cli.options import OVERRIDES, Add, shown
+
+if TYPE_CHECKING:
+    from ltvm.runs.ablation import Plan
+
+CHOOSES = ("ablation", "data", "method", "protocol", "evaluation", "decoder", "prior", "kernel")
+EXAMPLES = """\
+examples:
+  ltvm ablate ablation=ot                          # on the embedded digits, minutes
+  ltvm ablate ablation=alpha data=mnist --list     # preview, run nothing
+  ltvm ablate ablation=ot evaluation=digits_thorough # more metrics on the same runs, no training
+  ltvm ablate ablation=ot data=svhn protocol=full ablation.seeds=[0,1,2]
+  ltvm ablate ablation=steps hydra/launcher=joblib hydra.launcher.n_jobs=2"""
+
+
+def add(add_command: Add) -> None:
+    text = "Do what is not done of an ablation's runs and evaluations, and write its report."
+    command = add_command("ablate", text, shown())
+    command.add_argument("overrides", **OVERRIDES)
+    command.add_argument("--list", action="store_true", help="preview cells and runs, do nothing")
+    command.add_argument("--name", help="the report's name (default: ABLATION-DATA)")
+
+
+def run(options: argparse.Namespace) -> int:
+    from ltvm.api import ablate, plan
+
+    planned = plan(options.overrides, options.name)
+    if options.list:
+        print_plan(planned)
+        return 0
+    folder = ablate(options.overrides, options.name, options.allow_mixed, options.interval)
+    print_report(folder)
+    failed = [p for p in planned.runs if p.status == "failed"]
+    for run in failed:
+        print(f"failed: {run.run.directory / 'record.json'}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def print_plan(planned: Plan) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    ablation = planned.ablation
+    keys = list(ablation.axes)
+    table = Table(title=f"{planned.report_name}: {ablation.question}", title_justify="left")
+    for column in (*keys, "cell", *(f"seed {seed}" for seed in ablation.seeds)):
+        table.add_column(column)
+    cells: dict[str, dict[int, str]] = {}
+    values: dict[str, list[str]] = {}
+    for planned_run in planned.runs:
+        cells.setdefault(planned_run.cell, {})[planned_run.config["seed"]] = planned_run.status
+        values[planned_run.cell] = [str(planned_run.values[key]) for key in keys]
+    for cell, statuses in cells.items():
+        table.add_row(*values[cell], cell, *(statuses.get(s, "") for s in ablation.seeds))
+    Console().print(table)
+    done = len(planned.runs) - len(planned.not_done)
+    print(
+        f"{len(cells)} cells, {len(planned.runs)} runs, {done} done, {len(planned.not_done)} to do"
+    )
+
+
+def print_report(folder: Path) -> None:
+    """The quality tables on the terminal, and where the rest is."""
+    import pandas as pd
+    from rich.console import Console
+    from rich.table import Table
+
+    files = [
+        file
+        for name in ("crossed", "table", "differences")
+        for file in sorted([*folder.glob(f"{name}.csv"), *folder.glob(f"{name}-*.csv")])
+    ]
+    for file in files:
+        frame = pd.read_csv(file, dtype=str, keep_default_na=False)
+        table = Table(title=f"{folder.name}: {file.stem}", title_justify="left")
+        for column in frame.columns:
+            table.add_column(column)
+        for row in frame.itertuples(index=False):
+            table.add_row(*row)
+        width = None if sys.stdout.isatty() else 200
+        Console(width=width).print(table)
+    print(f"Report: {folder / 'README.md'}")

@@ -1,0 +1,22 @@
+"""``ltvm cache``: what is kept between processes, and how to be rid of it."""
+
+from __future__ import annotations
+
+import argparse
+
+from ltvm.cli.options import Add
+
+
+def add(add_command: Add) -> None:
+    text = "Say how large the kept features of images are; --clear removes them."
+    command = add_command("cache", text)
+    command.add_argument("--clear", action="store_true", help="remove them")
+
+
+def run(options: argparse.Namespace) -> int:
+    from ltvm.metrics.features.cache import cache_size, clear
+
+    if options.clear:
+        clear()
+    print(f"features of images: {cache_size() / 1e6:.1f} MB")
+    return 0

@@ -1,0 +1,27 @@
+"""``ltvm check``: parts of one's own against their contracts."""
+
+from __future__ import annotations
+
+import argparse
+
+from ltvm.cli.options import OVERRIDES, Add
+
+CHOOSES = ("method", "prior", "decoder", "kernel", "extractor", "evaluation", "data")
+EXAMPLES = """\
+examples:
+  ltvm check method=my_method --config-dir mine
+  ltvm check prior=my_prior decoder=my_decoder method.kernel=my_kernel --config-dir mine"""
+
+
+def add(add_command: Add) -> None:
+    text = "Check the parts that overrides choose against their contracts; on a few digits."
+    command = add_command("check", text)
+    command.add_argument("overrides", **OVERRIDES)
+
+
+def run(options: argparse.Namespace) -> int:
+    from ltvm.testing import check
+
+    for sentence in check(options.overrides):
+        print(f"ok: {sentence}")
+    return 0

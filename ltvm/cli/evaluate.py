@@ -1,0 +1,84 @@
+"""``ltvm evaluate``: more metrics on trained runs, or scores of images from anywhere."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from ltvm.cli.options import Add
+from ltvm.cli.scoring import (
+    REFERENCE,
+    print_provenance,
+    refuse_unwritable,
+    request_options,
+    shared_options,
+    write,
+)
+from ltvm.cli.train import print_values
+from ltvm.errors import require
+
+CHOOSES = ("evaluation", "extractor")
+EXAMPLES = """\
+examples:
+  ltvm evaluate results/runs/mnist5k/vae/*/seed=* evaluation=digits_thorough
+  ltvm evaluate samples/ mnist5k
+  ltvm evaluate samples/ faces/ --extractor inception_folded --weights inception.npz
+  ltvm evaluate results/runs/mnist5k/vae/IDENTITY/seed=0 --json scores.json"""
+
+
+def add(add_command: Add) -> None:
+    text = (
+        "Evaluate trained runs, without training: RUN... KEY=VALUE... (kept beside their records). "
+        "Or score a folder of images, or a run's samples, with every metric on features: "
+        "FOLDER [DATA|FOLDER]."
+    )
+    command = add_command("evaluate", text, shared_options())
+    command.add_argument("overrides", metavar="RUN|FOLDER|KEY=VALUE", nargs="+", help=REFERENCE)
+
+
+def run(options: argparse.Namespace) -> int:
+    overrides = [
+        word for word in options.overrides if "=" in word and "/" not in word.split("=")[0]
+    ]
+    places = [word for word in options.overrides if word not in overrides]
+    if overrides:
+        return evaluate_runs(places, overrides, options)
+    allowed = "FOLDER [DATA|FOLDER]; runs with what to measure, as evaluation=digits_thorough"
+    require(1 <= len(places) <= 2, "evaluate", " ".join(places), allowed)
+    return score(places, options)
+
+
+def evaluate_runs(places: list[str], overrides: list[str], options: argparse.Namespace) -> int:
+    """What the overrides choose, on every run; values are kept beside the records."""
+    from ltvm.api import evaluate_runs as evaluate
+
+    given = {k: v for k, v in request_options(options).items() if k != "device" and v is not None}
+    words = ", ".join(f"--{name}" for name in given)
+    require(not given, "evaluate", words, "overrides of the evaluation, for runs")
+    device = None if options.device == "auto" else options.device
+    failed = False
+    for directory, record in evaluate(places, overrides, device).items():
+        print(directory)
+        print_values(record)
+        failed = failed or record["status"] == "failed"
+    return 1 if failed else 0
+
+
+def score(places: list[str], options: argparse.Namespace) -> int:
+    from ltvm.api import evaluate
+
+    refuse_unwritable(options.json)
+    values = evaluate(*places, **request_options(options))
+    print(f"{'':<30} {'value':>12} {'n':>8} {'n_real':>8}")
+    for name, content in values.items():
+        value = f"{content['value']:.6g}"
+        print(f"{name:<30} {value:>12} {content['n']:>8} {content['n_real']:>8}")
+    print_provenance(next(iter(values.values())))
+    by_text: dict[str, list[str]] = {}
+    for name, content in values.items():
+        by_text.setdefault(content.get("warning", ""), []).append(name)
+    for text, names in by_text.items():
+        if text:
+            print(f"warning: {', '.join(names)}: {text}", file=sys.stderr)
+    write(options.json, values)
+    return 0

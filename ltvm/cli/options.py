@@ -1,0 +1,54 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from typing import Any
+
+Add = Callable[..., argparse.ArgumentParser]  # (name, help, *parents) -> a command's parser
+
+OVERRIDES: dict[str, Any] = {
+    "nargs": "*", "metavar": "KEY=VALUE", "help": "Hydra overrides; see below",
+}  # fmt: skip
+
+
+def common() -> argparse.ArgumentParser:
+    """Of every command."""
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument("--debug", action="store_true", help="show tracebacks")
+    options.add_argument(
+        "--config-dir",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="a directory with YAML groups (method/, data/, ...) and Python modules of your own",
+    )
+    return options
+
+
+def places() -> argparse.ArgumentParser:
+    """Of commands that read records."""
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument(
+        "--results", default=os.environ.get("LTVM_RESULTS", "results"), help="records (%(default)s)"
+    )
+    return options
+
+
+def shown() -> argparse.ArgumentParser:
+    """Of commands that write reports."""
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument(
+        "--allow-mixed",
+        action="store_true",
+        help="mark numbers of different provenance in one column in place of refusing them",
+    )
+    options.add_argument(
+        "--interval",
+        choices=("t", "bootstrap"),
+        default="t",
+        help="over seeds: Student's t, or a seeded bootstrap for many seeds (%(default)s)",
+    )
+    return options

@@ -1,0 +1,37 @@
+"""``ltvm train``: one run."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ltvm.cli.options import OVERRIDES, Add
+
+CHOOSES = ("data", "method", "protocol", "evaluation", "decoder", "prior", "kernel")
+EXAMPLES = """\
+examples:
+  ltvm train method=vae protocol=smoke
+  ltvm train data=mnist method=short_run_ot protocol=full method.alpha=0.3 seed=1
+  ltvm train hydra/launcher=submitit_slurm data=svhn protocol=full"""
+
+
+def add(add_command: Add) -> None:
+    command = add_command("train", "Do one run: a method on a data set under a protocol.")
+    command.add_argument("overrides", **OVERRIDES)
+
+
+def run(options: argparse.Namespace) -> int:
+    from ltvm.api import train
+
+    record = train(options.overrides)
+    print_values(record)
+    return 1 if record["status"] in ("failed", "running") else 0
+
+
+def print_values(record: dict[str, Any]) -> None:
+    """The values of an evaluation, and the status."""
+    for name, content in record.get("metrics", {}).items():
+        print(f"{name:<24} {content['value']:.6g}")
+    print(f"status                   {record['status']}")
+    if record.get("reason"):
+        print(f"reason                   {record['reason']}")

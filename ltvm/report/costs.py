@@ -1,0 +1,51 @@
+"""What a run cost: read from its record and its evaluations, declared here like any value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ltvm.metrics.columns import Column
+from ltvm.runtime.clock import PHASES
+
+
+def cost(title: str, definition: str, unit: str = "") -> Column:
+    return Column(title, definition, family="cost", unit=unit, role="cost")
+
+
+PEAK = "of the process so far: later runs of one process never show less"
+COSTS = {  # in the order of the table
+    "passes": cost(
+        "passes per image", "forward and backward through the decoder, or a VAE's encoder"
+    ),
+    "decoder_updates": cost("decoder updates", "optimiser steps on the decoder's weights"),
+    "inference_seconds": cost("inference, s", "wall-clock time of inferring codes", "s"),
+    "transport_seconds": cost("transport, s", "wall-clock time of coupling and correction", "s"),
+    "learning_seconds": cost("learning, s", "wall-clock time of updating weights", "s"),
+    "training_seconds": cost("training, s", "inference, transport and learning together", "s"),
+    "curve_seconds": cost("learning curves, s", "measuring between iterations of training", "s"),
+    "evaluation_seconds": cost("evaluation, s", "wall-clock time of measuring what was made", "s"),
+    "peak_memory_mb": cost("peak memory, MB", f"resident memory {PEAK}", "MB"),
+    "peak_gpu_memory_mb": cost("peak GPU memory, MB", f"allocated GPU memory {PEAK}", "MB"),
+}
+
+
+def costs_of_training(record: dict[str, Any]) -> dict[str, float]:
+    """name of ``COSTS`` -> value, of a record; what it does not state is left out."""
+    seconds = {phase: record["seconds"].get(phase) for phase in PHASES if phase != "evaluation"}
+    costs = {
+        "passes": record["passes"],
+        "decoder_updates": record["decoder_updates"],
+        **{f"{phase}_seconds": value for phase, value in seconds.items()},
+        "training_seconds": sum(value for value in seconds.values() if value is not None),
+        "curve_seconds": record["seconds"].get("evaluation") or None,
+        "peak_memory_mb": record["peak_memory_mb"]["process"],
+        "peak_gpu_memory_mb": record["peak_memory_mb"].get("gpu"),
+    }
+    return {name: value for name, value in costs.items() if value is not None}
+
+
+def cost_of_evaluations(evaluations: Iterable[dict[str, Any]]) -> dict[str, float]:
+    """``evaluation_seconds`` of all of them; nothing where no evaluation says."""
+    seconds = [e["seconds"] for e in evaluations if e.get("seconds") is not None]
+    return {"evaluation_seconds": sum(seconds)} if seconds else {}

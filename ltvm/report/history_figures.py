@@ -1,0 +1,154 @@
+"""Figures of training: what changes from iteration to iteration, and with each correction.
+
+``history.csv`` has a row per iteration; the record's ``curves`` declares its columns. Those of
+codes that come as ``<x>_before`` and ``<x>_after`` were measured before and after the iteration's
+correction: this naming is the contract of whoever measures them. Of all, the headline ones are
+drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from ltvm.metrics.columns import Column
+from ltvm.report.declared import ARROWS, column_of, headings
+from ltvm.report.figures import add_legend, interval_rows, panels, save
+from ltvm.report.styles import Style, cell_styles
+from ltvm.runs.store import Run
+
+BEFORE, AFTER = "_before", "_after"
+STYLE_OF = {BEFORE: "-", AFTER: "--"}  # the latter with open markers
+
+
+def history_table(manifest: dict[str, Any], rows: pd.DataFrame, results: Path) -> pd.DataFrame:
+    """The histories of all runs that have one, with their cell, method and seed."""
+    wanted = set(rows["path"])
+    parts = []
+    for entry in manifest["runs"]:
+        file = results / entry["path"] / "history.csv"
+        if entry["path"] in wanted and file.is_file():
+            history = pd.read_csv(file)
+            parts.append(
+                history.assign(cell=entry["cell"], method=entry["method"], seed=entry["seed"])
+            )
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def declared_curves(
+    manifest: dict[str, Any], results: Path, histories: pd.DataFrame
+) -> dict[str, Column]:
+    """History column -> its declaration, for those that the records declare and histories have."""
+    declared: dict[str, Column] = {}
+    for entry in manifest["runs"]:
+        record = Run(results / entry["path"]).record() or {}
+        for name, fields in record.get("curves", {}).items():
+            declared.setdefault(name, column_of(fields))
+    return {name: column for name, column in declared.items() if name in histories}
+
+
+def corrections(curves: Mapping[str, Column]) -> dict[str, str]:
+    """``x`` -> heading, of the headline codes that are measured before and after a correction.
+
+    The heading is what the titles of both have in common.
+    """
+    found = {}
+    for name in curves:
+        effect = name.removesuffix(BEFORE)
+        pair = [curves.get(effect + when) for when in (BEFORE, AFTER)]
+        columns = [c for c in pair if c is not None and c.family == "codes" and c.headline]
+        if name.endswith(BEFORE) and len(columns) == 2:
+            words = zip(*(column.title.split() for column in columns), strict=False)
+            shared = " ".join(first for first, _ in takewhile(lambda w: w[0] == w[1], words))
+            title = shared.rstrip(" ,:(") or columns[0].title
+            found[effect] = title + ARROWS[columns[0].direction]
+    return found
+
+
+def learning_curve_headings(curves: Mapping[str, Column]) -> dict[str, str]:
+    """Column -> heading, of the headline columns that are no part of a correction."""
+    paired = {effect + when for effect in corrections(curves) for when in (BEFORE, AFTER)}
+    shown = {n: c for n, c in curves.items() if c.headline and n not in paired}
+    return headings(shown)
+
+
+def learning_curves(
+    histories: pd.DataFrame,
+    names: dict[str, str],
+    metrics: dict[str, str],
+    styles: dict[str, Style],
+    path: Path,
+    interval: str = "t",
+) -> None:
+    """Columns of histories, with their headings, against passes per image: a line per cell."""
+    of_cells = cell_styles(histories, styles)
+    figure, axes = panels(len(metrics), 4.6, 3.6)
+    for axis, (metric, heading) in zip(axes, metrics.items(), strict=True):
+        for cell, style in of_cells.items():
+            draw_curve(axis, histories, cell, metric, style, interval, label=names[cell])
+        finish(axis, heading, histories[metric])
+    add_legend(figure, axes)
+    save(figure, path)
+
+
+def correction_effects(
+    histories: pd.DataFrame,
+    names: dict[str, str],
+    effects: dict[str, str],
+    styles: dict[str, Style],
+    path: Path,
+    interval: str = "t",
+) -> None:
+    """Codes before each correction (solid) and after it (dashed, open), a line pair per cell.
+
+    ``effects`` has the panels' headings, as ``corrections`` gives them.
+    """
+    of_cells = cell_styles(histories, styles)
+    figure, axes = panels(len(effects), 3.8, 3.6)
+    for axis, (effect, heading) in zip(axes, effects.items(), strict=True):
+        for cell, style in of_cells.items():
+            for when in (BEFORE, AFTER):
+                label = names[cell] if when == BEFORE else None
+                draw_curve(axis, histories, cell, effect + when, style, interval, label, when)
+        finish(axis, heading, pd.concat([histories[effect + when] for when in (BEFORE, AFTER)]))
+    for when, text in ((BEFORE, "before the correction"), (AFTER, "after the correction")):
+        fill = "grey" if when == BEFORE else "white"
+        axes[0].plot([], [], color="grey", linestyle=STYLE_OF[when], marker="o",
+                     markerfacecolor=fill, label=text)  # fmt: skip
+    add_legend(figure, axes)
+    save(figure, path)
+
+
+def draw_curve(
+    axis: Axes,
+    histories: pd.DataFrame,
+    cell: str,
+    column: str,
+    style: Style,
+    interval: str,
+    label: str | None = None,
+    when: str = BEFORE,
+) -> None:
+    """The mean over seeds of one cell, with its interval, after every iteration."""
+    rows = histories[histories["cell"] == cell].dropna(subset=[column])
+    if rows.empty:
+        return
+    colour, marker = style
+    rows = rows.assign(value=rows[column])
+    curve = interval_rows(rows, ["iteration", "passes"], interval)
+    fill = colour if when == BEFORE else "white"
+    axis.errorbar(curve["passes"], curve["mean"], [curve["below"], curve["above"]], color=colour,
+                  linestyle=STYLE_OF[when], marker=marker, markerfacecolor=fill, capsize=2,
+                  label=label)  # fmt: skip
+
+
+def finish(axis: Axes, heading: str, values: pd.Series) -> None:
+    axis.set_xlabel("passes per image")
+    axis.set_title(heading)
+    if values.min() >= 0:  # an unbiased estimate, or a log-likelihood, may be below
+        axis.set_ylim(bottom=0)

@@ -1,0 +1,119 @@
+"""Evaluations of a trained run: any number of them, each in a file of its own, without training.
+
+method, data, metrics -> values with provenance, columns that say what they are
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ltvm.config import Config
+from ltvm.data.image_set import DataSet, ImageSet
+from ltvm.errors import DivergedError, InputError
+from ltvm.methods.base import EVALUATION_BATCH, Method
+from ltvm.metrics.base import Context, Metric, record_values
+from ltvm.runs.environment import commit, now, versions
+from ltvm.runs.identity import NUMERICS, evaluation_identity
+from ltvm.runs.store import Run
+from ltvm.runtime import devices
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained method with the images, on its device, and what metrics draw on."""
+
+    method: Method
+    data: DataSet
+    context: Context
+
+
+def evaluate_run(
+    config: Config, run: Run, trained: Trained, metrics: dict[str, Metric]
+) -> dict[str, Any]:
+    """Measure ``config["evaluation"]`` and write it beside the record; returns what is written.
+
+    One that fails is written as ``failed`` with its traceback and does not raise; one whose numbers
+    are not finite, or whose samples are all alike, as ``diverged``. Bad input raises.
+    """
+    content = new_evaluation(config, trained.method)
+    started = time.perf_counter()
+    run.write_evaluation(content)
+    try:
+        values, columns = measure(metrics, trained)
+        content |= {"status": "done", "values": values, "columns": columns}
+    except DivergedError as error:
+        content |= {"status": "diverged", "reason": str(error)}
+    except KeyboardInterrupt:
+        content |= {"status": "interrupted", "reason": "interrupted by the user"}
+        raise
+    except InputError as error:
+        content |= {"status": "failed", "reason": str(error)}
+        raise
+    except Exception as error:
+        content |= {
+            "status": "failed",
+            "reason": f"{type(error).__name__}: {error}",
+            "traceback": traceback.format_exc(),
+        }
+    finally:
+        content["seconds"] = time.perf_counter() - started
+        run.write_evaluation(content)
+    return content
+
+
+def new_evaluation(config: Config, method: Method) -> dict[str, Any]:
+    execution = method.problem.execution
+    return {
+        "name": config["evaluation"]["name"],
+        "identity": evaluation_identity(config),
+        "status": "running",
+        "reason": None,
+        "started": now(),
+        "seconds": None,
+        "device": devices.describe(method.problem.device),
+        "execution": str(execution),
+        "versions": versions(),
+        "commit": commit(),
+        "config": config["evaluation"],
+        "values": {},
+        "columns": {},
+    }
+
+
+def measure(metrics: dict[str, Metric], trained: Trained) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Every metric's values with their provenance, and their columns, as they stand in a file."""
+    values: dict[str, Any] = {}
+    columns: dict[str, Any] = {}
+    context = replace(trained.context, scratch={})
+    method, data = trained.method, trained.data
+    for metric in metrics.values():
+        measured = metric(method, data, context)
+        for name, measurement in measured.items():
+            if name in values:
+                raise InputError(f"evaluation.metrics: two metrics give a value named {name}")
+            tested = measurement.provenance.get("split") == "test"
+            shared = provenance_of_all(method, data.test if tested else data.train)
+            own_values, own_columns = record_values(metric.columns(), {name: measurement}, shared)
+            values |= own_values
+            columns |= own_columns
+    return values, columns
+
+
+def provenance_of_all(method: Method, images: ImageSet) -> dict[str, Any]:
+    """What every number says about itself, unless its metric says otherwise.
+
+    ``data`` is the fingerprint of the split's images; ``dtype`` that of the decoder, hence of
+    images and codes in evaluation; ``batch`` the evaluation batch; ``numerics``, ``version`` and
+    ``commit`` the code.
+    """
+    return {
+        "data": images.fingerprint,
+        "dtype": str(next(method.decoder.parameters()).dtype).removeprefix("torch."),
+        "batch": EVALUATION_BATCH,
+        "numerics": NUMERICS,
+        "version": versions()["ltvm"],
+        "commit": commit(),
+    }

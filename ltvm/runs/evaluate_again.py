@@ -1,0 +1,54 @@
+"""Another evaluation of a run that is trained: its configuration with other metrics."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ltvm.config import Config, parse, resolve
+from ltvm.errors import InputError, require
+from ltvm.runs.identity import evaluation_identity
+from ltvm.runs.store import FINAL, Run, with_evaluation
+
+
+def evaluate_again(
+    directory: Path, overrides: Sequence[str] = (), device: str | None = None
+) -> dict[str, Any]:
+    """Do the evaluation that ``overrides`` choose unless it is done; the record with its values.
+
+    Raises :class:`ltvm.errors.InputError` for a run that is not trained, for overrides of anything
+    but the evaluation, and as the metrics' checks do.
+    """
+    run = Run(directory)
+    record = run.record()
+    if record is None or record["status"] != "done":
+        raise InputError(f"{directory}: the run is {run.status()}; allowed: one that is trained")
+    config = with_overrides(run.config(), record["command"], overrides)
+    config["device"] = config["device"] if device is None else device
+    evaluation = evaluation_identity(config)
+    if run.status(evaluation) not in FINAL:
+        do_held(config, run)
+    return with_evaluation(run, evaluation)
+
+
+def with_overrides(config: Config, command: str, overrides: Sequence[str]) -> Config:
+    """A run's configuration with the evaluation that ``overrides`` make of it."""
+    for key, value in parse(overrides):
+        own = key == "evaluation" or key.startswith(("evaluation.", "protocol.evaluation."))
+        require(own, key, value, "evaluation=..., evaluation.KEY=..., protocol.evaluation.KEY=...")
+    trained_with = [word for word in shlex.split(command)[2:] if not word.startswith("evaluation")]
+    return {**config, "evaluation": resolve([*trained_with, *overrides])["evaluation"]}
+
+
+def do_held(config: Config, run: Run) -> None:
+    """The evaluation, while holding the run's lock."""
+    from ltvm.runs.evaluate import evaluate_run
+    from ltvm.runs.execute import check_metrics, loaded  # torch takes seconds to import
+
+    with run.held() as mine:
+        require(mine, str(run.directory), "held by another process", "one process at a time")
+        trained, metrics = loaded(config, run)
+        check_metrics(metrics, trained)
+        evaluate_run(config, run, trained, metrics)

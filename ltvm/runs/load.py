@@ -1,0 +1,61 @@
+"""A trained method from a run's directory."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ltvm.chain.execution import Execution
+from ltvm.config import Config
+from ltvm.data.cache import load_data
+from ltvm.errors import InputError
+from ltvm.methods.base import Method
+from ltvm.runs.build import build_method, build_problem
+from ltvm.runs.store import Run
+from ltvm.runs.trained import restore_trained
+from ltvm.runtime.devices import resolve_device, use_full_float32
+from ltvm.training.trainer import read_checkpoint
+
+
+def load_method(directory: Path | str, device: str | None = None) -> Method:
+    """The method of a run as training left it, computing as it did then.
+
+    ``device`` None is that of its configuration. Of a run that was interrupted, the last
+    checkpoint. Raises :class:`ltvm.errors.InputError` if files are absent, unreadable, or do
+    not fit each other.
+    """
+    run = Run(Path(directory))
+    config, record = run.config(), run.record()
+    if record is None:
+        raise InputError(f"{directory}: no record.json there")
+    config["device"] = config["device"] if device is None else device
+    use_full_float32()
+    data = load_data(config)
+    problem = build_problem(config, data, execution=execution_of(record, config))
+    method = build_method(config, problem)
+    if run.trained_file.is_file():
+        restore_trained(run.trained_file, method)
+        return method
+    if not run.checkpoint_file.is_file():
+        raise InputError(
+            f"{directory}: no {run.trained_file.name} and no {run.checkpoint_file.name} there: "
+            f"the run is {run.status()}; the command in its record does it again"
+        )
+    try:
+        method.load_state_dict(read_checkpoint(run.checkpoint_file, problem.device)["method"])
+    except (KeyError, TypeError, RuntimeError) as error:
+        what = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        raise InputError(
+            f"{directory}: config.yaml and {run.checkpoint_file.name} do not fit ({what})"
+        ) from error
+    return method
+
+
+def execution_of(record: dict[str, Any], config: Config) -> Execution:
+    """How the run computed, as far as the device it is loaded on can do the same."""
+    stated = record["execution_settings"]
+    settings = {key: stated[key] for key in asdict(Execution())}
+    if resolve_device(config["device"]).type != record["device_type"]:
+        settings = {"precision": settings["precision"]}  # the rest is a device's own
+    return Execution(**settings)

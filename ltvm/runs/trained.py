@@ -1,0 +1,89 @@
+"""What is kept of a run that is done: weights, codes and counts, without optimiser state.
+
+One safetensors file; numbers and words stand in its header as JSON, under their path.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from ltvm.errors import InputError
+from ltvm.methods.base import Method
+from ltvm.runtime.files import writing
+
+SEPARATOR = "/"
+HEADER = "ltvm"  # the entry of the file's header that has what is no tensor
+Leaf = Tensor | int | float | str | None
+
+
+def save_trained(path: Path, method: Method) -> float:
+    """Write ``method.trained_state()``; returns the size of the file in MB."""
+    leaves = dict(flatten(method.trained_state()))
+    # A file holds every tensor once: what shares memory is copied.
+    tensors = {
+        key: value.detach().cpu().clone().contiguous()
+        for key, value in leaves.items()
+        if isinstance(value, Tensor)
+    }
+    others = {key: value for key, value in leaves.items() if key not in tensors}
+    about = {"images": method.problem.images.fingerprint, "state": others}
+    content = save(tensors, {HEADER: json.dumps(about)})
+    with writing(path) as file:
+        file.write(content)
+    return len(content) / 1e6
+
+
+def restore_trained(path: Path, method: Method) -> None:
+    """Make ``method`` the one that was saved.
+
+    Raises :class:`ltvm.errors.InputError` if the file cannot be read, was trained on other
+    images, or does not fit the method.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            about = json.loads(file.metadata()[HEADER])
+        tensors: dict[str, Leaf] = dict(load_file(path))
+    except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
+        raise InputError(f"{path} cannot be read ({' '.join(str(error).split())[:120]})") from error
+    if about["images"] != method.problem.images.fingerprint:
+        name = method.problem.images.name
+        raise InputError(f"{path}: trained on other images than data={name} has now")
+    try:
+        method.load_state_dict(unflatten(tensors | about["state"]))
+    except (KeyError, TypeError, RuntimeError) as error:
+        what = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        raise InputError(f"{path}: does not fit the configuration beside it ({what})") from error
+
+
+def flatten(state: dict[str, Any], prefix: str = "") -> list[tuple[str, Leaf]]:
+    """{"a": {"b": 1}} -> [("a/b", 1)]; raises ``TypeError`` for what is no leaf."""
+    found: list[tuple[str, Leaf]] = []
+    for key, value in state.items():
+        if isinstance(value, dict):
+            found += flatten(value, f"{prefix}{key}{SEPARATOR}")
+        elif value is None or isinstance(value, Tensor | int | float | str):
+            found.append((prefix + str(key), value))
+        else:
+            raise TypeError(
+                f"trained_state: {prefix}{key} is a {type(value).__name__}; allowed: tensors, "
+                "numbers, words and dicts of them (name others in only_for_training)"
+            )
+    return found
+
+
+def unflatten(leaves: dict[str, Leaf]) -> dict[str, Any]:
+    """The inverse of ``flatten``."""
+    state: dict[str, Any] = {}
+    for path, value in leaves.items():
+        *parents, last = path.split(SEPARATOR)
+        place = state
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = value
+    return state

@@ -1,0 +1,65 @@
+"""The engine in the methods that use it: independence, waits of the host, and precision."""
+
+import itertools
+
+import pytest
+import torch
+
+import ltvm
+from ltvm.chain.kernels.contract import HostReads
+from ltvm.config import resolve
+from ltvm.data.image_set import DataSet, ImageSet
+from ltvm.runs.build import build_method, build_problem
+
+
+def random_images():
+    draw = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (60, 1, 28, 28), generator=draw, dtype=torch.uint8)
+    return DataSet(ImageSet("r", "train", images[:48]), ImageSet("r", "test", images[48:]))
+
+
+def method_for(*overrides):
+    config = resolve(
+        ["protocol=smoke", "model.latent_dim=4", "device=cpu", "precision=float32",
+         "protocol.updates_per_batch=0", "method.batchnorm=running", *overrides]
+    )  # fmt: skip
+    return build_method(config, build_problem(config, random_images()))
+
+
+def test_a_code_does_not_depend_on_batch_size_or_order():
+    swept = []
+    for batch in (6, 16, 48):
+        method = method_for(f"protocol.batch={batch}")
+        method.sweep(0, 1)
+        swept.append(method.codes)
+    for codes in swept[1:]:
+        torch.testing.assert_close(codes, swept[0], atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(swept[0], method_for("protocol.batch=6").codes, atol=1e-2)
+
+
+@pytest.mark.parametrize("work", ["sweep", "learn"])
+def test_the_host_does_not_wait_within_a_sweep(work):
+    reads = []
+    for batch in (24, 6):
+        method = method_for(f"protocol.batch={batch}", "method.updates_per_batch=1")
+        clock = method.problem.clock
+        looks = iter(range(10**9))
+        clock._now = lambda looks=looks: float(next(looks))  # on CUDA each look waits
+        with HostReads() as counter:
+            method.sweep(0, 1) if work == "sweep" else method.learn(0)
+        reads.append((counter.count, next(looks)))
+    assert reads[0] == reads[1] <= (2, 2)  # not one per batch
+
+
+def test_bfloat16_metrics_agree_with_float32_within_the_spread_of_seeds():
+    values = {}
+    for precision, seed in itertools.product(("float32", "bfloat16"), range(3)):
+        record = ltvm.train(
+            ["protocol=smoke", f"precision={precision}", f"seed={seed}", "device=cpu"]
+        )
+        for name in ("fd_digits", "mse_train", "mse_test", "latent_energy", "transport_cost"):
+            values.setdefault((name, precision), []).append(record["metrics"][name]["value"])
+    for name in {name for name, _ in values}:
+        full, low = (torch.tensor(values[name, p]) for p in ("float32", "bfloat16"))
+        assert not torch.equal(full, low)
+        assert (low - full).mean().abs() < full.max() - full.min(), name

@@ -1,0 +1,46 @@
+"""Noise per image: a counter-based generator against known answers and by its properties."""
+
+import pytest
+import torch
+
+from ltvm.runtime.randomness import image_normals, philox
+
+
+# Known answers of the authors of Philox (Random123, kat_vectors).
+@pytest.mark.parametrize(
+    ("counter", "key", "words"),
+    [
+        ([0] * 4, 0, "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
+        ([2**32 - 1] * 4, 2**64 - 1, "408f276d 41c83b0e a20bc7c6 6d5451fd"),
+        (
+            [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344],
+            0x299F31D0A4093822,
+            "d16cfe09 94fdcceb 5001e420 24126ea1",
+        ),
+    ],
+)
+def test_philox_gives_the_known_answers(counter, key, words):
+    got = philox(torch.tensor(counter), key)
+    assert " ".join(f"{int(word):08x}" for word in got) == words
+
+
+def test_image_normals_are_normal_and_independent():
+    from scipy import stats
+
+    draws = image_normals(7, torch.arange(4000), 4, 5).double()
+    assert stats.kstest(draws.flatten().numpy(), "norm").pvalue > 1e-3
+    columns = draws.permute(0, 2, 1).reshape(20, 4000)  # one per step and dimension
+    off = columns.corrcoef().fill_diagonal_(0).abs().max()
+    assert off < 5 / 4000**0.5
+    neighbours = torch.stack([draws[0, :-1, 0], draws[0, 1:, 0]]).corrcoef()[0, 1]
+    assert abs(neighbours) < 5 / 4000**0.5
+    other = image_normals(8, torch.arange(4000), 4, 5).double()
+    assert torch.stack([draws.flatten(), other.flatten()]).corrcoef()[0, 1].abs() < 5 / 80000**0.5
+
+
+def test_an_images_noise_is_its_own():
+    whole = image_normals(7, torch.arange(50), 6, 5)
+    some = torch.tensor([31, 4, 17])
+    assert torch.equal(image_normals(7, some, 6, 5), whole[:, some])
+    assert torch.equal(image_normals(7, some, 2, 5), whole[:2, some])
+    assert torch.equal(image_normals(7, some, 6, 3), whole[:, some, :3])

@@ -1,0 +1,74 @@
+"""Which execution is chosen, and what of it may be asked for."""
+
+import json
+
+import pytest
+import torch
+
+from ltvm.chain import tuning
+from ltvm.chain.execution import Execution, check_wanted
+from ltvm.chain.tuning import choose_execution
+from ltvm.errors import InputError
+from ltvm.models.decoders import build_decoder
+
+WANTED = {"precision": "auto", "layout": "auto", "products": "auto", "graph": "auto"}
+
+
+def choose(wanted=WANTED, architecture="svhn"):
+    shape = (6, 1, 28, 28) if architecture == "mnist" else (6, 3, 32, 32)
+    decoder = build_decoder(architecture, 5, shape[1], generator=torch.Generator().manual_seed(3))
+    return choose_execution(wanted, lambda: decoder, shape, 5, torch.device("cpu"), architecture)
+
+
+@pytest.fixture
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LTVM_CACHE_DIR", str(tmp_path / "cache"))
+
+
+@pytest.mark.usefixtures("_own_cache")
+def test_an_execution_is_measured_once_and_kept(monkeypatch, capsys, tmp_path):
+    ratios = iter([2.0, 0.9])
+    tried = []
+
+    def trial(_build, first, second, *_):
+        tried.append((first, second))
+        return next(ratios)
+
+    monkeypatch.setattr(tuning, "trial", trial)
+    monkeypatch.setattr(tuning, "bfloat16_is_native", lambda _: True)
+    how = choose()
+    assert how == Execution("bfloat16", "contiguous")
+    assert tried[1] == (Execution("bfloat16"), Execution("bfloat16", "channels_last"))
+    assert "precision=bfloat16 2.00x; layout=channels_last 0.90x" in capsys.readouterr().err
+    assert choose() == how  # the iterator is exhausted: another trial would raise
+    assert len(json.loads((tmp_path / "cache" / "executions.json").read_text())) == 1
+
+
+@pytest.mark.usefixtures("_own_cache")
+def test_what_is_given_is_not_tried(monkeypatch):
+    monkeypatch.setattr(tuning, "trial", None)
+    given = {"precision": "bfloat16", "layout": "channels_last", "products": "torch"}
+    assert choose({**given, "graph": True}) == Execution("bfloat16", "channels_last", "torch", True)
+    monkeypatch.setattr(tuning, "bfloat16_is_native", lambda _: False)
+    assert choose({**WANTED, "products": "torch"}, "mnist") == Execution()
+
+
+@pytest.mark.usefixtures("_own_cache")
+def test_a_damaged_cache_is_measured_again(tmp_path):
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "executions.json").write_text("{")
+    assert isinstance(choose(), Execution)  # by real trials
+    assert json.loads((tmp_path / "cache" / "executions.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("precision", "half"), ("layout", "rows"), ("graph", "yes"), ("graph", 1)]
+)
+def test_bad_engine_values_name_what_is_allowed(field, value):
+    with pytest.raises(InputError, match=f"{field}={value}.*auto"):
+        check_wanted({**WANTED, field: value})
+
+
+@pytest.mark.parametrize("value", ["auto", True, False])
+def test_a_graph_is_asked_for_by_true_and_false(value):
+    check_wanted({**WANTED, "graph": value})
