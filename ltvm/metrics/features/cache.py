@@ -161,7 +161,7 @@ def read(path: Path, text: bytes, shape: tuple[int, int]) -> np.ndarray | None:
     stored = np.memmap(path, dtype=np.uint8, mode="r")
     digest = hashlib.sha256(text)
     for start in range(0, numbers, 2**24):
-        digest.update(stored[start : min(start + 2**24, numbers)])
+        digest.update(stored[start : min(start + 2**24, numbers)].tobytes())
     if digest.digest() != stored[numbers:].tobytes():
         return None
     return stored[:numbers].view("<f4").reshape(shape)

@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-import ot
 import pytest
 import torch
 from scipy import integrate, stats
@@ -11,9 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import rbf_kernel
 
 from ltvm.config import resolve
-from ltvm.methods import short_run_ot
 from ltvm.metrics.base import Context
-from ltvm.metrics.codes.correction import correction_effect, sliced_w2
 from ltvm.metrics.codes.marginals import largest_ks
 from ltvm.metrics.codes.mmd import mmd_test
 from ltvm.metrics.codes.spectrum import (
@@ -22,6 +19,7 @@ from ltvm.metrics.codes.spectrum import (
     marchenko_pastur_range,
 )
 from ltvm.metrics.codes.tests import LatentTests
+from ltvm.models.prior import StandardNormal
 from ltvm.runs.build import build_method, build_problem
 
 CPU = torch.device("cpu")
@@ -89,13 +87,17 @@ def test_ks_equals_its_definition_and_is_corrected_for_the_dimensions():
         cdf = stats.norm.cdf(column)
         above, below = np.arange(1, 41) / 40 - cdf, cdf - np.arange(40) / 40
         statistics.append(max(above.max(), below.max()))
-    statistic, p_value = largest_ks(codes)
-    assert statistic == pytest.approx(max(statistics), rel=1e-12)
-    assert p_value == pytest.approx(min(1, 3 * stats.kstwo.sf(max(statistics), 40)), rel=1e-6)
+    found = largest_ks(codes, StandardNormal(3), codes)
+    assert found.statistic == pytest.approx(max(statistics), rel=1e-12)
+    assert found.p_value == pytest.approx(min(1, 3 * stats.kstwo.sf(max(statistics), 40)), rel=1e-6)
+
+
+def ks_p(codes):
+    return largest_ks(codes, StandardNormal(codes.shape[1]), codes).p_value
 
 
 def test_ks_p_is_calibrated_under_the_null():
-    values = np.array([largest_ks(draws(50, 4, seed))[1] for seed in range(400)])
+    values = np.array([ks_p(draws(50, 4, seed)) for seed in range(400)])
     for level in (0.05, 0.2):
         expected = 1 - (1 - level / 4) ** 4  # independent dimensions
         low, high = stats.binom.interval(0.999, 400, expected)
@@ -160,75 +162,3 @@ def test_the_metric_tells_the_prior_from_what_is_not(method, tiny):
     assert far["latent_eigenvalue_min"].value == pytest.approx(0.01, rel=0.2)
     assert far["latent_eigenvalue_min_floor"].value == near["latent_eigenvalue_min_floor"].value
     assert far["latent_effective_rank"].value < far["latent_effective_rank_floor"].value - 0.5
-
-
-def test_sliced_w2_of_a_shift_is_that_of_its_projections():
-    codes, shift = draws(200, 5, 8), draws(1, 5, 9)
-    directions = draws(5, 30, 10)
-    directions /= directions.norm(dim=0)
-    expected = (shift @ directions).square().mean().sqrt().item()
-    assert sliced_w2(codes + shift, codes, directions) == pytest.approx(expected, rel=1e-9)
-
-
-def test_a_correction_is_seen_in_its_effect():
-    before = torch.randn(3000, 4, generator=generator()) * 2 + 1
-    after = torch.randn(3000, 4, generator=generator(1))
-    effect = correction_effect(before, after, generator(2))
-    assert effect["codes_energy_before"] == pytest.approx(before.square().mean().item())
-    assert effect["codes_energy_after"] == pytest.approx(1, abs=0.05)
-    # Between N(1, 4 I) and N(0, I), the mean over directions of (mean shift)^2 + (2 - 1)^2.
-    assert effect["codes_sliced_w2_before"] == pytest.approx(math.sqrt(1 + 1), rel=0.1)
-    assert effect["codes_sliced_w2_after"] < 0.2
-    # Optimal transport between those Gaussians: d (1 + (2 - 1)^2), and what sampling adds.
-    assert 8 < effect["codes_transport_cost_before"] < 10
-    assert effect["codes_transport_cost_after"] < 1
-    grid = np.linspace(-6, 8, 10_001)
-    largest = np.abs(stats.norm.cdf(grid, 1, 2) - stats.norm.cdf(grid)).max()
-    assert effect["codes_ks_before"] == pytest.approx(largest, rel=0.15)
-    assert effect["codes_ks_p_before"] < 1e-6 < 0.01 < effect["codes_ks_p_after"]
-    assert effect["codes_mmd_p_before"] == 1 / 200 < effect["codes_mmd_p_after"]
-    assert effect["codes_mmd2_before"] > 10 * abs(effect["codes_mmd2_after"])
-    for which in ("min", "max"):
-        assert effect[f"codes_eigenvalue_{which}_before"] == pytest.approx(4, rel=0.25)
-        assert effect[f"codes_eigenvalue_{which}_after"] == pytest.approx(1, rel=0.25)
-
-
-def test_the_transport_cost_is_that_of_pot():
-    before, after = (torch.randn(40, 3, generator=generator(seed)) * 2 for seed in (0, 1))
-    draws = generator(2)
-    order, prior = torch.randperm(40, generator=draws), torch.randn(40, 3, generator=draws)
-    effect = correction_effect(before, after, generator(2))
-    for when, codes in (("before", before), ("after", after)):
-        costs = ot.dist(codes[order].double().numpy(), prior.double().numpy())
-        assert effect[f"codes_transport_cost_{when}"] == pytest.approx(ot.emd2([], [], costs))
-
-
-def test_equal_codes_have_equal_values_before_and_after():
-    codes = torch.randn(60, 3, generator=generator())
-    effect = correction_effect(codes, codes.clone(), generator(1))
-    names = {name.rsplit("_", 1)[0] for name in effect}
-    assert len(names) == 9
-    for name in names:
-        assert effect[f"{name}_before"] == effect[f"{name}_after"], name
-
-
-def test_the_history_has_the_codes_before_and_after_and_training_is_as_without(tiny, monkeypatch):
-    measured, plain = build(tiny), build(tiny)
-    first = measured.fit_iteration()
-    measured.fit_iteration()
-    monkeypatch.setattr(short_run_ot, "correction_effect", lambda *_: {})
-    plain.fit_iteration()
-    plain.fit_iteration()
-    assert torch.equal(measured.codes, plain.codes)
-    for a, b in zip(measured.decoder.parameters(), plain.decoder.parameters(), strict=True):
-        assert torch.equal(a, b)
-    assert first["codes_energy_before"] != first["codes_energy_after"]
-
-
-def test_full_replacement_and_no_correction_bound_the_effect(tiny):
-    replaced, kept = build(tiny, "method.alpha=1.0"), build(tiny, "method.alpha=0.0")
-    after = replaced.fit_iteration()["codes_energy_after"]
-    assert after == pytest.approx(replaced.targets.square().mean().item(), rel=1e-6)
-    scalars = kept.fit_iteration()
-    for name in ("codes_energy", "codes_sliced_w2"):
-        assert scalars[f"{name}_before"] == scalars[f"{name}_after"]

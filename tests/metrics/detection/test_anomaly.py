@@ -1,7 +1,5 @@
 """Anomaly detection: areas against scikit-learn, the data, the ablation from end to end."""
 
-import math
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,8 +11,8 @@ import ltvm
 from ltvm.config import resolve
 from ltvm.data import DataSet, ImageSet, mnist5k
 from ltvm.data.without import load_mnist5k, without
-from ltvm.errors import DivergedError, InputError
-from ltvm.metrics.base import Context, least_energy
+from ltvm.errors import InputError
+from ltvm.metrics.base import Context
 from ltvm.metrics.detection.anomaly import AnomalyDetection, detection_areas
 from ltvm.report.published import published
 
@@ -99,14 +97,6 @@ def test_restarts_take_the_least_energy():
     method.energy = lambda images, codes: next(runs)
     values = AnomalyDetection(digit=1, restarts=2)(method, data, Context(0, CPU))
     assert values["auroc_heldout"].value == 1  # least energies 0 and 1
-
-
-def test_chains_that_left_the_numbers_are_not_the_most_anomalous():
-    """A chain with a finite energy is taken; an image without any ends the run."""
-    energies = torch.tensor([[math.nan, 3.0, 1.0], [2.0, math.inf, 0.5]])
-    assert least_energy(energies, None).tolist() == [1, 0, 1]
-    with pytest.raises(DivergedError, match="codes of 1 images have no finite energy"):
-        least_energy(torch.tensor([[math.nan, 3.0], [math.inf, 1.0]]), None)
 
 
 def test_data_without_a_left_out_digit_is_refused_by_name():

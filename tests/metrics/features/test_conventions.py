@@ -15,17 +15,15 @@ import torch.nn.functional as F
 from ltvm.data import ImageSet
 from ltvm.errors import InputError
 from ltvm.metrics.base import Context
-from ltvm.metrics.features.conventions import (
-    Pixels,
+from ltvm.metrics.features.conventions import Pixels
+from ltvm.metrics.features.digits import DigitFeatures
+from ltvm.metrics.features.folded import CHECKSUM, FILE, FoldedInception
+from ltvm.metrics.features.inception import InceptionFeatures
+from ltvm.metrics.features.inception_conventions import (
     after_resize,
-    digit_conventions,
     half_pixel_bilinear,
-    inception_conventions,
     pillow_bicubic,
 )
-from ltvm.metrics.features.digits import DigitFeatures
-from ltvm.metrics.features.folded import CHECKSUM, FILE
-from ltvm.metrics.features.inception import InceptionFeatures
 from ltvm.metrics.features.moments import frechet_distance, moments_of
 from ltvm.metrics.generation.frechet import FrechetDistance
 
@@ -88,7 +86,7 @@ def inception(request):
         extractor = InceptionFeatures(dimension=64, weights=weights, checksum=checksum)
         return extractor, made_up
     weights = request.getfixturevalue("weights")
-    extractor = InceptionFeatures(dimension=64, weights=str(weights), checksum=None)
+    extractor = FoldedInception(dimension=64, weights=str(weights))
     return extractor, request.getfixturevalue("real_images")
 
 
@@ -100,7 +98,7 @@ def two_sets(images):
 
 
 def by_name(extractor):
-    return {c.name: c.distance for c in inception_conventions(extractor)}
+    return {c.name: c.distance for c in extractor.conventions()}
 
 
 def documented_forward(path, images):
@@ -143,7 +141,7 @@ def documented_forward(path, images):
 @pytest.mark.parametrize("dimension", [64, 192, 768])
 def test_folded_weights_give_the_documented_features(weights, real_images, dimension):
     """Every layer in its place: torch-fidelity's network against the file's own description."""
-    extractor = InceptionFeatures(dimension=dimension, weights=str(weights), checksum=None)
+    extractor = FoldedInception(dimension=dimension, weights=str(weights))
     assert extractor.checksum == CHECKSUM
     prepared = half_pixel_bilinear(real_images("faces", 2))
     ours = after_resize(extractor.network, prepared, dimension)
@@ -162,7 +160,7 @@ def test_the_distance_equals_torch_fidelity(inception, kind, size):
 
 
 def test_the_768_features_equal_torch_fidelity(weights, real_images):
-    extractor = InceptionFeatures(dimension=768, weights=str(weights), checksum=None)
+    extractor = FoldedInception(weights=str(weights))
     first, second = two_sets(real_images("faces", 10))
     distances = by_name(extractor)
     ours = distances["ltvm"](first, second)
@@ -254,7 +252,7 @@ def test_after_resize_is_the_network_without_its_resize(inception):
 
 def test_the_metric_runs_the_real_network_on_real_images(weights, real_images):
     faces = real_images("faces", 12)
-    metric = FrechetDistance("inception", dimension=768, weights=str(weights), checksum=None)
+    metric = FrechetDistance(FoldedInception(weights=str(weights)))
     real = ImageSet("faces", "train", faces[:6])
     context = Context(0, CPU)
     generated = metric.of_images(ImageSet("faces", "test", faces[6:]), context)
@@ -268,14 +266,14 @@ def test_the_metric_runs_the_real_network_on_real_images(weights, real_images):
 
 def test_folded_weights_end_at_768(weights):
     with pytest.raises(InputError, match="dimension=2048: allowed: 64, 192, 768"):
-        InceptionFeatures(weights=str(weights), checksum=None)
+        FoldedInception(dimension=2048, weights=str(weights))
 
 
 def test_truncated_weights_are_an_error_and_stay(weights, tmp_path):
     cut = tmp_path / FILE
     cut.write_bytes(weights.read_bytes()[:100_000])
     with pytest.raises(InputError, match=r"truncated or another file"):
-        InceptionFeatures(dimension=768, weights=str(cut), checksum=None)
+        FoldedInception(weights=str(cut))
     assert cut.stat().st_size == 100_000
 
 
@@ -289,7 +287,7 @@ def test_another_file_with_the_expected_checksum_is_an_error(tmp_path, content):
     else:
         file.write_bytes(content)
     with pytest.raises(InputError, match="no folded Inception weights"):
-        InceptionFeatures(dimension=64, weights=str(file), checksum=sha256_of(file))
+        FoldedInception(dimension=64, weights=str(file), checksum=sha256_of(file))
     assert file.exists()
 
 
@@ -297,6 +295,6 @@ def test_digit_conventions_differ_by_the_cast_alone():
     images = torch.randint(0, 256, (160, 1, 28, 28), dtype=torch.uint8)
     unrounded = (images[80:] / 255 - 0.4 / 255).clamp(0, 1)
     first, second = Pixels(images[:80]), Pixels(images[80:], unrounded)
-    distances = {c.name: c.distance(second, first) for c in digit_conventions(DigitFeatures())}
+    distances = {c.name: c.distance(second, first) for c in DigitFeatures().conventions()}
     assert distances["torch-fidelity"] == pytest.approx(distances["ltvm"], rel=PARITY)
     assert distances["truncating cast"] != pytest.approx(distances["ltvm"], rel=PARITY)
