@@ -20,5 +20,3 @@ def encoder_of(name, d, channels, norm="batch"):
     """Its mirror."""
     parameters = resolve([f"decoder={name}"])["decoder"]["encoder"]
     return build_encoder(parameters, d, (channels, SIZES[name], SIZES[name]), 0, norm)
-
-

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+from networks_by_name import decoder_of
 
 from ltvm.chain.cuda_graph import StaticChain
 from ltvm.chain.engine import Engine
@@ -14,7 +15,6 @@ from ltvm.chain.kernels.langevin import Langevin
 from ltvm.chain.kernels.underdamped import Underdamped
 from ltvm.chain.onednn import onednn_available, products
 from ltvm.chain.short_run import energy, short_run
-from networks_by_name import decoder_of
 from ltvm.models.prior import StandardNormal
 from ltvm.models.weights import low_precision_copy
 from ltvm.runtime.randomness import image_normals

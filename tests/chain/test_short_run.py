@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from networks_by_name import decoder_of
 
 from ltvm.chain.kernels.langevin import Langevin
 from ltvm.chain.short_run import energy, short_run
-from networks_by_name import decoder_of
 from ltvm.models.prior import Prior, StandardNormal
 from ltvm.runtime.randomness import image_normals
 

@@ -4,12 +4,12 @@ import json
 
 import pytest
 import torch
+from networks_by_name import decoder_of
 
 from ltvm.chain import tuning
 from ltvm.chain.execution import Execution, check_wanted
 from ltvm.chain.tuning import choose_execution
 from ltvm.errors import InputError
-from networks_by_name import decoder_of
 
 WANTED = {"precision": "auto", "layout": "auto", "products": "auto", "graph": "auto"}
 

@@ -4,12 +4,11 @@ import math
 
 import pytest
 import torch
+from networks_by_name import SIZES, decoder_of, encoder_of
 from torch import nn
 
 from ltvm.errors import InputError
 from ltvm.models.batchnorm import statistics
-from networks_by_name import decoder_of
-from networks_by_name import SIZES, encoder_of
 from ltvm.models.pixel_rows import (
     ImageToRows,
     PatchConv,
