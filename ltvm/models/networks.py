@@ -61,7 +61,7 @@ def build_encoder(
     if parameters is None:
         raise InputError("decoder.encoder=null: allowed: the _target_ of an encoder, its mirror")
     own = dict(parameters)
-    if takes(own, "norm"):
+    if takes("decoder.encoder", own, "norm"):
         own.setdefault("norm", norm)
     encoder = _network("encoder", own, latent_dim, shape, seed)
     codes = dry_pass(encoder, torch.zeros(2, *shape))
@@ -95,7 +95,7 @@ def _network(
     kind: str, own: Parameters, latent_dim: int, shape: tuple[int, ...], seed: int
 ) -> nn.Module:
     given = {"latent_dim": latent_dim, "channels": shape[0], "size": shape[-1]}
-    given = {key: value for key, value in given.items() if key == "latent_dim" or takes(own, key)}
+    given = {k: v for k, v in given.items() if k == "latent_dim" or takes(kind, own, k)}
     with seeded_defaults(stream_key(seed, f"{kind} defaults")):
         network: nn.Module = construct(kind, own, **given)
     xavier_(network, stream(seed, kind))

@@ -98,12 +98,15 @@ def build_metrics(config: Config, device: torch.device) -> dict[str, Metric]:
     metrics: dict[str, Metric] = {}
     for name, parameters in config["evaluation"]["metrics"].items():
         given: dict[str, Any] = {}
-        if takes(parameters, "extractor") and "extractor" not in parameters:
+        if (
+            takes(f"evaluation.metrics.{name}", parameters, "extractor")
+            and "extractor" not in parameters
+        ):
             extractor = build_extractor(config, device)
             require(
                 extractor is not None, "evaluation.extractor", None,
-                f"an extractor, which evaluation.metrics.{name} needs",
+                f"an extractor, which {key} needs",
             )  # fmt: skip
             given["extractor"] = extractor
-        metrics[name] = construct(f"evaluation.metrics.{name}", parameters, **given)
+        metrics[name] = construct(key, parameters, **given)
     return metrics

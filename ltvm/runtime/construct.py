@@ -27,9 +27,9 @@ def target_of(key: str, parameters: Mapping[str, Any]) -> Callable[..., Any]:
     return function
 
 
-def takes(parameters: Mapping[str, Any], name: str) -> bool:
-    """Whether the target has a parameter of this name."""
-    return name in inspect.signature(target_of(name, parameters)).parameters
+def takes(key: str, parameters: Mapping[str, Any], name: str) -> bool:
+    """Whether the target of ``parameters`` at ``key`` has a parameter of this name."""
+    return name in inspect.signature(target_of(key, parameters)).parameters
 
 
 def construct(key: str, parameters: Mapping[str, Any], **given: Any) -> Any:

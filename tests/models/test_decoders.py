@@ -206,7 +206,7 @@ def test_every_norm_works(norm, stem):
         )
 
 
-@pytest.mark.parametrize("arguments", [("lsun", 5, 1), ("mnist", 0, 1), ("mnist", 5, 0)])
+@pytest.mark.parametrize("arguments", [("lsun", 5, 1), ("mnist", 0, 1)])
 def test_bad_arguments_name_what_is_allowed(arguments):
     with pytest.raises(InputError, match="allowed"):
         decoder_of(*arguments)

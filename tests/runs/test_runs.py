@@ -62,7 +62,7 @@ def test_every_ablation_expands_to_distinct_cells(name):
 
 def test_one_factor_does_not_repeat_the_base():
     planned = plan(["ablation=step_size"])
-    sizes = [run.values["method.step.size"] for run in planned.runs if run.config["seed"] == 0]
+    sizes = [run.values["method.kernel.size"] for run in planned.runs if run.config["seed"] == 0]
     assert sorted(sizes) == [0.03, 0.05, 0.1, 0.1, 0.15, 0.2]  # 0.1 with and without noise
 
 
@@ -190,7 +190,7 @@ def test_a_failing_run_is_recorded_and_the_others_go_on(monkeypatch):
 
 
 def test_divergence_is_a_status_never_a_number():
-    overrides = [*FEW, "method.step.size=50.0"]
+    overrides = [*FEW, "method.kernel.size=50.0"]
     record = ltvm.train(overrides)
     assert record["status"] == "diverged"
     assert "iteration" in record["reason"]
@@ -198,7 +198,7 @@ def test_divergence_is_a_status_never_a_number():
     folder = ltvm.ablate(
         [
             "ablation=alpha",
-            "ablation.axes={method.step.size:[0.1,50.0]}",
+            "ablation.axes={method.kernel.size:[0.1,50.0]}",
             "ablation.seeds=[0]",
             *FEW,
         ]

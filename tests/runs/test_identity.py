@@ -1,0 +1,107 @@
+"""What makes another run, what makes another evaluation, and what makes neither."""
+
+import copy
+
+import pytest
+
+from ltvm.config import resolve
+from ltvm.runs import identity as module
+from ltvm.runs.identity import evaluation_identity, identity
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["seed=5", "paths.results=elsewhere", "paths.data=/mnt", "device=cpu", "keep=all",
+     "execution.products=torch", "protocol.test_images=50", "protocol.evaluation.samples=50",
+     "evaluation=digits_thorough", "evaluation.every=2",
+     "evaluation.metrics.reconstruction.restarts=2"],
+)  # fmt: skip
+def test_what_trains_nothing_makes_no_other_run(override):
+    assert identity(resolve([override])) == identity(resolve([]))
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["method.alpha=0.4", "method.steps=7", "model.sigma=0.2", "decoder.norm=group", "data=mnist",
+     "protocol.batch=50", "method=vae", "protocol.learning_rate=1e-3", "precision=float32",
+     "method.solver=exact", "method.kernel=underdamped", "method.kernel.noise=false",
+     "protocol.train_images=500"],
+)  # fmt: skip
+def test_what_trains_makes_another_run(override):
+    assert identity(resolve([override])) != identity(resolve([]))
+
+
+def changed(*path, value):
+    """The default configuration with one key set, whether it exists or not."""
+    config = copy.deepcopy(resolve([]))
+    place = config
+    for key in path[:-1]:
+        place = place.setdefault(key, {})
+    place[path[-1]] = value
+    return config
+
+
+def test_labels_and_styles_are_not_what_is_trained():
+    for key, value in (("label", "another"), ("style", {"colour": "#000000"})):
+        assert identity(changed("method", key, value=value)) == identity(resolve([]))
+
+
+def test_no_key_is_left_out_for_its_bare_name():
+    for name in ("weights", "root", "label", "seed", "evaluation", "name", "family"):
+        other = changed("method", "own", name, value="x")
+        assert identity(other) != identity(changed("method", "own", name, value="y")), name
+
+
+def test_a_file_that_moves_disowns_no_record():
+    moved = changed("method", "_target_", value="ltvm.elsewhere.ShortRunOT")
+    assert identity(moved) == identity(resolve([]))
+    metrics = resolve([])["evaluation"]["metrics"]
+    name = metrics["latents"]["_target_"].rsplit(".", 1)[-1]
+    other = changed("evaluation", "metrics", "latents", "_target_", value=f"ltvm.moved.{name}")
+    assert evaluation_identity(other) == evaluation_identity(resolve([]))
+    other = changed("evaluation", "metrics", "latents", "_target_", value="ltvm.moved.Another")
+    assert evaluation_identity(other) != evaluation_identity(resolve([]))
+
+
+def test_a_part_from_outside_counts_with_its_distribution_and_version(monkeypatch):
+    found = {"mine": ["mine 1.0"]}
+    monkeypatch.setattr(module, "distributions", lambda package: found.get(package, []))
+    first = identity(changed("prior", "_target_", value="mine.priors.Mine"))
+    assert first == identity(changed("prior", "_target_", value="mine.elsewhere.Mine"))
+    found["mine"] = ["mine 1.1"]
+    assert first != identity(changed("prior", "_target_", value="mine.priors.Mine"))
+    assert module.part("torch.nn.Linear", None)[0] == "Linear"
+
+
+def test_the_version_is_that_of_the_installed_distribution():
+    module.distributions.cache_clear()
+    (found,) = module.distributions("yaml")
+    assert found.lower().startswith("pyyaml ")
+    assert module.distributions("no_such_module") == []
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["evaluation=none", "evaluation.metrics.reconstruction.restarts=2",
+     "protocol.evaluation.samples=77", "protocol.test_images=50",
+     "evaluation.extractor.checksum=abc"],
+)  # fmt: skip
+def test_what_is_measured_makes_another_evaluation(override):
+    assert evaluation_identity(resolve([override])) != evaluation_identity(resolve([]))
+
+
+def test_what_is_not_measured_makes_no_other_evaluation():
+    for override in ("method.alpha=0.1", "seed=3", "evaluation.every=2", "precision=float32"):
+        assert evaluation_identity(resolve([override])) == evaluation_identity(resolve([]))
+    weights = [
+        resolve(["data=svhn", f"evaluation.extractor.weights={path}"]) for path in ("a", "b")
+    ]
+    assert evaluation_identity(weights[0]) == evaluation_identity(weights[1])
+
+
+def test_a_change_of_the_numerics_disowns_both(monkeypatch):
+    before = identity(resolve([])), evaluation_identity(resolve([]))
+    monkeypatch.setattr(module, "NUMERICS", module.NUMERICS + 1)
+    after = identity(resolve([])), evaluation_identity(resolve([]))
+    assert before[0] != after[0]
+    assert before[1] != after[1]
