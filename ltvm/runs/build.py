@@ -97,11 +97,8 @@ def build_metrics(config: Config, device: torch.device) -> dict[str, Metric]:
     """
     metrics: dict[str, Metric] = {}
     for name, parameters in config["evaluation"]["metrics"].items():
-        given: dict[str, Any] = {}
-        if (
-            takes(f"evaluation.metrics.{name}", parameters, "extractor")
-            and "extractor" not in parameters
-        ):
+        key, given = f"evaluation.metrics.{name}", {}
+        if takes(key, parameters, "extractor") and "extractor" not in parameters:
             extractor = build_extractor(config, device)
             require(
                 extractor is not None, "evaluation.extractor", None,
