@@ -33,7 +33,7 @@ from ltvm.chain.tuning import choose_execution
 from ltvm.config import resolve
 from ltvm.data.cache import load_data
 from ltvm.methods import Method
-from ltvm.models.decoders import ARCHITECTURES, build_decoder
+from ltvm.models.networks import build_decoder as build_from
 from ltvm.models.prior import StandardNormal
 from ltvm.runtime.devices import (
     bfloat16_is_native,
@@ -46,6 +46,13 @@ from ltvm.runtime.randomness import image_normals
 
 SETTINGS = {"mnist": (1, 28, 30), "svhn": (3, 32, 64), "celeba": (3, 64, 64)}
 STEPS = {"cpu": 12, "cuda": 30}
+
+
+def build_decoder(architecture: str, d: int, channels: int) -> nn.Module:
+    """A decoder of the suite by name."""
+    parameters = resolve([f"decoder={architecture}"])["decoder"]
+    size = SETTINGS[architecture][1]
+    return build_from(parameters, d, (channels, size, size), seed=0)
 
 
 def plain_decoder(architecture: str) -> nn.Module:
@@ -266,9 +273,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument(
-        "--architecture", choices=ARCHITECTURES, nargs="*", default=["mnist", "svhn"]
-    )
+    parser.add_argument("--architecture", choices=SETTINGS, nargs="*", default=["mnist", "svhn"])
     parser.add_argument("--batch", type=int, help="default: 200 and 64 on a CPU, 2000 on a GPU")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--seeds", type=int, default=3, help="of the comparison of precisions")

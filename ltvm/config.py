@@ -235,7 +235,8 @@ def check_type(key: str, config: Config, default: Config) -> None:
     kinds = {bool: "true or false", int: "an integer", float: "a finite number", str: "a word"}
     kinds |= {list: "a list", dict: "a mapping"}
     expected = kinds.get(type(usual))
-    if expected is not None and value is not None:
+    undecided = usual == "auto" and type(value) is bool  # execution.graph is auto, true or false
+    if expected is not None and value is not None and not undecided:
         require(type(value) is type(usual), key, value, expected)
     if isinstance(value, float):
         require(math.isfinite(value), key, value, kinds[float])

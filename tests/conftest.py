@@ -9,7 +9,7 @@ import torch
 from ltvm.data import DataSet, ImageSet
 from ltvm.metrics.features.weights import sha256_of
 
-torch.set_num_threads(min(2, os.cpu_count() or 1))
+torch.set_num_threads(min(2, torch.get_num_threads()))
 
 
 @pytest.fixture(scope="session")

@@ -53,8 +53,8 @@ class StaticChain:
             self.state[name].copy_(value)
         if self.noise is not None and noise is not None:
             self.noise.copy_(noise)
-        for held, value in zip(self.constants, constants, strict=True):
-            held.fill_(value)  # a kernel's argument: the host need not wait, as for a copy
+        for held, constant in zip(self.constants, constants, strict=True):
+            held.fill_(constant)  # a kernel's argument: the host need not wait, as for a copy
         if self.device.type != "cuda":
             self.run()
         else:

@@ -210,7 +210,7 @@ def warned_cells(table: pd.DataFrame) -> dict[str, dict[str, set[str]]]:
     if "provenance" not in table:
         return warned
     rows = table.dropna(subset=["metric", "provenance"])
-    rows = rows[rows["provenance"].str.contains('"warning"', regex=False)]
+    rows = rows[rows["provenance"].str.contains('"warning":', regex=False)]
     for metric, cell, text in zip(rows["metric"], rows["cell"], rows["provenance"], strict=True):
         warning = str(json.loads(text)["warning"])
         warned.setdefault(str(metric), {}).setdefault(warning, set()).add(str(cell))

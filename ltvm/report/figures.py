@@ -158,10 +158,11 @@ def sweep(
     places = places_of(table, key)
     figure, axes = panels(len(metrics), 3.8, 3.4)
     for axis, (metric, heading) in zip(axes, metrics.items(), strict=True):
-        for line, style in of_lines.items():
+        for number, (line, style) in enumerate(of_lines.items()):
             chosen = table[(table["metric"] == metric) & (table["line"] == line)]
+            shift = 0.6 * ((number + 0.5) / len(of_lines) - 0.5)  # beside each other at a name
             if len(chosen):
-                draw_line(axis, chosen, key, str(line), style, places, interval)
+                draw_line(axis, chosen, key, str(line), style, places, shift, interval)
         if places is not None:
             axis.set_xticks(range(len(places)), [value_text(v) for v in places], rotation=30)
         axis.set_xlabel(key)
@@ -186,6 +187,7 @@ def draw_line(
     line: str,
     style: Style,
     places: list[Any] | None,
+    shift: float,
     interval: str,
 ) -> None:
     """One line of a sweep: joined where the key is a number, dashed where it has no such key."""
@@ -196,7 +198,7 @@ def draw_line(
     rows = interval_rows(chosen, [key], interval)
     if places is None:
         rows = rows.sort_values(key)
-    at = rows[key] if places is None else [places.index(value) for value in rows[key]]
+    at = rows[key] if places is None else [places.index(v) + shift for v in rows[key]]
     axis.errorbar(at, rows["mean"], [rows["below"], rows["above"]], color=colour, marker=marker,
                   capsize=3, linestyle="-" if places is None else "none", label=line)  # fmt: skip
 

@@ -20,7 +20,7 @@ PROVENANCE = ("n", "split", "extractor", "checksum", "dimension", "resize", "res
 RECORD_COLUMNS = (
     "protocol", "device", "precision", "execution", "commit", "command", "started",
 )  # fmt: skip
-EVALUATION_COLUMNS = ("device", "execution", "commit")  # with ``evaluation_`` before the name
+EVALUATION_COLUMNS = ("device", "execution")  # with ``evaluation_`` before the name
 UNFINISHED = ("diverged", "failed", "interrupted", "running", "pending")  # what is said first
 
 Row = dict[str, Any]
@@ -172,7 +172,7 @@ def rows_of_evaluation(evaluation: dict[str, Any], shared: Row) -> list[Row]:
             | shared  # where ``evaluation`` is swept, that column has the swept names
             | {"metric": name, "value": content["value"], **evaluation["columns"][name]}
             | {key: content.get(key) for key in PROVENANCE}
-            | {"provenance": json.dumps(stated, sort_keys=True)}
+            | {"provenance": json.dumps(stated, sort_keys=True, separators=(",", ":"))}
         )
     return rows
 

@@ -13,7 +13,7 @@ from ltvm.report.declared import columns_of, headings, main_metrics
 
 # Where these differ within a data set, a reader is told; numbers are compared all the same.
 NOTED_COLUMNS = ("device", "execution", "torch", "fingerprint", "commit", "evaluation_device",
-                 "evaluation_execution", "evaluation_torch", "evaluation_commit")  # fmt: skip
+                 "evaluation_execution", "evaluation_torch")  # fmt: skip
 
 
 def notes(table: pd.DataFrame, marks: Marks, names: dict[str, str]) -> list[str]:

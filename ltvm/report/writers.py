@@ -33,13 +33,15 @@ def write_table(frame: pd.DataFrame, path: Path, caption: str) -> None:
 
 
 def write_long_table(table: pd.DataFrame, folder: Path) -> None:
-    """``long.parquet`` and ``long.csv``."""
+    """``long.parquet`` and ``long.csv``, the latter without definitions: the page has them once."""
     # A swept key may mix kinds (a solver's name, null): parquet columns hold one.
     mixed = table.apply(lambda column: column.dropna().map(type).nunique() > 1)
     uniform = table.astype(dict.fromkeys(table.columns[mixed], "string"))
     with writing(folder / "long.parquet") as file:
         uniform.to_parquet(file, index=False)
-    write_text(folder / "long.csv", table.to_csv(index=False))
+    write_text(
+        folder / "long.csv", table.drop(columns="definition", errors="ignore").to_csv(index=False)
+    )
 
 
 def to_markdown(frame: pd.DataFrame) -> str:

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+from networks_by_name import decoder_of
 
 from ltvm.chain.cuda_graph import StaticChain
 from ltvm.chain.engine import Engine
@@ -14,7 +15,6 @@ from ltvm.chain.kernels.langevin import Langevin
 from ltvm.chain.kernels.underdamped import Underdamped
 from ltvm.chain.onednn import onednn_available, products
 from ltvm.chain.short_run import energy, short_run
-from ltvm.models.decoders import build_decoder
 from ltvm.models.prior import StandardNormal
 from ltvm.models.weights import low_precision_copy
 from ltvm.runtime.randomness import image_normals
@@ -38,7 +38,7 @@ needs_onednn = pytest.mark.skipif(not onednn_available(), reason="torch without 
 def setting(architecture, n=6):
     draw = torch.Generator().manual_seed(3)
     channels, size = (1, 28) if architecture == "mnist" else (3, 32)
-    decoder = build_decoder(architecture, 5, channels, generator=draw)
+    decoder = decoder_of(architecture, 5, channels, generator=draw)
     images = torch.rand(n, channels, size, size, generator=draw) * 2 - 1
     return decoder, images, torch.randn(n, 5, generator=draw)
 

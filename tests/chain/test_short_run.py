@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from networks_by_name import decoder_of
 
 from ltvm.chain.kernels.langevin import Langevin
 from ltvm.chain.short_run import energy, short_run
-from ltvm.models.decoders import build_decoder
 from ltvm.models.prior import Prior, StandardNormal
 from ltvm.runtime.randomness import image_normals
 
@@ -79,7 +79,7 @@ def chain(decoder, images, codes, **options):
 
 @pytest.mark.parametrize(("mode", "independent"), [("running", True), ("batch", False)])
 def test_running_statistics_make_images_independent_and_batch_statistics_do_not(mode, independent):
-    decoder = build_decoder("mnist", 4, 1, generator=torch.Generator().manual_seed(0))
+    decoder = decoder_of("mnist", 4, 1, generator=torch.Generator().manual_seed(0))
     images, codes = torch.rand(6, 1, 28, 28), torch.randn(6, 4)
     whole = chain(decoder, images, codes, batchnorm=mode)
     half = chain(decoder, images[:3], codes[:3], batchnorm=mode)

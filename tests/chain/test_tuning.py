@@ -4,19 +4,19 @@ import json
 
 import pytest
 import torch
+from networks_by_name import decoder_of
 
 from ltvm.chain import tuning
 from ltvm.chain.execution import Execution, check_wanted
 from ltvm.chain.tuning import choose_execution
 from ltvm.errors import InputError
-from ltvm.models.decoders import build_decoder
 
 WANTED = {"precision": "auto", "layout": "auto", "products": "auto", "graph": "auto"}
 
 
 def choose(wanted=WANTED, architecture="svhn"):
     shape = (6, 1, 28, 28) if architecture == "mnist" else (6, 3, 32, 32)
-    decoder = build_decoder(architecture, 5, shape[1], generator=torch.Generator().manual_seed(3))
+    decoder = decoder_of(architecture, 5, shape[1], generator=torch.Generator().manual_seed(3))
     return choose_execution(wanted, lambda: decoder, shape, 5, torch.device("cpu"), architecture)
 
 

@@ -4,12 +4,11 @@ import math
 
 import pytest
 import torch
+from networks_by_name import SIZES, decoder_of, encoder_of
 from torch import nn
 
 from ltvm.errors import InputError
 from ltvm.models.batchnorm import statistics
-from ltvm.models.decoders import ARCHITECTURES, build_decoder
-from ltvm.models.encoders import build_encoder
 from ltvm.models.pixel_rows import (
     ImageToRows,
     PatchConv,
@@ -58,7 +57,7 @@ CELEBA = (
     ],
 )  # fmt: skip
 def test_layers_and_parameters_are_those_of_the_table(name, d, channels, parameters, maps):
-    decoder = build_decoder(name, d, channels)
+    decoder = decoder_of(name, d, channels)
     assert sum(p.numel() for p in decoder.parameters()) == parameters
     seen = []
     for layer in decoder:
@@ -70,10 +69,10 @@ def test_layers_and_parameters_are_those_of_the_table(name, d, channels, paramet
     assert images.abs().max() <= 1
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", SIZES)
 def test_encoder_mirrors_the_decoder(name):
     channels = 1 if name == "mnist" else 3
-    decoder, encoder = build_decoder(name, 7, channels), build_encoder(name, 7, channels)
+    decoder, encoder = decoder_of(name, 7, channels), encoder_of(name, 7, channels)
     images = decoder(torch.randn(4, 7))
     assert encoder(images).shape == (4, 14)
     convolutions = [m for m in encoder.modules() if isinstance(m, nn.Conv2d)]
@@ -112,7 +111,7 @@ def torch_decoder(ours, norm):
 
 @pytest.mark.parametrize("norm", ["batch", "group", "none"])
 def test_rows_equal_torch_layers_with_gradients(norm):
-    ours = build_decoder("mnist", 5, 2, norm=norm).double()
+    ours = decoder_of("mnist", 5, 2, norm=norm).double()
     with torch.no_grad():
         for parameter in ours.parameters():
             parameter += 0.1 * torch.randn_like(parameter)  # biases and scales that matter
@@ -154,8 +153,8 @@ def test_group_norm_of_rows_is_per_image():
 
 
 def test_weights_are_xavier_normal_and_seeded():
-    first = build_decoder("svhn", 64, 3, generator=torch.Generator().manual_seed(1))
-    again = build_decoder("svhn", 64, 3, generator=torch.Generator().manual_seed(1))
+    first = decoder_of("svhn", 64, 3, generator=torch.Generator().manual_seed(1))
+    again = decoder_of("svhn", 64, 3, generator=torch.Generator().manual_seed(1))
     layer = next(m for m in first if isinstance(m, nn.ConvTranspose2d))
     expected = math.sqrt(2 / ((512 + 256) * 25))
     assert layer.weight.std().item() == pytest.approx(expected, rel=0.01)
@@ -166,7 +165,7 @@ def test_weights_are_xavier_normal_and_seeded():
 
 
 def test_statistics_modes():
-    decoder = build_decoder("mnist", 5, 1)
+    decoder = decoder_of("mnist", 5, 1)
     norm = next(m for m in decoder if isinstance(m, nn.BatchNorm1d))
     codes = torch.randn(8, 5)
 
@@ -190,7 +189,7 @@ def test_statistics_modes():
 
 
 def test_frozen_restores():
-    decoder = build_decoder("mnist", 5, 1)
+    decoder = decoder_of("mnist", 5, 1)
     with frozen(decoder):
         assert not any(p.requires_grad for p in decoder.parameters())
     assert all(p.requires_grad for p in decoder.parameters())
@@ -201,7 +200,7 @@ def test_frozen_restores():
 def test_every_norm_works(norm, stem):
     for name, channels in (("mnist", 1), ("svhn", 3)):
         assert (
-            build_decoder(name, 4, channels, norm=norm, stem_norm=stem)(torch.randn(2, 4))
+            decoder_of(name, 4, channels, norm=norm, stem_norm=stem)(torch.randn(2, 4))
             .isfinite()
             .all()
         )
@@ -210,4 +209,4 @@ def test_every_norm_works(norm, stem):
 @pytest.mark.parametrize("arguments", [("lsun", 5, 1), ("mnist", 0, 1), ("mnist", 5, 0)])
 def test_bad_arguments_name_what_is_allowed(arguments):
     with pytest.raises(InputError, match="allowed"):
-        build_decoder(*arguments)
+        decoder_of(*arguments)

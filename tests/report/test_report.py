@@ -7,12 +7,15 @@ import pytest
 from scipy import stats
 
 import ltvm
-from ltvm.report.against_reference import differences_table
+from ltvm.metrics.columns import FAMILIES, Column
+from ltvm.report.cells import cell_names, crossed_key
 from ltvm.report.comparability import Marks
-from ltvm.report.figures import correction_effects, interval_rows, sweep, sweeps_of
+from ltvm.report.declared import columns_of, compared_metrics, main_metrics
+from ltvm.report.differences import differences_table
+from ltvm.report.figures import interval_rows, sweep, sweeps_of
+from ltvm.report.history_figures import correction_effects, corrections, learning_curve_headings
 from ltvm.report.notes import notes
-from ltvm.report.page import published_frame
-from ltvm.report.published import published
+from ltvm.report.published import published, published_frames
 from ltvm.report.statistics import (
     Estimate,
     best_keys,
@@ -20,16 +23,10 @@ from ltvm.report.statistics import (
     mean_interval,
     paired_difference,
 )
-from ltvm.report.tables import (
-    FAMILIES,
-    by_family,
-    cell_names,
-    crossed_key,
-    crossed_table,
-    estimates_table,
-    title,
-    to_latex,
-)
+from ltvm.report.tables import by_family, crossed_table, estimates_table
+from ltvm.report.writers import to_latex
+
+STYLES = {"a": ("#000000", "o")}
 
 
 def test_interval_equals_scipy():
@@ -63,11 +60,11 @@ def test_paired_difference_uses_shared_seeds_alone():
 
 def test_best_is_marked_only_where_the_interval_allows():
     clear = {"a": {0: 1.0, 1: 1.1, 2: 0.9}, "b": {0: 5.0, 1: 5.1, 2: 5.2}}
-    assert best_keys(clear, lower_is_better=True) == ["a"]
-    assert best_keys(clear, lower_is_better=False) == ["b"]
+    assert best_keys(clear, direction="lower") == ["a"]
+    assert best_keys(clear, direction="higher") == ["b"]
     unclear = {"a": {0: 1.0, 1: 3.0, 2: 2.0}, "b": {0: 2.0, 1: 1.5, 2: 3.0}}
-    assert best_keys(unclear, lower_is_better=True) == []
-    assert best_keys({"a": {0: 1.0}, "b": {0: 9.0}}, lower_is_better=True) == []  # single seeds
+    assert best_keys(unclear, direction="lower") == []
+    assert best_keys({"a": {0: 1.0}, "b": {0: 9.0}}, direction="lower") == []  # single seeds
 
 
 @pytest.mark.parametrize(
@@ -83,11 +80,11 @@ def test_digits_follow_the_interval(estimate, text):
     assert format_estimate(estimate) == text
 
 
-def long_rows(values, **keys):
+def long_rows(values, metric="fd_digits", role="value", **keys):
+    column = Column(metric, f"what {metric} is", direction="lower", role=role)
     return [
         {"data": "d", "label": keys["method"], "cell": keys["method"], "seed": seed,
-         "metric": "fd_digits", "value": value, "lower_is_better": True, "status": "done",
-         **keys}
+         "metric": metric, "value": value, "status": "done", **column.as_dict(), **keys}
         for seed, value in enumerate(values)
     ]  # fmt: skip
 
@@ -120,67 +117,6 @@ def test_published_figures_carry_their_sources():
     minutes = rows[rows["metric"] == "minutes_inference_per_iteration"]
     assert minutes["value"].tolist() == [124]
     assert published("mnist5k").empty
-
-
-TINY = [
-    "ablation.seeds=[0,1]", "protocol=smoke", "protocol.train_images=40",
-    "protocol.test_images=12", "protocol.batch=20", "protocol.evaluation.unseen_images=4",
-    "protocol.evaluation.codes=40",
-]  # fmt: skip
-
-
-def test_a_report_is_complete_and_the_same_when_rebuilt(tmp_path):
-    folder = ltvm.ablate(
-        ["ablation=ot", "ablation.axes.method=[short_run_ot,short_run_uncorrected]", *TINY]
-    )
-    page = (folder / "README.md").read_text()
-    for needed in (
-        "What does the optimal-transport correction do", "ltvm ablate ablation=ot",
-        "Differences to short_run_uncorrected", "Cost", "Provenance", "short-run OT",
-        "ltvm train data=mnist5k method=short_run_ot protocol=smoke", "ignore its numbers",
-    ):  # fmt: skip
-        assert needed in page, needed
-    for name in ("comparison", "learning-curves", "samples", "reconstructions"):
-        assert f"]({name}.png)" in page
-        assert (folder / f"{name}.png").stat().st_size > 5_000
-        assert (folder / f"{name}.svg").is_file() == (name in ("comparison", "learning-curves"))
-    for name in ("table", "cost", "differences"):
-        assert {(folder / f"{name}{suffix}").is_file() for suffix in (".md", ".tex", ".csv")} == {
-            True
-        }
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    rebuilt = ltvm.make_report(folder.name, folder.parents[1] / "results", tmp_path / "again")
-    after = {path.name: path.read_bytes() for path in rebuilt.iterdir()}
-    assert before == after
-
-
-def test_sweeps_are_drawn_against_their_key():
-    folder = ltvm.ablate(["ablation=alpha", "ablation.axes={method.alpha:[0.0,0.5]}", *TINY])
-    assert (folder / "sweep-alpha.png").is_file()
-    table = pd.read_parquet(folder / "long.parquet")
-    assert set(table["method.alpha"]) == {0.0, 0.5}
-    solvers = ltvm.ablate(["ablation=solver", "ablation.axes={method.solver:[none,exact]}", *TINY])
-    assert (solvers / "sweep-solver.png").is_file()
-    factors = ltvm.ablate(
-        ["ablation=step_size", "ablation.axes.method.step.size=[0.05,0.1]",
-         "ablation.axes.method.step.noise=[false]", *TINY]
-    )  # fmt: skip
-    assert (factors / "sweep-step-noise.png").is_file()
-
-
-def test_a_baseline_without_the_swept_key_joins_a_sweep():
-    folder = ltvm.ablate(
-        [
-            "ablation=alpha",
-            "ablation.axes.method.alpha=[0.0,0.5]",
-            "ablation.extra=[['method=vae']]",
-            *TINY,
-        ]
-    )
-    table = (folder / "table.md").read_text()
-    assert "short-run OT, alpha = 0.5" in table
-    assert "VAE" in table
-    assert (folder / "sweep-alpha.svg").read_text().count("VAE") >= 1
 
 
 def test_no_report_without_records(tmp_path):
@@ -231,7 +167,9 @@ def test_intervals_are_over_seeds_alone(tmp_path):
     table = pd.DataFrame(rows)
     with pytest.raises(AssertionError, match="seeds alone"):
         interval_rows(table, ["size"])
-    sweep(table, "size", ["size", "noise"], {"fd_digits": "FD"}, tmp_path / "x")  # a line per noise
+    sweep(
+        table, "size", ["size", "noise"], {"fd_digits": "FD"}, STYLES, tmp_path / "x"
+    )  # a line per noise
     assert (tmp_path / "x.png").is_file()
     manifest = manifest_of(table, ["size", "noise"], combine="one_factor")
     done = table[table["cell"] != "0.1True"]  # the base cell failed
@@ -240,18 +178,22 @@ def test_intervals_are_over_seeds_alone(tmp_path):
 
 
 def test_wide_tables_are_split_by_family_and_lose_nothing():
-    names = ["fd_digits", "kid_digits", "mse_test", "psnr_test", "latent_energy", "transport_cost",
-             "ais_log_likelihood", "auprc_heldout", "mse_train", "coverage_digits"]  # fmt: skip
-    rows = [row | {"metric": name} for name in names for row in long_rows([1.0, 2.0], method="a")]
-    table, manifest = pd.DataFrame(rows), {"axes": ["method"]}
-    assert list(by_family(estimates_table(table, manifest, names, False), names)) == [""]
-    more = [*names, "mine"]
-    rows += [row | {"metric": "mine"} for row in long_rows([1.0, 2.0], method="a")]
-    families = by_family(estimates_table(pd.DataFrame(rows), manifest, more, False), more)
-    assert list(families) == [*FAMILIES, "others"]
-    assert list(families["others"]) == ["cell", "runs", "mine"]
-    shown = [column for frame in families.values() for column in frame.columns[2:]]
-    assert sorted(shown) == sorted(title(name) for name in more)
+    manifest, kinds = {"axes": ["method"]}, [*FAMILIES, *FAMILIES[:3], "others"]
+    rows = [
+        row | {"family": family}
+        for i, family in enumerate(kinds)
+        for row in long_rows([1.0, 2.0], method="a", metric=f"m{i}")
+    ]
+    names = [f"m{i}" for i in range(len(kinds))]
+    few, columns = names[:10], columns_of(pd.DataFrame(rows))
+    frame = estimates_table(pd.DataFrame(rows), manifest, few, False)
+    assert list(by_family(frame, few, columns)) == [""]
+    frame = estimates_table(pd.DataFrame(rows), manifest, names, False)
+    families = by_family(frame, names, columns)
+    assert list(families) == list(FAMILIES)
+    assert list(families["others"]) == ["cell", "runs", "m6 ↓", "m10 ↓"]
+    shown = [column for part in families.values() for column in part.columns[2:]]
+    assert sorted(shown) == sorted(frame.columns[2:])
 
 
 def test_a_method_by_value_table_has_every_cell_in_its_place():
@@ -264,7 +206,7 @@ def test_a_method_by_value_table_has_every_cell_in_its_place():
     table = pd.DataFrame(rows)
     manifest = {"axes": {"method": 0, "data.load.digit": 0}, "combine": "product", "extra": []}
     estimates = estimates_table(table, manifest, ["fd_digits"], mark_best=False)
-    crossed = crossed_table(table, manifest, estimates, "fd_digits").set_index("method")
+    crossed = crossed_table(table, manifest, estimates, "fd_digits ↓").set_index("method")
     assert list(crossed.columns) == ["1", "4"]
     assert crossed.loc["a", "4"].startswith("40.")
     assert crossed.loc["b", "1"].startswith("11.")
@@ -272,52 +214,60 @@ def test_a_method_by_value_table_has_every_cell_in_its_place():
     assert crossed_key({"axes": {"method": 0}, "combine": "product"}) is None
 
 
-def test_spreads_and_p_values_are_not_subtracted():
-    names = ["fd_digits", "kid_digits_sd", "latent_mmd_p", "ais_acceptance"]
+def test_diagnostics_are_shown_and_not_subtracted():
     rows = [
-        row | {"metric": name}
-        for name in names
+        row
+        for name, role in (("fd", "value"), ("p", "diagnostic"), ("spread", "diagnostic"))
         for method in "ab"
-        for row in long_rows([1.0, 2.0], method=method)
+        for row in long_rows([1.0, 2.0], method=method, metric=name, role=role)
     ]
-    table = pd.DataFrame(rows)
-    found = differences_table(table, manifest_of(table, ["method"]), names)
-    assert list(found.columns) == ["cell", title("fd_digits")]
+    columns = columns_of(pd.DataFrame(rows))
+    assert main_metrics(columns) == ["fd", "p", "spread"]
+    assert compared_metrics(columns) == ["fd"]
 
 
-def test_codes_before_and_after_are_drawn_where_a_history_has_them(tmp_path):
+def test_codes_before_and_after_are_drawn_where_a_record_declares_both(tmp_path):
     rows = [
         {"cell": "a", "method": "a", "seed": seed, "iteration": i, "passes": 3 * i,
-         "codes_sliced_w2_before": 1.0 + seed, "codes_sliced_w2_after": 0.5 + seed}
+         "x_before": 1.0 + seed, "x_after": 0.5 + seed}
         for seed in (0, 1) for i in (1, 2)
     ]  # fmt: skip
-    assert correction_effects(pd.DataFrame(rows), {"a": "A"}, tmp_path / "correction")
+    curves = {
+        f"x_{when}": Column(f"W2 of codes, {when} it", "", "codes", headline=True)
+        for when in ("before", "after")
+    }
+    effects = corrections(curves)
+    assert effects == {"x": "W2 of codes"}
+    correction_effects(pd.DataFrame(rows), {"a": "A"}, effects, STYLES, tmp_path / "correction")
     assert (tmp_path / "correction.png").is_file()
-    plain = pd.DataFrame(rows)[["cell", "method", "seed", "iteration", "passes"]]
-    assert not correction_effects(plain, {"a": "A"}, tmp_path / "none")
+    assert learning_curve_headings(curves) == {}
+    alone = {"x_before": curves["x_before"]}
+    assert corrections(alone) == {}
+    assert learning_curve_headings(alone) == {"x_before": "W2 of codes, before it"}
 
 
 def test_published_detections_stand_by_digit_with_their_digits():
-    frame = published_frame(published("mnist5k_without"))
+    [frame] = published_frames(published("mnist5k_without"))
     lebm = frame.set_index("method").loc["LEBM"]
     assert lebm["auprc_heldout_4"] == "0.630 ± 0.017"
     assert frame.set_index("method").loc["VAE", "auprc_heldout_1"] == "0.063"
 
 
 def test_floors_and_sizes_are_said_for_every_swept_key_of_the_data():
+    chance = Column("AUPRC", "the share of positives.", role="floor", of="auprc")
     rows = []
     for digit, share in ((1, 0.1), (4, 0.3)):
-        for metric, value in (("auprc_heldout", 0.5), ("auprc_heldout_floor", share)):
-            for row in long_rows([value, value], method="a"):
-                split = "chance" if "floor" in metric else "test"
-                rows.append(row | {
-                    "cell": f"a{digit}", "metric": metric, "n": 100, "split": split,
+        for metric, value in (("auprc", 0.5), ("floor", share)):
+            for row in long_rows([value, value], method="a", metric=metric):
+                rows.append(row | (chance.as_dict() if metric == "floor" else {}) | {
+                    "cell": f"a{digit}", "n": 100, "split": "test",
                     "data.load.digit": digit, "protocol": "small", "extractor": None,
                     "checksum": None, "device": "x", "execution": "x", "torch": "x",
                     "fingerprint": digit, "commit": "x", "path": "p", "reason": None,
                 })  # fmt: skip
     text = "\n".join(notes(pd.DataFrame(rows), Marks(), {"a1": "a", "a4": "a"}))
-    assert "data.load.digit = 1: 0.1 (the share of positives: a random score, n = 100)" in text
+    assert "Floor of auprc ↓, data.load.digit = 1: 0.1 (the share of positives, n = 100)" in text
     assert "data.load.digit = 4: 0.3 (" in text
-    assert "- n = 100, test split: AUPRC, digit left out ↑." in text
+    assert "- n = 100, test split: auprc ↓." in text
+    assert "- auprc ↓: what auprc is." in text
     assert "Mixed fingerprint" not in text

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from ltvm.report.against_reference import differences_table, improvement_table
+from ltvm.metrics.columns import Column
+from ltvm.report.differences import differences_table, improvement_table
 from ltvm.report.resampling_table import resampling_table
 from ltvm.report.statistics import (
     Estimate,
@@ -132,19 +133,19 @@ def test_up_to_five_comparisons_are_judged_alone_and_missing_ones_do_not_count()
 
 def test_improvement_is_the_binomial_proportion_of_scipy():
     first, second = by_seed([1, 2, 3, 4, 9, 1, 1]), by_seed([2, 3, 4, 5, 1, 2, 2])
-    found = probability_of_improvement(first, second, lower_is_better=True)
+    found = probability_of_improvement(first, second, direction="lower")
     exact = stats.binomtest(6, 7).proportion_ci(0.95, "exact")
     assert (found.probability, found.n) == (pytest.approx(6 / 7), 7)
     assert (found.low, found.high) == pytest.approx((exact.low, exact.high))
-    other = probability_of_improvement(first, second, lower_is_better=False)
+    other = probability_of_improvement(first, second, direction="higher")
     assert other.probability == pytest.approx(1 / 7)
     assert (other.low, other.high) == pytest.approx((1 - exact.high, 1 - exact.low))
-    assert probability_of_improvement({0: 1.0}, {1: 1.0}, True) is None
+    assert probability_of_improvement({0: 1.0}, {1: 1.0}, "lower") is None
 
 
 def test_improvement_counts_ties_half_as_mann_and_whitney_do():
     first, second = by_seed([1, 2, 3]), by_seed([1, 3, 2])
-    found = probability_of_improvement(first, second, lower_is_better=False)
+    found = probability_of_improvement(first, second, direction="higher")
     strata = [stats.mannwhitneyu([first[s]], [second[s]]).statistic for s in first]
     assert found.probability == pytest.approx(np.mean(strata)) == 0.5
     assert found.low == pytest.approx(stats.binomtest(1, 3).proportion_ci(0.95, "exact").low)
@@ -156,7 +157,7 @@ def test_improvement_covers_exactly_at_any_number_of_seeds(n):
     """Closed form: the binomial weight of all outcomes whose interval holds p is 95 % or more."""
     outcomes = [
         probability_of_improvement(
-            by_seed([0.0] * wins + [2.0] * (n - wins)), by_seed([1.0] * n), lower_is_better=True
+            by_seed([0.0] * wins + [2.0] * (n - wins)), by_seed([1.0] * n), direction="lower"
         )
         for wins in range(n + 1)
     ]
@@ -169,14 +170,19 @@ def test_improvement_covers_exactly_at_any_number_of_seeds(n):
 
 def test_six_seeds_are_the_fewest_that_decide():
     for n in range(1, 9):
-        every = probability_of_improvement(by_seed([0.0] * n), by_seed([1.0] * n), True)
+        every = probability_of_improvement(by_seed([0.0] * n), by_seed([1.0] * n), "lower")
         assert (every.low > 0.5) == decides(n) == (n >= 6)
 
 
-def long_table(cells, lower_is_better=True, **columns):
+FD = Column("FD, digit features", "of samples", "generation", direction="lower")
+ERROR = Column("error of FD", "jackknife", "generation", role="error", of="fd_digits")
+
+
+def long_table(cells, direction="lower", **columns):
+    fields = FD.as_dict() | {"direction": direction}
     rows = [
         {"data": "d", "label": cell, "method": cell, "cell": cell, "seed": seed, "status": "done",
-         "metric": "fd_digits", "value": value, "lower_is_better": lower_is_better, **columns}
+         "metric": "fd_digits", "value": value, **fields, **columns}
         for cell, values in cells.items()
         for seed, value in enumerate(values)
     ]  # fmt: skip
@@ -211,19 +217,19 @@ def test_improvement_is_shown_where_it_could_decide():
     )
     table = improvement_table(*long_table({"base": base, "a": base - 1}), ["fd_digits"])
     assert table.iloc[0, 1] == "1.00 [0.54, 1.00]"
-    table = improvement_table(*long_table({"base": base, "a": base - 1}, False), ["fd_digits"])
+    table = improvement_table(*long_table({"base": base, "a": base - 1}, "higher"), ["fd_digits"])
     assert table.iloc[0, 1] == "0.00 [0.00, 0.46]"
     assert improvement_table(*long_table({"base": base, "a": base}, None), ["fd_digits"]) is None
 
 
 def test_two_kinds_of_spread_are_shown_apart():
     table, manifest = long_table({"a": [1.0, 2.0, 3.0], "b": [5.0]})
-    assert resampling_table(table, manifest, ["fd_digits"]) is None
-    stated = table.assign(
-        provenance=['{"resampling_sd": 3}', '{"resampling_sd": 4}', "{}", '{"resampling_sd": 2}']
-    )
-    found = resampling_table(stated, manifest, ["fd_digits"])
+    assert resampling_table(table, manifest) is None
+    errors = {"a": [3.0, 4.0, 0.0], "b": [2.0]}
+    beside = long_table(errors)[0].assign(metric="fd_digits_error", **ERROR.as_dict())
+    found = resampling_table(pd.concat([table, beside]), manifest)
+    assert list(found) == [
+        "cell", "FD, digit features ↓: sd over seeds", "FD, digit features ↓: sd over draws"
+    ]  # fmt: skip
     assert found.iloc[:, 1].tolist() == ["1", "-"]
-    assert found.iloc[:, 2].tolist() == [f"{12.5**0.5:.3g}", "2"]
-    beside = pd.concat([table, table.assign(metric="fd_digits_error", value=0.5)])
-    assert resampling_table(beside, manifest, ["fd_digits"]).iloc[:, 2].tolist() == ["0.5", "0.5"]
+    assert found.iloc[:, 2].tolist() == [f"{(25 / 3) ** 0.5:.3g}", "2"]
