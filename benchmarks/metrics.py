@@ -4,10 +4,10 @@
     python benchmarks/metrics.py --data mnist --samples 10000
 
 Metrics run in their order in one evaluation: the first makes the samples and their features, which
-the others share. What depends on the data alone (features of the training images) is kept on disk and
-for the runs of a process: the columns are the first run with an empty cache, the first of another
-process, and the next run of one. What the time depends on is the number of images and features, not
-the weights of the decoder.
+the others share. What depends on the data alone (features of the training images) is kept on disk
+and for the runs of a process: the columns are the first run with an empty cache, the first of
+another process, and the next run of one. What the time depends on is the number of images and
+features, not the weights of the decoder.
 """
 
 from __future__ import annotations
