@@ -13,6 +13,7 @@ from ltvm.cli.main import main
 from ltvm.data import ImageSet, mnist5k
 from ltvm.errors import InputError
 from ltvm.metrics.base import Context
+from ltvm.metrics.features.digits import DigitFeatures
 from ltvm.metrics.generation.frechet import FrechetDistance
 
 CPU = torch.device("cpu")
@@ -42,11 +43,13 @@ def test_a_folder_gets_the_values_of_its_images(folder, digits):
         "fd_digits", "fd_digits_infinity", "fd_digits_error", "kid_digits", "kid_digits_sd",
         "precision_digits", "recall_digits", "density_digits", "coverage_digits",
     ]  # fmt: skip
-    metric, context = FrechetDistance(), Context(0, CPU)
+    metric, context = FrechetDistance(DigitFeatures()), Context(0, CPU)
     images = ImageSet("digits", "all", digits.test.images[:120])
     expected = metric.compare(metric.of_images(images, context), digits.train, context)
     assert values["fd_digits"]["value"] == expected["fd_digits"].value
     assert values["fd_digits"]["n"] == 120
+    assert values["fd_digits"]["column"]["title"] == "FD, digit features"
+    assert values["fd_digits"]["column"]["direction"] == "lower"
     assert values["fd_digits"]["reference"] == "mnist5k"
     assert values["fd_digits"]["data"] == digits.train.fingerprint
     assert values["fd_digits"]["images"] == images.fingerprint
@@ -106,7 +109,7 @@ def test_a_run_reproduces_the_number_of_its_record(capsys):
         (None, "holds runs; allowed: one of them"),
         ("", "is not a configuration"),
         ("a: [", "config.yaml cannot be read"),
-        ("device: cpu", "do not fit each other"),
+        ("device: cpu", "do not fit"),
     ):
         if text is not None:
             (directory / "config.yaml").write_text(text)
@@ -142,16 +145,47 @@ def test_both_sets_the_same_is_remarked(folder):
     assert "same images" in ltvm.metric_parity(folder, folder).attrs["provenance"]["warning"]
 
 
+def test_an_extractor_of_ones_own_by_its_import_path(tmp_path, folder, monkeypatch, capsys):
+    (tmp_path / "outside_features.py").write_text(OUTSIDE)
+    monkeypatch.syspath_prepend(tmp_path)
+    values = ltvm.evaluate(folder, "mnist5k", extractor="outside_features.Corners", dimension=5)
+    assert values["fd_corners"]["column"]["title"] == "FD, corner pixels"
+    assert values["fd_corners"]["dimension"] == 5
+    command = ["metric-parity", str(folder), "mnist5k", "--extractor", "outside_features.Corners"]
+    assert main(command) == 0
+    assert "truncating cast" in capsys.readouterr().out
+    assert main([*command, "--weights", "x.pt"]) == 2
+    assert "takes other parameters" in capsys.readouterr().err
+
+
+OUTSIDE = """
+from ltvm.metrics.features.base import Extractor
+
+class Corners(Extractor):
+    name = feature_name = "corners"
+    title, checksum, resize, batch = "corner pixels", "0" * 64, "none", 100
+
+    def __init__(self, device, dimension=4):
+        self.device, self.dimension = device, dimension
+
+    def __call__(self, images):
+        start = 28 * 14 + 10
+        return images.flatten(1)[:, start : start + self.dimension].double()
+"""
+
+
 def test_inception_of_a_folder(tmp_path, real_data, digits, capsys):
     weights = real_data / "features" / "inception_v3_2015_to_mixed8_fp32.npz"
     splits = {"a": digits.test.images, "b": digits.train.images}
     sets = [write(tmp_path / name, images[:9], "RGB") for name, images in splits.items()]
-    command = ["metric-parity", *map(str, sets), "--dimension", "64", "--weights", str(weights)]
+    folded = {"extractor": "inception_folded", "dimension": 64, "weights": str(weights)}
+    options = [word for key, value in folded.items() for word in (f"--{key}", str(value))]
+    command = ["metric-parity", *map(str, sets), *options]
     assert main(command) == 0
     table = capsys.readouterr().out
     for word in ("torchmetrics, default", "pytorch-fid style", "clean-fid style", "torch-fidelity"):
         assert word in table
-    values = ltvm.evaluate(*sets, dimension=64, weights=str(weights))
+    values = ltvm.evaluate(*sets, **folded)
     assert "fid_inception64" in values
     assert values["fid_inception64"]["n"] == 9
 
@@ -189,7 +223,10 @@ def test_refused(capsys, tmp_path, folder, digits, command, monkeypatch):
         ([blank], "all 10 are the same image"),
         ([mixed], "28x28 (10 files), 30x30 (1 files); allowed: one size"),
         ([three], "5 images found; allowed: 8 or more files"),
-        ([folder, "--extractor", "vgg"], "--extractor=vgg: allowed: digits, inception"),
+        (
+            [folder, "--extractor", "vgg"],
+            "--extractor=vgg: allowed: digits, inception, inception_folded, or an import",
+        ),
         ([folder, "--extractor", "inception"], "weights absent"),
         ([folder, "--channels", "2"], "--channels=2: allowed: 1 or 3"),
         ([folder, "--samples", "20"], "--samples=20: allowed: nothing with a folder"),
