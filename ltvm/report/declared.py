@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from ltvm.metrics.columns import Column
+from ltvm.metrics.columns import FAMILIES, Column
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Column))
 ARROWS = {"lower": " ↓", "higher": " ↑", None: ""}
@@ -33,9 +33,10 @@ def column_of(fields: Mapping[Any, Any]) -> Column:
 
 
 def names_of(columns: Mapping[str, Column], *roles: str) -> list[str]:
-    """Metrics of these roles, headline ones first, else in their order."""
+    """Metrics of these roles: headline ones first, then by family, else in their order."""
     names = [name for name, column in columns.items() if column.role in roles]
-    return sorted(names, key=lambda name: not columns[name].headline)
+    place = {family: number for number, family in enumerate(FAMILIES)}
+    return sorted(names, key=lambda n: (not columns[n].headline, place[columns[n].family]))
 
 
 def main_metrics(columns: Mapping[str, Column]) -> list[str]:

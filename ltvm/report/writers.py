@@ -33,15 +33,14 @@ def write_table(frame: pd.DataFrame, path: Path, caption: str) -> None:
 
 
 def write_long_table(table: pd.DataFrame, folder: Path) -> None:
-    """``long.parquet`` and ``long.csv``, the latter without definitions: the page has them once."""
+    """``long.parquet`` and ``long.csv``, the latter without what the page says once of a metric."""
     # A swept key may mix kinds (a solver's name, null): parquet columns hold one.
     mixed = table.apply(lambda column: column.dropna().map(type).nunique() > 1)
     uniform = table.astype(dict.fromkeys(table.columns[mixed], "string"))
     with writing(folder / "long.parquet") as file:
         uniform.to_parquet(file, index=False)
-    write_text(
-        folder / "long.csv", table.drop(columns="definition", errors="ignore").to_csv(index=False)
-    )
+    plain = table.drop(columns=["title", "definition", "unit"], errors="ignore")
+    write_text(folder / "long.csv", plain.to_csv(index=False))
 
 
 def to_markdown(frame: pd.DataFrame) -> str:

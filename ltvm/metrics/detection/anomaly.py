@@ -57,6 +57,7 @@ class AnomalyDetection(Metric):
                 definition=f"Area under the ROC curve {scored}; 0.5 for a random score.",
                 family="detection",
                 direction="higher",
+                headline=True,
             ),
         }
 
