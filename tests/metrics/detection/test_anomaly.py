@@ -128,7 +128,7 @@ def test_published_rows_are_those_of_the_left_out_digits():
     rows = published("mnist_without")
     assert set(rows["metric"]) == {f"auprc_heldout_{digit}" for digit in (1, 4, 5, 7, 9)}
     assert rows["source"].notna().all()
-    assert set(published("mnist5k_without")["note"]) == {"on MNIST in full"}
+    assert published("mnist5k_without")["note"].str.endswith("on MNIST in full").all()
 
 
 def test_the_ablation_runs_from_end_to_end():

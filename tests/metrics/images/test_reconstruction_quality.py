@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from ltvm.chain.langevin import short_run
+from ltvm.chain.short_run import short_run
 from ltvm.config import resolve
 from ltvm.data import DataSet, ImageSet
 from ltvm.errors import InputError
@@ -109,17 +109,18 @@ def test_the_curve_passes_through_the_usual_numbers(build, tiny):
 def test_a_longer_chain_begins_with_the_shorter(build, tiny):
     """Three steps are the first three of six, with the start and the noise of the longer."""
     method, images = build(), tiny.test.scaled(slice(0, 4))
-    eta, tau = method.step.at(max(0, method.iteration - 1))
-    assert tau > 0
+    constants = method.kernel.constants(max(0, method.iteration - 1))
+    assert constants[1] > 0  # tau: there is noise
     draws = torch.Generator().manual_seed(0)
     start_key, noise_key = key_from(draws), key_from(draws)
     rows, d = torch.arange(4), method.problem.latent_dim
     noise, codes = image_normals(noise_key, rows, 6, d), image_normals(start_key, rows, 1, d)[0]
     for begin, end in ((0, 3), (3, 6)):
         codes = short_run(
-            method.decoder, images, codes, steps=3, eta=eta, tau=tau, sigma=method.problem.sigma,
+            method.decoder, images, method.kernel.init(codes), kernel=method.kernel,
+            constants=constants, steps=3, sigma=method.problem.sigma, prior=method.problem.prior,
             noise=noise[begin:end], batchnorm="running",
-        )  # fmt: skip
+        )["codes"]  # fmt: skip
         made = method.infer(images, torch.Generator().manual_seed(0), steps=end)
         torch.testing.assert_close(made, codes, rtol=1e-4, atol=1e-4)
 
