@@ -147,7 +147,7 @@ def evaluate(
     """Score a directory of images, or a run's samples, with every metric on features.
 
     ``options`` are those of :class:`ltvm.scoring.Request`. Returns {name: {"value",
-    "lower_is_better", ...provenance}}. Raises :class:`ltvm.errors.InputError` for bad input.
+    "column", ...provenance}}. Raises :class:`ltvm.errors.InputError` for bad input.
     """
     from ltvm import scoring
 

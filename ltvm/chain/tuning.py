@@ -7,7 +7,6 @@ torch or the device changes.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +22,7 @@ from ltvm.chain.execution import Execution
 from ltvm.chain.kernels.langevin import Langevin
 from ltvm.chain.onednn import onednn_available
 from ltvm.models.prior import StandardNormal
+from ltvm.runtime.cache import cache_directory
 from ltvm.runtime.devices import bfloat16_is_native, describe
 from ltvm.runtime.files import read_json, write_json
 
@@ -135,10 +135,8 @@ def time_chain(engine: Engine, images: Tensor, codes: Tensor) -> float:
 
 
 def cache_file() -> Path:
-    """Where decisions are kept: ``LTVM_CACHE_DIR``, or ``ltvm`` in the user's cache directory."""
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    directory = os.environ.get("LTVM_CACHE_DIR") or f"{home}/ltvm"
-    return Path(directory).expanduser() / "executions.json"
+    """Where decisions are kept (see ``ltvm.runtime.cache``)."""
+    return cache_directory() / "executions.json"
 
 
 def known_executions() -> dict[str, Any]:

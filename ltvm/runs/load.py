@@ -26,14 +26,17 @@ def load_method(directory: Path | str, device: str | None = None) -> Method:
     not fit each other.
     """
     run = Run(Path(directory))
-    config, record = run.config(), run.record()
-    if record is None:
-        raise InputError(f"{directory}: no record.json there")
+    record = run.record()
+    if record is None or not run.config_file.is_file():
+        raise InputError(f"{directory}: no config.yaml and record.json there")
+    config = run.config()
     config["device"] = config["device"] if device is None else device
     use_full_float32()
-    data = load_data(config)
-    problem = build_problem(config, data, execution=execution_of(record, config))
-    method = build_method(config, problem)
+    try:
+        problem = build_problem(config, load_data(config), execution=execution_of(record, config))
+        method = build_method(config, problem)
+    except KeyError as error:
+        raise InputError(f"{directory}: its files do not fit: no key {error}") from error
     if run.trained_file.is_file():
         restore_trained(run.trained_file, method)
         return method

@@ -86,13 +86,13 @@ ABLATION = ["ablation=ot", "ablation.axes.method=[short_run_ot,vae]", "ablation.
 def counted(monkeypatch):
     """How often each run was really trained."""
     counts = []
-    original = execution._execute_held
+    original = execution.train
 
     def counting(config, run, command):
         counts.append(str(run.directory))
         return original(config, run, command)
 
-    monkeypatch.setattr(execution, "_execute_held", counting)
+    monkeypatch.setattr(execution, "train", counting)
     return counts
 
 
@@ -132,9 +132,16 @@ def test_a_record_traces_its_numbers():
     assert record["versions"]["torch"]
     assert record["precision"] in ("float32", "bfloat16")
     (run,) = execution.Store(results()).runs()
-    names = {path.name for path in run.directory.iterdir()}
-    assert names >= {"config.yaml", "record.json", "history.csv", "checkpoint.pt",
-                     "samples.png", "reconstructions.png"}  # fmt: skip
+    names = {path.name for path in run.directory.iterdir()} - {".lock"}
+    assert names == {"config.yaml", "record.json", "history.csv", "final.safetensors",
+                     "evaluations", "samples.png", "reconstructions.png"}  # fmt: skip
+    assert record["final_mb"] == pytest.approx(run.trained_file.stat().st_size / 1e6)
+    (measured,) = run.evaluations().values()
+    assert measured["values"] == record["metrics"]
+    assert set(measured["columns"]) == set(measured["values"])
+    history = pd.read_csv(run.directory / "history.csv")
+    assert {"fd_digits_curve", "codes_sliced_w2_before"} <= set(record["curves"])
+    assert set(history.columns) & set(record["curves"]) > {"fd_digits_curve", "mse_train_curve"}
     assert len(pd.read_csv(run.directory / "history.csv")) == 2
 
 

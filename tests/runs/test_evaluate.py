@@ -1,0 +1,205 @@
+"""Train once, evaluate often: what is measured on a run that is trained, and what is kept of it."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+
+import ltvm
+from ltvm.cli.main import main
+from ltvm.config import resolve
+from ltvm.errors import DivergedError, InputError
+from ltvm.metrics.images.reconstruction import Reconstruction
+from ltvm.runs import execute, trained
+from ltvm.runs.identity import evaluation_identity
+from ltvm.runs.store import Store
+
+FEW = [
+    "protocol=smoke", "protocol.train_images=40", "protocol.test_images=12", "protocol.batch=20",
+    "protocol.evaluation.unseen_images=4", "protocol.evaluation.codes=40", "precision=float32",
+]  # fmt: skip
+MORE = [
+    "evaluation=latents", "evaluation.metrics.likelihood.images=2",
+    "evaluation.metrics.likelihood.steps=5", "evaluation.metrics.unseen_curve.steps=[2]",
+    "evaluation.metrics.latent_tests.permutations=19",
+]  # fmt: skip
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """The directories of runs that were really trained."""
+    directories, original = [], execute.train
+
+    def counting(config, run, command):
+        directories.append(run.directory)
+        return original(config, run, command)
+
+    monkeypatch.setattr(execute, "train", counting)
+    return directories
+
+
+def the_run(tmp_path):
+    (run,) = Store(tmp_path / "results").runs()
+    return run
+
+
+def test_a_second_evaluation_trains_nothing_and_is_the_one_after_training(trainings, tmp_path):
+    ltvm.train(FEW)
+    again = ltvm.train([*FEW, *MORE])
+    assert len(trainings) == 1
+    run = the_run(tmp_path)
+    assert len(run.evaluations()) == 2
+    run.evaluation_file(again["evaluation"]).unlink()
+    run.trained_file.rename(tmp_path / "kept")  # evaluated straight after training, elsewhere
+    elsewhere = ltvm.train([*FEW, *MORE, f"paths.results={tmp_path / 'other'}"])
+    assert len(trainings) == 2
+    assert elsewhere["metrics"] == again["metrics"]
+
+
+def test_a_done_evaluation_is_not_done_again(trainings, tmp_path):
+    first = ltvm.train([*FEW, *MORE])
+    file = the_run(tmp_path).evaluation_file(first["evaluation"])
+    written = file.stat().st_mtime_ns
+    assert ltvm.train([*FEW, *MORE]) == first
+    assert file.stat().st_mtime_ns == written
+    assert len(trainings) == 1
+
+
+@pytest.mark.parametrize("method", ["short_run_ot", "short_run", "vae"])
+def test_what_is_loaded_is_what_was_trained(method, tmp_path):
+    """Every value of the loaded method equals that of the trained one, in every bit."""
+    chosen = [*FEW, f"method={method}"]
+    first = ltvm.train(chosen)
+    run = the_run(tmp_path)
+    run.evaluation_file(first["evaluation"]).unlink()
+    (again,) = ltvm.evaluate_runs([run.directory], ["evaluation=digits"]).values()
+    assert again["metrics"] == first["metrics"]
+
+
+def test_evaluating_runs_by_directory(trainings, tmp_path, capsys):
+    ltvm.train(FEW)
+    run = the_run(tmp_path)
+    assert main(["evaluate", str(run.directory), *MORE]) == 0
+    assert "ais_log_likelihood" in capsys.readouterr().out
+    assert len(trainings) == 1
+    assert len(run.evaluations()) == 2
+    for bad, named in (
+        (["method.alpha=0.1"], "method.alpha"),
+        (["evaluation=digts"], "evaluation=digts"),
+        (["evaluation=latents", "evaluation.metrics.likelihood.steps=0"], "likelihood.steps=0"),
+    ):
+        with pytest.raises(InputError, match=named):
+            ltvm.evaluate_runs([run.directory], bad)
+    with pytest.raises(InputError, match="the run is pending"):
+        ltvm.evaluate_runs([tmp_path], MORE)
+
+
+def test_an_ablation_with_other_metrics_measures_the_runs_it_has(trainings):
+    chosen = ["ablation=ot", "ablation.axes.method=[abp,vae]", "ablation.seeds=[0]", *FEW]
+    ltvm.ablate(chosen, name="mine")
+    folder = ltvm.ablate([*chosen, *MORE], name="mine")
+    assert len(trainings) == 2
+    table = pd.read_parquet(folder / "long.parquet")
+    assert {"fd_digits", "ais_log_likelihood"} <= set(table["metric"])  # of both evaluations
+    assert set(table["status"]) == {"done"}
+
+
+def test_a_failed_evaluation_is_tried_again_and_the_training_kept(trainings, monkeypatch, tmp_path):
+    original = Reconstruction.__call__
+
+    def fails(*_):
+        raise RuntimeError("no space")
+
+    monkeypatch.setattr(Reconstruction, "__call__", fails)
+    record = ltvm.train(FEW)
+    assert (record["status"], record["reason"]) == ("failed", "RuntimeError: no space")
+    run = the_run(tmp_path)
+    assert run.status() == "done"
+    assert run.status(record["evaluation"]) == "failed"
+    monkeypatch.setattr(Reconstruction, "__call__", original)
+    assert ltvm.train(FEW)["status"] == "done"
+    assert len(trainings) == 1
+
+
+def test_numbers_that_are_none_end_an_evaluation_as_diverged(monkeypatch, tmp_path):
+    def diverges(*_):
+        raise DivergedError("all samples are the same image")
+
+    monkeypatch.setattr(Reconstruction, "__call__", diverges)
+    record = ltvm.train(FEW)
+    assert (record["status"], record["reason"]) == ("diverged", "all samples are the same image")
+    assert the_run(tmp_path).status() == "done"
+    assert ltvm.train(FEW) == record  # final: not tried again
+
+
+def test_the_checkpoint_goes_unless_it_is_to_be_kept(tmp_path):
+    ltvm.train([*FEW, "keep=all"])
+    run = the_run(tmp_path)
+    assert run.checkpoint_file.is_file()
+    assert run.trained_file.stat().st_size < 0.5 * run.checkpoint_file.stat().st_size
+    assert not any("optimizer" in key for key, _ in trained_leaves(run))
+
+
+def trained_leaves(run):
+    state = ltvm.load(run.directory).trained_state()
+    return trained.flatten(state)
+
+
+def test_a_state_survives_its_file_whatever_its_nesting(tmp_path):
+    state = {"a": {"b": torch.arange(3), "c": {"d": 2.5}}, "e": None, "f": "word", "g": 7}
+    back = trained.unflatten(dict(trained.flatten(state)))
+    assert torch.equal(back["a"]["b"], state["a"]["b"])
+    assert back | {"a": None} == state | {"a": None}
+    with pytest.raises(TypeError, match="only_for_training"):
+        trained.flatten({"a": [1, 2]})
+
+
+def test_files_that_do_not_fit_are_named(tmp_path):
+    ltvm.train(FEW)
+    run = the_run(tmp_path)
+    content = run.trained_file.read_bytes()
+    run.trained_file.write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match=r"final\.safetensors cannot be read"):
+        ltvm.load(run.directory)
+    run.trained_file.write_bytes(content)
+    config = run.config()
+    config["model"]["latent_dim"] = 7
+    run.write_config(config)
+    with pytest.raises(InputError, match="does not fit"):
+        ltvm.load(run.directory)
+    config["model"]["latent_dim"], config["protocol"]["train_images"] = 30, 41
+    run.write_config(config)
+    with pytest.raises(InputError, match="other images"):
+        ltvm.load(run.directory)
+
+
+def test_a_trained_method_computes_as_it_did(tmp_path):
+    ltvm.train([*FEW, "precision=bfloat16"])
+    torch.backends.cuda.matmul.allow_tf32 = True
+    method = ltvm.load(the_run(tmp_path).directory)
+    assert method.problem.execution.precision == "bfloat16"
+    assert torch.backends.cuda.matmul.allow_tf32 is False
+
+
+def test_cells_that_differ_in_what_is_measured_share_their_training(trainings):
+    folder = ltvm.ablate(
+        ["ablation=ot", "ablation.axes.method=[abp]", "ablation.seeds=[0]", *FEW,
+         "ablation.axes.evaluation.metrics.frechet.samples=[20,30]"]
+    )  # fmt: skip
+    assert len(trainings) == 1
+    table = pd.read_parquet(folder / "long.parquet")
+    assert table["cell"].nunique() == 2
+    distances = table[table["metric"] == "fd_digits"]
+    assert sorted(distances["n"]) == [20, 30]
+
+
+def test_an_evaluation_says_what_it_is(tmp_path):
+    record = ltvm.train(FEW)
+    content = json.loads(the_run(tmp_path).evaluation_file(record["evaluation"]).read_text())
+    assert content["identity"] == evaluation_identity(resolve(FEW))
+    assert content["config"] == resolve(FEW)["evaluation"]
+    assert content["status"] == "done"
+    assert content["seconds"] > 0
+    for key in ("name", "started", "device", "execution", "versions"):
+        assert content[key]
