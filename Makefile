@@ -47,7 +47,7 @@ test: setup ## unit and integration tests
 lint: setup ## ruff: style and format; import-linter: imports run one way
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/lint-imports --quiet
+	$(VENV)/bin/lint-imports
 
 types: setup ## mypy
 	$(VENV)/bin/mypy

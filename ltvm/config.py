@@ -114,6 +114,14 @@ def as_hydra(override: str) -> str:
     return f"++{override}" if override.startswith("method.solver_options.") else override
 
 
+def as_written(override: str) -> str:
+    """The inverse of ``as_hydra``: what a user writes and records say."""
+    key, separator, value = override.partition("=")
+    written = {place: nested for nested, place in NESTED.items()}.get(key, key)
+    added = written.startswith("++method.solver_options.")
+    return (written.removeprefix("++") if added else written) + separator + value
+
+
 def is_choice(key: str) -> bool:
     """Whether an override of this key chooses a file of a group."""
     return key in GROUPS or key in NESTED

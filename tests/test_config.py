@@ -2,7 +2,7 @@
 
 import pytest
 
-from ltvm.config import choices, resolve
+from ltvm.config import as_hydra, as_written, choices, resolve
 from ltvm.errors import InputError
 
 
@@ -93,3 +93,12 @@ def test_bad_overrides_name_key_value_and_what_is_allowed(override, message):
         resolve([override])
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) <= 2
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["method.kernel=adam", "method.kernel.size=0.1", "evaluation.extractor=digits",
+     "method.solver_options.gap=0.01", "method=vae", "seed=1", "model.latent_dim=8"],
+)  # fmt: skip
+def test_launchers_give_back_what_was_written(override):
+    assert as_written(as_hydra(override)) == override

@@ -1,15 +1,23 @@
 """CONTRIBUTING.md's recipes (and the README's toy method) work as they stand."""
 
+import hashlib
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from ltvm.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+COMMAND = re.compile(r"^\$ (ltvm .*)\n(?:(ltvm: .*)\n)?", re.MULTILINE)  # and the error it gives
+JOINTS = (
+    "method", "data set", "prior", "decoder", "kernel", "transport solver", "feature extractor",
+    "metric", "ablation",
+)  # fmt: skip
 
 
 def sections(document):
@@ -29,25 +37,56 @@ RECIPES = [
 ]
 
 
-def test_there_is_a_recipe_for_each_kind_of_thing():
-    headings = " ".join(heading for _, heading in RECIPES)
-    for kind in ("method", "data set", "metric", "ablation"):
-        assert kind in headings
+def write_files(blocks, directory):
+    for _, text in blocks:
+        if text.startswith("# file: "):
+            name, content = text.removeprefix("# file: ").split("\n", 1)
+            path = directory / name.strip()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+
+
+@pytest.fixture
+def outside(tmp_path, monkeypatch):
+    """A directory far from the checkout, for modules that no other test sees."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    known = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - known:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize("joint", JOINTS)
+def test_there_is_a_recipe_for_every_joint(joint):
+    headings = list(sections("CONTRIBUTING.md"))
+    assert any(heading in (f"A {joint}", f"An {joint}") for heading in headings), headings
 
 
 @pytest.mark.parametrize(("document", "heading"), RECIPES)
-def test_recipe(document, heading, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.path", list(__import__("sys").path))
-    commands = []
-    for _, text in sections(document)[heading]:
-        if text.startswith("# file: "):
-            name, content = text.removeprefix("# file: ").split("\n", 1)
-            path = tmp_path / name.strip()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content)
-        else:
-            commands += re.findall(r"^\$ (ltvm .*)$", text, flags=re.MULTILINE)
+def test_recipe(document, heading, outside, capsys):
+    blocks = sections(document)[heading]
+    write_files(blocks, outside)
+    commands = [found for _, text in blocks for found in COMMAND.findall(text)]
     assert commands
-    for command in commands:
-        assert main(shlex.split(command)[1:]) == 0, command + "\n" + capsys.readouterr().err
+    for command, error in commands:
+        code = main(shlex.split(command)[1:])
+        told = capsys.readouterr().err
+        if error:
+            assert code == 2, command
+            assert error in told, command
+        else:
+            assert code == 0, command + "\n" + told
+
+
+def test_the_extractor_of_the_recipe_takes_weights_by_path(outside, capsys):
+    from torchvision.models import resnet18
+
+    write_files(sections("CONTRIBUTING.md")["A feature extractor"], outside)
+    torch.save(resnet18().state_dict(), "weights.pt")
+    checksum = hashlib.sha256(Path("weights.pt").read_bytes()).hexdigest()
+    key = "evaluation.extractor"
+    given = [f"{key}={'resnet18'}", f"{key}.weights=weights.pt", f"{key}.checksum={checksum}"]
+    assert main(["check", *given, f"{key}.size=32", "--config-dir", "mine"]) == 0
+    assert "features are [n, dimension]" in capsys.readouterr().out

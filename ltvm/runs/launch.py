@@ -18,7 +18,7 @@ from hydra.core.utils import JobStatus
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
-from ltvm.config import compose_raw, hydra_session, resolve
+from ltvm.config import as_hydra, as_written, compose_raw, hydra_session, resolve
 from ltvm.errors import InputError
 from ltvm.runs.ablation import train_command
 from ltvm.runs.execute import execute
@@ -26,7 +26,7 @@ from ltvm.runs.execute import execute
 
 def task(config: DictConfig) -> dict[str, Any]:  # noqa: ARG001
     """What a launcher calls for each job, in this process or another; returns the record."""
-    overrides = list(HydraConfig.get().overrides.task)
+    overrides = [as_written(override) for override in HydraConfig.get().overrides.task]
     return execute(resolve(overrides), train_command(overrides))
 
 
@@ -50,7 +50,7 @@ def launch(jobs: Sequence[Sequence[str]], hydra_overrides: Sequence[str] = ()) -
             task_function=task,
             config=master,
         )
-        returns = launcher.launch([list(job) for job in jobs], initial_job_idx=0)
+        returns = launcher.launch([list(map(as_hydra, job)) for job in jobs], initial_job_idx=0)
     for job in returns:
         if job.status == JobStatus.FAILED and isinstance(job._return_value, InputError):
             raise job._return_value
