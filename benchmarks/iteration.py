@@ -159,7 +159,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     base = ["method=short_run_ot", f"device={options.device}", "protocol=small"]
-    base += [f"decoder.architecture={options.architecture}"]
+    base += [f"decoder={options.architecture}"]
     base += ["model.latent_dim=64"] if options.architecture == "svhn" else []
     overrides = base + options.overrides
     rows: list[dict[str, Any]] = []
