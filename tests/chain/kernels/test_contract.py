@@ -101,7 +101,7 @@ def test_bad_parameters_name_the_key(kernel, bad):
 
 @pytest.mark.parametrize("name", ["langevin", "hamiltonian", "underdamped", "adam"])
 def test_every_kernel_has_its_configuration(name):
-    kernel = build(resolve(["protocol=smoke", f"+kernel@method.kernel={name}"])["method"]["kernel"])
+    kernel = build(resolve(["protocol=smoke", f"method.kernel={name}"])["method"]["kernel"])
     assert check_kernel(kernel)
 
 
