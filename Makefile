@@ -41,8 +41,8 @@ report: setup ## rebuild every report from the records, without training
 reference: setup ## rebuild the committed reports from results/reference
 	$(LTVM) report --results results/reference --reports reports/reference
 
-test: setup ## unit and integration tests
-	$(VENV)/bin/python -m pytest
+test: setup ## unit and integration tests, a process for every core
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --dist worksteal
 
 lint: setup ## ruff: style and format; import-linter: imports run one way
 	$(VENV)/bin/ruff check .
