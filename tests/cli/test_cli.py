@@ -55,7 +55,7 @@ def refused(capsys, *arguments):
         (["train", "method.kernel.size=-1"], ["method.kernel.size=-1", "above 0"]),
         (["train", "protocol.batch=41"], ["protocol.batch=41", "at most the 40"]),
         (["train", "evaluation.metrics.frechet.samples=41"], ["samples=41", "at most the 40"]),
-        (["train", "evaluation.metrics.frechet.extractor=vgg"], ["extractor=vgg", "digits"]),
+        (["train", "evaluation.extractor=vgg"], ["extractor=vgg", "digits"]),
         (["train", "device=cuda:9"], ["device=cuda:9", "cpu"]),
         (["train", "device=tpu"], ["device=tpu", "cuda"]),
         (["train", "precision=half"], ["precision=half", "bfloat16"]),
@@ -152,3 +152,22 @@ def test_import_is_light():
     code = f"import sys, ltvm; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_is_kept_of_features_is_shown_and_cleared(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("LTVM_CACHE_DIR", str(tmp_path / "cache"))
+    assert main(["cache"]) == 0
+    assert "0.0 MB" in capsys.readouterr().out
+    assert main(["train", *TINY]) == 0
+    capsys.readouterr()
+    assert main(["cache"]) == 0
+    assert " 0.0 MB" in capsys.readouterr().out  # 40 images of 64 numbers: there, but small
+    kept = [file for file in (tmp_path / "cache").rglob("*") if file.is_file()]
+    assert any("features" in file.parts for file in kept)
+    assert main(["cache", "--clear"]) == 0
+    left = [f for f in (tmp_path / "cache" / "features").rglob("*") if f.suffix != ".lock"]
+    assert not [file for file in left if file.is_file()]
+
+
+def test_checking_nothing_names_what_can_be(capsys):
+    assert "method.kernel" in refused(capsys, "check", "seed=1")
