@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -90,6 +90,15 @@ def check_kernel(kernel: Kernel) -> list[str]:
     check(
         same(end, run(kernel, start, noise, constants, 3)), "given the noise, a step is determined"
     )
+    check(close(end, one_by_one(kernel, codes, noise, constants)), "no code affects another")
+    check_cost(kernel, start, noise, constants, check)
+    temperature = kernel.temperature(0)
+    check(temperature is None or temperature > 0, "temperature is above 0, or None: not known")
+    return held
+
+
+def one_by_one(kernel: Kernel, codes: Tensor, noise: Tensor | None, constants: Constants) -> State:
+    """Chains of three steps, each code in a batch of its own."""
     apart = [
         run(
             kernel,
@@ -98,10 +107,19 @@ def check_kernel(kernel: Kernel) -> list[str]:
             constants,
             3,
         )
-        for i in range(N)
+        for i in range(len(codes))
     ]
-    joined = {name: torch.cat([one[name] for one in apart]) for name in end}
-    check(close(end, joined), "no code affects another")
+    return {name: torch.cat([one[name] for one in apart]) for name in apart[0]}
+
+
+def check_cost(
+    kernel: Kernel,
+    start: State,
+    noise: Tensor | None,
+    constants: Constants,
+    check: Callable[[object, str], None],
+) -> None:
+    """Gradients are counted as they are declared, and nothing is read from the device."""
     for steps in (1, 3):
         potential = CountedPotential()
         run(kernel, start, noise, constants, steps, potential)
@@ -113,10 +131,8 @@ def check_kernel(kernel: Kernel) -> list[str]:
     with HostReads() as reads:
         replayed = run(kernel, start, noise, on_device, 3)
     check(reads.count == 0, "step reads no number from the device")
-    check(close(end, replayed), "constants may be a tensor")
-    temperature = kernel.temperature(0)
-    check(temperature is None or temperature > 0, "temperature is above 0, or None: not known")
-    return held
+    expected = run(kernel, start, noise, constants, 3)
+    check(close(expected, replayed), "constants may be a tensor")
 
 
 def run(
