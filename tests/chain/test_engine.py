@@ -17,6 +17,7 @@ from ltvm.chain.onednn import onednn_available, products
 from ltvm.chain.short_run import energy, short_run
 from ltvm.models.prior import StandardNormal
 from ltvm.models.weights import low_precision_copy
+from ltvm.runtime.devices import bfloat16_is_native
 from ltvm.runtime.randomness import image_normals
 
 EXECUTIONS = [
@@ -32,6 +33,10 @@ KERNELS = [
     Underdamped(0.01),
     AdamLangevin(0.1, betas=(0.5, 0.9)),
 ]
+native_bfloat16 = pytest.mark.skipif(
+    not bfloat16_is_native(torch.device("cpu")),
+    reason="without bfloat16 in the processor these seconds are minutes, and no run chooses it",
+)
 needs_onednn = pytest.mark.skipif(not onednn_available(), reason="torch without oneDNN")
 
 
@@ -158,6 +163,7 @@ def test_onednn_products_are_the_same_products():
         torch.testing.assert_close(a, b)
 
 
+@native_bfloat16
 def test_bfloat16_energies_agree_with_float32_within_the_spread_of_the_noise():
     decoder, _, _ = setting("mnist")
     draw = torch.Generator().manual_seed(1)
