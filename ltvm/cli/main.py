@@ -71,8 +71,8 @@ def main(arguments: list[str] | None = None) -> int:
     debug = "--debug" in arguments
     try:
         top = parser()
-        if {"-h", "--help"} & set(arguments):
-            add_choices(top)
+        if arguments[:1] and arguments[0] in COMMANDS and {"-h", "--help"} & set(arguments):
+            add_choices(top, arguments[0])
         options, rest = top.parse_known_args(arguments)
         flags = [word for word in rest if word.startswith("-")]
         if flags or (rest and not hasattr(options, "overrides")):
@@ -115,21 +115,21 @@ def quieten() -> None:
     logging.getLogger("hydra").setLevel(logging.WARNING)
 
 
-def add_choices(top: argparse.ArgumentParser) -> None:
-    """Fill the help of commands that take overrides with what can be chosen."""
+def add_choices(top: argparse.ArgumentParser, name: str) -> None:
+    """Fill the help of one command with what can be chosen, if it takes overrides."""
+    command = COMMANDS[name]
+    groups = getattr(command, "CHOOSES", ())
+    if not groups:
+        return
     from ltvm.config import choices
 
+    nested = {"kernel": "method.kernel", "extractor": "evaluation.extractor"}
+    lines = [f"  {nested.get(g, g) + '=':<12} {', '.join(choices(g))}" for g in groups]
+    keys = "  seed=, device=, precision=, model.sigma=, decoder.norm=, method.KEY=, ... : see\n"
+    keys += "  ablations/config.yaml, or give a wrong key to be told the right ones"
+    text = "choices:\n" + "\n".join(lines) + f"\nkeys:\n{keys}\n"
     subparsers = next(a for a in top._actions if isinstance(a, argparse._SubParsersAction))
-    for name, command in COMMANDS.items():
-        groups = getattr(command, "CHOOSES", ())
-        if not groups:
-            continue
-        nested = {"kernel": "method.kernel", "extractor": "evaluation.extractor"}
-        lines = [f"  {nested.get(g, g) + '=':<12} {', '.join(choices(g))}" for g in groups]
-        keys = "  seed=, device=, precision=, model.sigma=, decoder.norm=, method.KEY=, ... : see\n"
-        keys += "  ablations/config.yaml, or give a wrong key to be told the right ones"
-        text = "choices:\n" + "\n".join(lines) + f"\nkeys:\n{keys}\n"
-        subparsers.choices[name].epilog = text + command.EXAMPLES
+    subparsers.choices[name].epilog = text + command.EXAMPLES
 
 
 if __name__ == "__main__":

@@ -154,6 +154,17 @@ def test_import_is_light():
     assert done.stdout.strip() == "[]"
 
 
+def test_the_list_of_commands_is_light():
+    """``ltvm --help`` must not load torch or Hydra: it is what a shell waits for."""
+    code = (
+        "import sys; from ltvm.cli.main import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: print('loaded', sorted({'torch', 'hydra'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.rstrip().endswith("loaded []")
+
+
 def test_what_is_kept_of_features_is_shown_and_cleared(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("LTVM_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr("ltvm.runs.execute._metric_cache", {})  # what this process has already
