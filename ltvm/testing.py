@@ -194,7 +194,11 @@ def check_method(config: Config, data: DataSet) -> list[str]:
     finite = all(torch.isfinite(torch.tensor(float(value))) for value in scalars.values())
     check(finite, "fit_iteration returns finite scalars")
     check(method.iteration == 1, "fit_iteration counts the iteration")
-    check(method.passes > 0, "fit_iteration counts the passes it makes")
+    allowed = method.problem.allowance
+    check(
+        abs(method.spent() - allowed) <= allowed / 2,
+        "fit_iteration spends its allowance (see Method.visits)",
+    )
     after = {key: value.clone() for key, value in method.decoder.state_dict().items()}
     moved = any(not torch.equal(before[key], after[key]) for key in before)
     check(moved, "fit_iteration trains the decoder")

@@ -1,7 +1,7 @@
 """Alternating back-propagation, ABP (Han, Lu, Zhu and Wu, AAAI 2017).
 
-Persistent chains with Langevin noise and one decoder step per visit; no correction. One
-iteration makes as many sweeps as its share of passes allows.
+Persistent chains with Langevin noise and one decoder step per visit; no correction. All its
+allowance goes into visits.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class AlternatingBackPropagation(ChainMethod):
         steps: int,
         kernel: Mapping[str, Any],
         infer_steps: int,
+        infer_noise_free: int,
         batchnorm: Literal["batch", "running"] = "batch",
     ) -> None:
         super().__init__(
@@ -33,11 +34,10 @@ class AlternatingBackPropagation(ChainMethod):
             batchnorm=batchnorm,
             updates_per_batch=1,
             infer_steps=infer_steps,
+            infer_noise_free=infer_noise_free,
         )
 
     def fit_iteration(self) -> dict[str, float]:
-        sweeps = self.sweeps_due(self.price)
-        for number in range(sweeps):
-            loss = self.sweep(number, sweeps)
+        loss = self.infer_and_learn()
         self.iteration += 1
         return {"sweep_loss": loss}

@@ -8,6 +8,7 @@ A new method is one Python file with a subclass of :class:`Method` and one YAML 
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -20,11 +21,13 @@ from torch import Tensor, nn
 from ltvm.chain.onednn import products
 from ltvm.chain.short_run import energy
 from ltvm.errors import DivergedError, require
+from ltvm.methods.budget import Price, Visit
 from ltvm.methods.problem import Problem
 from ltvm.models.batchnorm import statistics
 from ltvm.runtime.randomness import shuffled_batches
 
 EVALUATION_BATCH = 1_000  # fixed: results depend a little on the batch
+COUNTS = ("sweeps_done", "batches_done", "image_passes", "flops", "decoder_updates")
 
 
 class Method(ABC):
@@ -41,7 +44,10 @@ class Method(ABC):
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.iteration = 0  # outer iterations done
-        self.passes = 0  # per image, all iterations: see ``ltvm.methods.problem.Budget``
+        self.sweeps_done = 0  # over all images, all iterations
+        self.batches_done = 0  # of the sweep that is under way
+        self.image_passes = 0  # of all images together
+        self.flops = 0  # of all visits: see ``ltvm.models.flops``
         self.decoder_updates = 0  # Adam steps
         self.decoder = problem.new_decoder()
         rate = problem.budget.learning_rate
@@ -99,8 +105,7 @@ class Method(ABC):
         """Everything that a later ``load_state_dict`` needs to go on as if never stopped."""
         state = {
             "iteration": self.iteration,
-            "passes": self.passes,
-            "decoder_updates": self.decoder_updates,
+            **{name: getattr(self, name) for name in COUNTS},
             "decoder": self.decoder.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "codes": self.codes,
@@ -121,8 +126,8 @@ class Method(ABC):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what ``state_dict`` or ``trained_state`` returned."""
         self.iteration = state["iteration"]
-        self.passes = state["passes"]
-        self.decoder_updates = state["decoder_updates"]
+        for name in COUNTS:
+            setattr(self, name, state[name])
         self.decoder.load_state_dict(state["decoder"])
         self.codes = state["codes"].to(self.problem.device, copy=True)
         if "optimizer" in state:
@@ -143,19 +148,56 @@ class Method(ABC):
         """Adam as every method has it; one kernel for all parameters, on a CPU too."""
         return torch.optim.Adam(parameters, lr=rate, betas=self.problem.betas, fused=True)
 
-    def sweeps_due(self, price: int) -> int:
-        """Sweeps (or epochs) of ``price`` passes that this iteration owes, at least one.
+    def visits(self, price: Price, doing: str, share: float = 1.0) -> Iterator[Visit]:
+        """Batches of images to be worked on, until the iteration has spent its allowance.
 
-        What rounding left over or overspent is settled in the next iteration, so that the
-        total stays within half a sweep of the budget's.
+        Sweep after sweep over all images, in an order that is the same for every method of this
+        seed; an iteration goes on where the last one stopped. ``price`` is what the caller does
+        with each batch, and is accounted for here. ``share`` in (0, 1] is how much of the
+        iteration's allowance is spent when the visits end, what came before included: a method
+        with several phases splits its allowance so. Visits end within half a batch of it, after
+        one at least; what is left over or overspent is settled by the next iteration.
         """
-        owed = (self.iteration + 1) * self.problem.budget.passes - self.passes
-        return max(1, round(owed / price))
+        problem, currency = self.problem, self.problem.budget.equal
+        begun, start = self.spent(), self.iteration * problem.allowance
+        until = start + share * problem.allowance
+        order = self.batches(self.sweeps_done)
+        for made in itertools.count():
+            batch = order[self.batches_done]
+            if currency == "seconds":
+                cost = (self.spent() - begun) / made if made else 0.0
+            else:
+                cost = price.of(currency, len(batch))
+                require(cost > 0, "protocol.equal", currency, f"a currency that {doing} spends")
+            if made and self.spent() + cost / 2 > until:
+                return
+            self.problem.progress((self.spent() - start) / problem.allowance, doing)
+            self.batches_done += 1
+            ends_sweep = self.batches_done == len(order)
+            yield Visit(batch, self.sweeps_done, ends_sweep)
+            self.image_passes += price.of("passes", len(batch))
+            self.flops += price.of("flops", len(batch))
+            if ends_sweep:
+                self.sweeps_done, self.batches_done = self.sweeps_done + 1, 0
+                order = self.batches(self.sweeps_done)
+
+    def spent(self) -> float:
+        """So far, all iterations, in the currency in which terms are equal."""
+        currency = self.problem.budget.equal
+        if currency == "seconds":
+            return self.problem.clock.training_seconds()
+        return {
+            "passes": self.image_passes, "flops": self.flops, "updates": self.decoder_updates,
+        }[currency]  # fmt: skip
+
+    @property
+    def passes(self) -> float:
+        """Per image: see ``ltvm.methods.budget.Price``."""
+        return self.image_passes / len(self.problem.images)
 
     def batches(self, sweep: int) -> tuple[Tensor, ...]:
         """Shuffled batches of image indices, the same for every method of this seed."""
-        order = self.problem.stream("order", self.iteration, sweep)
-        problem = self.problem
+        problem, order = self.problem, self.problem.stream("order", sweep)
         return shuffled_batches(len(problem.images), problem.budget.batch, order, problem.device)
 
     def update_decoder(self, images: Tensor, codes: Tensor) -> Tensor:
@@ -241,5 +283,5 @@ class Method(ABC):
 def check_counts(**counts: int) -> None:
     """Raise :class:`ltvm.errors.InputError` for a ``method.<key>`` below 1 (below 0: epochs)."""
     for key, value in counts.items():
-        least = 0 if key in ("updates_per_batch", "learn_epochs") else 1
+        least = 0 if key in ("updates_per_batch", "learn_epochs", "infer_noise_free") else 1
         require(value >= least, f"method.{key}", value, f"{least} or more")

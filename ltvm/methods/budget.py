@@ -1,19 +1,61 @@
-"""What one outer iteration may spend: equal for all methods."""
+"""What an outer iteration may spend, in one of four currencies: equal for all methods."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+from torch import Tensor
 
 from ltvm.errors import require
+
+Currency = Literal["flops", "passes", "updates", "seconds"]
+CURRENCIES: tuple[str, ...] = get_args(Currency)
+
+
+@dataclass(frozen=True)
+class Price:
+    """What visiting a batch costs: ``passes`` and ``flops`` per image, ``updates`` per batch.
+
+    A pass is one forward and backward for one image, through the decoder or through an encoder
+    that mirrors it. ``flops`` are as ``ltvm.models.flops`` counts them, ``updates`` are Adam steps
+    on the decoder.
+    """
+
+    passes: int = 0
+    flops: int = 0
+    updates: int = 0
+
+    def __add__(self, other: Price) -> Price:
+        return Price(
+            self.passes + other.passes, self.flops + other.flops, self.updates + other.updates
+        )
+
+    def __mul__(self, times: int) -> Price:
+        return Price(self.passes * times, self.flops * times, self.updates * times)
+
+    def of(self, currency: Currency, images: int, batches: int = 1) -> int:
+        """The price of so many images in so many batches, in a currency other than seconds."""
+        if currency == "updates":
+            return self.updates * batches
+        return images * (self.passes if currency == "passes" else self.flops)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A batch of training images to be worked on."""
+
+    images: Tensor  # their numbers, int64 [n]
+    sweep: int  # sweeps over all images before this one, all iterations: names random streams
+    ends_sweep: bool
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What one outer iteration may spend, by default and for the baselines.
+    """What one outer iteration of the paper's method does, and with it what all may spend.
 
-    A pass is one forward and backward for one image, through the decoder or through an encoder
-    that mirrors it, whether for a chain step or for a learning step. Baselines without a
-    learning phase make as many sweeps, or epochs, as come nearest to the same ``passes``.
+    ``equal`` is the currency in which every method spends what that costs, within one batch; for
+    ``seconds`` it is ``seconds`` of training per iteration that all spend.
     """
 
     sweeps: int  # L: sweeps over all images per iteration
@@ -22,6 +64,8 @@ class Budget:
     learn_epochs: int  # passes over all images with the corrected codes held fixed
     batch: int  # images per mini-batch
     learning_rate: float = 2e-4
+    equal: Currency = "flops"
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
         for key, least in (("sweeps", 1), ("steps", 1), ("updates_per_batch", 0)):
@@ -30,8 +74,17 @@ class Budget:
         require(self.learn_epochs >= 0, "protocol.learn_epochs", self.learn_epochs, "0 or more")
         require(self.batch >= 2, "protocol.batch", self.batch, "2 or more")
         require(self.learning_rate > 0, "protocol.learning_rate", self.learning_rate, "above 0")
+        require(self.equal in CURRENCIES, "protocol.equal", self.equal, ", ".join(CURRENCIES))
+        if self.equal == "seconds":
+            given = self.seconds is not None and self.seconds > 0
+            require(given, "protocol.seconds", self.seconds, "above 0, with protocol.equal=seconds")
 
-    @property
-    def passes(self) -> int:
-        """Passes per image and iteration."""
-        return self.sweeps * (self.steps + self.updates_per_batch) + self.learn_epochs
+    def allowance(self, chain: Price, update: Price, images: int, batches: int) -> float:
+        """What an iteration may spend in the currency, given the prices of a chain step and of a
+        decoder update, the number of images and of the batches of a sweep.
+        """
+        if self.equal == "seconds":
+            assert self.seconds is not None
+            return self.seconds
+        sweeps = (chain * self.steps + update * self.updates_per_batch) * self.sweeps
+        return (sweeps + update * self.learn_epochs).of(self.equal, images, batches)

@@ -12,6 +12,7 @@ from ltvm.chain.engine import Engine
 from ltvm.chain.kernels.base import Kernel, State
 from ltvm.errors import InputError, require
 from ltvm.methods.base import EVALUATION_BATCH, Method, check_counts
+from ltvm.methods.budget import Price, Visit
 from ltvm.methods.problem import Problem
 from ltvm.runtime.construct import construct
 from ltvm.runtime.randomness import ImageDraws, image_normals, key_from
@@ -36,7 +37,10 @@ class ChainMethod(Method):
 
     ``start`` is where a visit's chain begins: ``persistent`` (the image's code) or ``prior``
     (a fresh draw). ``batchnorm`` is where batch norm takes its statistics in training chains.
-    Unseen images get ``infer_steps`` steps from the prior, always with running statistics.
+    Unseen images get ``infer_steps`` steps from the prior, then ``infer_noise_free`` without
+    noise, always with running statistics: what is decoded is near a mode of p(z | x), as a VAE's
+    posterior mean is, and not one noisy draw of it. A kernel that cannot do without noise
+    (``Kernel.without_noise``) ends as its chain does.
     """
 
     only_for_training = Method.only_for_training | {"kernel_state"}
@@ -51,13 +55,18 @@ class ChainMethod(Method):
         batchnorm: BatchNorm,
         updates_per_batch: int,
         infer_steps: int,
+        infer_noise_free: int,
     ) -> None:
-        check_counts(steps=steps, updates_per_batch=updates_per_batch, infer_steps=infer_steps)
+        check_counts(
+            steps=steps, updates_per_batch=updates_per_batch, infer_steps=infer_steps,
+            infer_noise_free=infer_noise_free,
+        )  # fmt: skip
         require(start in ("persistent", "prior"), "method.start", start, "persistent, prior")
         require(batchnorm in ("batch", "running"), "method.batchnorm", batchnorm, "batch, running")
         self.kernel = build_kernel(kernel)
         self.steps, self.start, self.batchnorm = steps, start, batchnorm
-        self.updates_per_batch, self.infer_steps = updates_per_batch, infer_steps
+        self.updates_per_batch = updates_per_batch
+        self.infer_steps, self.infer_noise_free = infer_steps, infer_noise_free
         super().__init__(problem)
         self.engine = Engine(
             self.decoder, problem.execution, kernel=self.kernel, prior=self.prior,
@@ -70,43 +79,39 @@ class ChainMethod(Method):
         }
 
     @property
-    def price(self) -> int:
-        """Passes per visit of an image: the chain's and the decoder updates'."""
-        return self.kernel.passes(self.steps) + self.updates_per_batch
+    def price(self) -> Price:
+        """Of a visit: the chain's, the decoder updates' and that of an update of the prior."""
+        problem = self.problem
+        chain = problem.chain_step * self.kernel.passes(self.steps)
+        return chain + problem.decoder_update * self.updates_per_batch + problem.prior_update
 
-    def sweep(self, number: int, of: int, share: float = 1.0) -> float:
-        """Visit every image once: chain, then decoder updates; return the mean last loss.
-
-        ``number`` of ``of`` sweeps names the random streams and the progress, of which the
-        sweeps are the given share of the iteration.
-        """
+    def infer_and_learn(self, share: float = 1.0) -> float:
+        """Visits until this share of the iteration's allowance is spent; the mean loss."""
         with self.problem.clock.phase("inference"):
             # The updates within a sweep are part of the paper's inference step, and its cost.
             losses: list[Tensor] = []
-            batches = self.batches(number)
-            for visited, batch in enumerate(batches):
-                self.problem.progress(
-                    share * (number + visited / len(batches)) / of,
-                    f"inference sweep {number + 1}/{of}",
-                )
-                losses += self.visit(batch, number)
-            self.passes += self.price
-            self.check_codes(self.codes)
+            for visit in self.visits(self.price, "inference", share):
+                losses += self.visit(visit)
+                if visit.ends_sweep:
+                    self.check_codes(self.codes)
+            if not visit.ends_sweep:
+                self.check_codes(self.codes)
             return self.mean_loss(losses)
 
-    def visit(self, batch: Tensor, sweep: int) -> list[Tensor]:
+    def visit(self, visit: Visit) -> list[Tensor]:
         """Infer the codes of a batch of images by a chain, then update the decoder on them."""
-        problem = self.problem
+        problem, batch = self.problem, visit.images
         images = problem.images.scaled(batch)
         if self.start == "prior":
-            key = problem.stream_key("start", self.iteration, sweep)
+            key = problem.stream_key("start", visit.sweep)
             state = self.kernel.init(self.prior.sample(len(batch), ImageDraws(key, batch)))
         else:
             kept = {name: values[batch] for name, values in self.kernel_state.items()}
             state = self.kernel.init(self.codes[batch]) | kept
         state = self.run_chain(
-            images, state, batch, problem.stream_key("noise", self.iteration, sweep),
-            steps=self.steps, iteration=self.iteration, batchnorm=self.batchnorm,
+            images, state, batch, problem.stream_key("noise", visit.sweep),
+            steps=self.steps, constants=self.kernel.constants(self.iteration),
+            batchnorm=self.batchnorm,
         )  # fmt: skip
         self.codes[batch] = state["codes"]
         for name, values in self.kernel_state.items():
@@ -125,11 +130,10 @@ class ChainMethod(Method):
         noise_key: int,
         *,
         steps: int,
-        iteration: int,
+        constants: tuple[float, ...],
         batchnorm: BatchNorm,
     ) -> State:
         """Chains from a state; their noise is that of the images with these numbers."""
-        constants = self.kernel.constants(iteration)
         width = self.kernel.noise_width(self.problem.latent_dim, constants)
         noise = image_normals(noise_key, numbers, steps, width) if width else None
         return self.engine.short_run(
@@ -141,17 +145,25 @@ class ChainMethod(Method):
     ) -> Tensor:
         """As the contract says, by ``steps`` chain steps (None: ``infer_steps``).
 
-        A longer chain with the same generator begins with the shorter one.
+        The noisy part of a longer chain with the same generator begins with that of the shorter
+        one.
         """
+        constants = self.kernel.constants(max(0, self.iteration - 1))
+        calm = self.kernel.without_noise(constants)
         start_key, noise_key = key_from(generator), key_from(generator)
         parts = []
         for part in torch.arange(len(images), device=images.device).split(EVALUATION_BATCH):
             start = self.prior.sample(len(part), ImageDraws(start_key, part))
             state = self.run_chain(
                 images[part], self.kernel.init(start), part, noise_key,
-                steps=self.infer_steps if steps is None else steps,
-                iteration=max(0, self.iteration - 1), batchnorm="running",
+                steps=self.infer_steps if steps is None else steps, constants=constants,
+                batchnorm="running",
             )  # fmt: skip
+            if calm is not None and self.infer_noise_free:
+                state = self.run_chain(
+                    images[part], state, part, noise_key, steps=self.infer_noise_free,
+                    constants=calm, batchnorm="running",
+                )  # fmt: skip
             parts.append(state["codes"])
         return torch.cat(parts)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,11 +14,12 @@ from torch import Tensor, nn
 from ltvm.chain.execution import Execution
 from ltvm.data.image_set import ImageSet
 from ltvm.errors import require
-from ltvm.methods.budget import Budget
+from ltvm.methods.budget import Budget, Price
+from ltvm.models.flops import ModelFlops, model_flops
 from ltvm.models.networks import build_decoder, build_encoder
 from ltvm.models.prior import Prior, StandardNormal
 from ltvm.runtime.clock import Clock
-from ltvm.runtime.randomness import GeneratorDraws, stream, stream_key
+from ltvm.runtime.randomness import GeneratorDraws, number_of_batches, stream, stream_key
 
 
 def no_progress(done: float, doing: str) -> None:
@@ -63,6 +65,33 @@ class Problem:
         prior = StandardNormal(self.latent_dim) if self.prior is None else self.prior
         self.prior = prior.to(self.device)
         self.clock = Clock(self.device)
+
+    @cached_property
+    def flops(self) -> ModelFlops:
+        """Operations per image of a chain step, a decoder update and an update of the prior."""
+        return model_flops(self.new_decoder(), self.prior, self.latent_dim)
+
+    @property
+    def chain_step(self) -> Price:
+        """The price of one gradient of U(z; x) with respect to a code."""
+        return Price(passes=1, flops=self.flops.chain)
+
+    @property
+    def decoder_update(self) -> Price:
+        """The price of an Adam step on the decoder."""
+        return Price(passes=1, flops=self.flops.update, updates=1)
+
+    @property
+    def prior_update(self) -> Price:
+        """The price of an Adam step on the prior, where it has parameters."""
+        return Price(flops=self.flops.prior_update)
+
+    @property
+    def allowance(self) -> float:
+        """What an outer iteration may spend, in the budget's currency."""
+        n = len(self.images)
+        batches = number_of_batches(n, self.budget.batch)
+        return self.budget.allowance(self.chain_step, self.decoder_update, n, batches)
 
     def stream(self, purpose: str, *axes: int) -> torch.Generator:
         """A generator for this seed and purpose (see ``ltvm.runtime.randomness``)."""

@@ -1,7 +1,7 @@
 """Plain short-run inference, SRI (Nijkamp et al., ECCV 2020): the chain, and no correction.
 
-Every visit runs K Langevin steps from a fresh prior draw, then updates the decoder. One
-iteration makes as many sweeps as its share of passes allows.
+Every visit runs K Langevin steps from a fresh prior draw, then updates the decoder. All its
+allowance goes into visits.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ class ShortRun(ChainMethod):
         kernel: Mapping[str, Any],
         updates_per_batch: int,
         infer_steps: int,
+        infer_noise_free: int,
         batchnorm: Literal["batch", "running"] = "batch",
     ) -> None:
         super().__init__(
@@ -34,11 +35,10 @@ class ShortRun(ChainMethod):
             batchnorm=batchnorm,
             updates_per_batch=updates_per_batch,
             infer_steps=infer_steps,
+            infer_noise_free=infer_noise_free,
         )
 
     def fit_iteration(self) -> dict[str, float]:
-        sweeps = self.sweeps_due(self.price)
-        for number in range(sweeps):
-            loss = self.sweep(number, sweeps)
+        loss = self.infer_and_learn()
         self.iteration += 1
         return {"sweep_loss": loss}

@@ -13,6 +13,7 @@ alpha = 0 is "no correction" and changes nothing else: the learning passes are s
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Literal
 
 from torch import Tensor
@@ -21,6 +22,7 @@ from ltvm.errors import require
 from ltvm.methods.base import check_counts
 from ltvm.methods.chain_method import ChainMethod
 from ltvm.methods.problem import Problem
+from ltvm.runtime.randomness import number_of_batches
 from ltvm.transport import build_solver
 
 
@@ -41,6 +43,7 @@ class ShortRunOT(ChainMethod):
         learn_epochs: int,
         updates_per_batch: int,
         infer_steps: int,
+        infer_noise_free: int,
         solver: str = "auto",
         solver_options: dict[str, Any] | None = None,
         start: Literal["persistent", "prior"] = "persistent",
@@ -58,6 +61,7 @@ class ShortRunOT(ChainMethod):
             batchnorm=batchnorm,
             updates_per_batch=updates_per_batch,
             infer_steps=infer_steps,
+            infer_noise_free=infer_noise_free,
         )
         self.targets = problem.sample_prior(len(self.codes), problem.stream("prior"))  # p_1..p_n
         self.solver_state: dict[str, Any] = {}
@@ -71,21 +75,30 @@ class ShortRunOT(ChainMethod):
         )
 
     def fit_iteration(self) -> dict[str, float]:
-        inference_share = 1 - self.learn_epochs / (self.sweeps * self.price + self.learn_epochs)
-        scalars = {}
-        for number in range(self.sweeps):
-            scalars["sweep_loss"] = self.sweep(number, self.sweeps, inference_share)
+        scalars = {"sweep_loss": self.infer_and_learn(self.inference_share)}
         self.inferred = self.codes
-        self.problem.progress(inference_share, "transport")
+        self.problem.progress(self.inference_share, "transport")
         with self.problem.clock.phase("transport"):
             scalars |= self.correct()
-        with self.problem.clock.phase("learning"):
-            for epoch in range(self.learn_epochs):
-                done = inference_share + (1 - inference_share) * epoch / self.learn_epochs
-                self.problem.progress(done, f"learning epoch {epoch + 1}/{self.learn_epochs}")
-                scalars["learning_loss"] = self.learn(self.sweeps + epoch)
+        if self.learn_epochs:
+            with self.problem.clock.phase("learning"):
+                scalars["learning_loss"] = self.learn()
         self.iteration += 1
         return scalars
+
+    @cached_property
+    def inference_share(self) -> float:
+        """Of an iteration's allowance: L sweeps beside so many learning epochs, by their price.
+
+        Where these cost more or less than the allowance (another K than the protocol's, say),
+        both phases are shorter or longer in proportion, and every iteration has its correction.
+        """
+        equal, n = self.problem.budget.equal, len(self.problem.images)
+        currency = "flops" if equal == "seconds" else equal
+        batches = number_of_batches(n, self.problem.budget.batch)
+        sweeps = (self.price * self.sweeps).of(currency, n, batches)
+        learning = (self.problem.decoder_update * self.learn_epochs).of(currency, n, batches)
+        return sweeps / max(1, sweeps + learning)
 
     def correct(self) -> dict[str, float]:
         """Blend the codes with their transported images; nothing to solve at alpha = 0."""
@@ -103,14 +116,12 @@ class ShortRunOT(ChainMethod):
             scalars["correction_gap"] = coupling.gap
         return scalars
 
-    def learn(self, number: int) -> float:
-        """One pass of decoder updates over all images; returns the mean loss."""
-        batches = self.batches(number)
-        losses = [
-            self.update_decoder(self.problem.images.scaled(batch), self.codes[batch])
-            for batch in batches
-        ]
-        self.passes += 1
+    def learn(self) -> float:
+        """Decoder updates on the corrected codes; returns the mean loss of the last sweep."""
+        losses: list[Tensor] = []
+        for visit in self.visits(self.problem.decoder_update, "learning"):
+            images = self.problem.images.scaled(visit.images)
+            losses.append(self.update_decoder(images, self.codes[visit.images]))
         return self.mean_loss(losses)
 
     def posterior_draws(self) -> Tensor:

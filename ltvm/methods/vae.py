@@ -12,19 +12,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ltvm.methods.base import EVALUATION_BATCH, Method
+from ltvm.methods.budget import Price, Visit
 from ltvm.methods.problem import Problem
 from ltvm.models.batchnorm import statistics
+from ltvm.models.flops import IMAGES, on_cpu, operations
 from ltvm.runtime.randomness import image_normals, normal
 
 
 class VariationalAutoEncoder(Method):
-    """VAE; an epoch is two passes per image, one through each network."""
+    """VAE; all its allowance goes into learning, an Adam step on both networks per visit."""
 
     def __init__(self, problem: Problem, *, encoder: Mapping[str, Any] | None) -> None:
         self.encoder = problem.new_encoder(encoder)
@@ -34,38 +37,39 @@ class VariationalAutoEncoder(Method):
         return [*super().learned_parameters(), *self.encoder.parameters()]
 
     def fit_iteration(self) -> dict[str, float]:
-        epochs = self.sweeps_due(2)
         with self.problem.clock.phase("learning"):
-            for epoch in range(epochs):
-                self.problem.progress(epoch / epochs, f"learning epoch {epoch + 1}/{epochs}")
-                losses = self.learn(epoch)
-        with self.problem.clock.phase("inference"):
+            losses = [self.learn(visit) for visit in self.visits(self.price, "learning")]
+            bound = self.mean_loss(losses)
+        with self.problem.clock.phase("evaluation"):  # training itself needs no codes
             self.codes = self.encode_training_images()[0]
         self.check_codes(self.codes)
         self.iteration += 1
-        return losses
+        return {"negative_bound": bound}
 
-    def learn(self, epoch: int) -> dict[str, float]:
-        """One epoch; returns the mean negative evidence bound (nats, up to a constant)."""
-        key = self.problem.stream_key("noise", self.iteration, epoch)
-        losses = []
-        for batch in self.batches(epoch):
-            images = self.problem.images.scaled(batch)
-            with (
-                statistics(self.encoder, "learn"),
-                statistics(self.decoder, "learn"),
-                self.computing(),
-            ):
-                mean, log_variance = self.encoder(images).float().chunk(2, dim=1)
-                noise = image_normals(key, batch, 1, mean.shape[1])[0]
-                codes = mean + (log_variance / 2).exp() * noise
-                residual = images - self.decoder(codes).float()
-            likelihood = residual.flatten(1).square().sum(1) / (2 * self.problem.sigma**2)
-            divergence = self.divergence(mean, log_variance, codes)
-            losses.append(self.step_optimizer((likelihood + divergence).mean()))
-            self.update_prior(codes)
-        self.passes += 2
-        return {"negative_bound": self.mean_loss(losses)}
+    @cached_property
+    def price(self) -> Price:
+        """Of a visit: a pass through each network, and an Adam step on both."""
+        flops = vae_flops(self.encoder, self.decoder, self.problem.images.shape)
+        return Price(passes=2, flops=flops, updates=1) + self.problem.prior_update
+
+    def learn(self, visit: Visit) -> Tensor:
+        """An Adam step; returns the mean negative evidence bound (nats, up to a constant)."""
+        images = self.problem.images.scaled(visit.images)
+        with (
+            statistics(self.encoder, "learn"),
+            statistics(self.decoder, "learn"),
+            self.computing(),
+        ):
+            mean, log_variance = self.encoder(images).float().chunk(2, dim=1)
+            key = self.problem.stream_key("noise", visit.sweep)
+            noise = image_normals(key, visit.images, 1, mean.shape[1])[0]
+            codes = mean + (log_variance / 2).exp() * noise
+            residual = images - self.decoder(codes).float()
+        likelihood = residual.flatten(1).square().sum(1) / (2 * self.problem.sigma**2)
+        divergence = self.divergence(mean, log_variance, codes)
+        loss = self.step_optimizer((likelihood + divergence).mean())
+        self.update_prior(codes)
+        return loss
 
     def divergence(self, mean: Tensor, log_variance: Tensor, codes: Tensor) -> Tensor:
         """KL of N(mean, exp(log_variance)) to the prior [n]; up to a constant if estimated."""
@@ -105,3 +109,16 @@ class VariationalAutoEncoder(Method):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self.encoder.load_state_dict(state["encoder"])
+
+
+def vae_flops(encoder: nn.Module, decoder: nn.Module, shape: tuple[int, ...]) -> int:
+    """Operations per image of a learning step: forward and backward through both networks."""
+    encoder, decoder = on_cpu(encoder), on_cpu(decoder)
+    images = torch.zeros(IMAGES, *shape)
+
+    def learn() -> None:
+        mean, log_variance = encoder(images).chunk(2, dim=1)
+        (decoder(mean + log_variance).square().sum() + mean.sum()).backward()
+
+    with statistics(encoder, "running"), statistics(decoder, "running"):
+        return operations(learn) // IMAGES

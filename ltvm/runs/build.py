@@ -39,8 +39,10 @@ def build_problem(
             key: protocol[key]
             for key in (
                 "sweeps", "steps", "updates_per_batch", "learn_epochs", "batch", "learning_rate",
+                "equal",
             )
-        }
+        },
+        seconds=per_iteration(protocol["seconds"], protocol["iterations"]),
     )  # fmt: skip
     latent_dim, seed = config["model"]["latent_dim"], config["seed"]
     problem = Problem(
@@ -68,6 +70,10 @@ def build_problem(
             problem.describe_decoder(),
         )
     return problem
+
+
+def per_iteration(seconds: float | None, iterations: int) -> float | None:
+    return None if seconds is None else seconds / iterations
 
 
 def build_method(config: Config, problem: Problem) -> Method:

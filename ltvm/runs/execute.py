@@ -18,6 +18,7 @@ from ltvm.config import Config
 from ltvm.data.cache import load_data
 from ltvm.errors import DivergedError, InputError
 from ltvm.methods.base import Method
+from ltvm.methods.chain_method import ChainMethod
 from ltvm.metrics.base import Context, Metric
 from ltvm.runs.build import build_method, build_metrics, build_problem
 from ltvm.runs.environment import commit, now, versions
@@ -115,6 +116,7 @@ def train(config: Config, run: Run, command: str) -> tuple[Trained, dict[str, Me
             "iterations_done": method.iteration,
             "passes": method.passes,
             "decoder_updates": method.decoder_updates,
+            "flops": method.flops,
             "seconds": {phase: problem.clock.seconds.get(phase, 0.0) for phase in PHASES},
             "peak_memory_mb": devices.peak_memory_mb(device),
         }
@@ -165,6 +167,16 @@ def loaded(config: Config, run: Run) -> tuple[Trained, dict[str, Metric]]:
     data = load_data(config).to(device)
     context = Context(config["seed"], device, _metric_cache)
     return Trained(method, data, context), build_metrics(config, device)
+
+
+def temperature(method: Method, iterations: int) -> list[float] | None:
+    """Of a method's chain at its first and last iteration; 1 is the posterior's; None: no chain,
+    or none that samples at a temperature.
+    """
+    if not isinstance(method, ChainMethod):
+        return None
+    first, last = (method.kernel.temperature(at) for at in (0, iterations - 1))
+    return None if first is None or last is None else [first, last]
 
 
 def label_of(config: Config, command: str) -> str:
@@ -225,5 +237,7 @@ def new_record(
         "commit": commit(),
         "fingerprints": {"train": data.train.fingerprint, "test": data.test.fingerprint},
         "images": {"train": len(data.train), "test": len(data.test)},
+        "equal": problem.budget.equal,
+        "temperature": temperature(trained.method, config["protocol"]["iterations"]),
         "curves": curves,
     }

@@ -27,6 +27,14 @@ class Clock:
     def __init__(self, device: torch.device | str) -> None:
         self.device = torch.device(device)
         self.seconds: dict[str, float] = defaultdict(float)
+        self._running: tuple[str, float] | None = None  # the phase and when it began
+
+    def training_seconds(self) -> float:
+        """Seconds of all phases but evaluation so far, that of a running one included."""
+        done = sum(value for name, value in self.seconds.items() if name != "evaluation")
+        if self._running is None or self._running[0] == "evaluation":
+            return done
+        return done + self._now() - self._running[1]
 
     def _now(self) -> float:
         if self.device.type == "cuda":
@@ -36,7 +44,9 @@ class Clock:
     @contextmanager
     def phase(self, name: Phase) -> Iterator[None]:
         started = self._now()
+        self._running = (name, started)
         try:
             yield
         finally:
+            self._running = None
             self.seconds[name] += self._now() - started

@@ -129,6 +129,12 @@ def shuffled_batches(
     """
     order = torch.randperm(n, generator=generator, device=generator.device).to(device)
     batches = list(order.split(size))
-    if len(batches) > 1 and len(batches[-1]) * 2 < size:
+    if len(batches) > number_of_batches(n, size):
         batches[-2:] = [torch.cat(batches[-2:])]
     return tuple(batches)
+
+
+def number_of_batches(n: int, size: int) -> int:
+    """How many batches ``shuffled_batches`` makes."""
+    whole, left = divmod(n, size)
+    return max(1, whole + (left * 2 >= size))

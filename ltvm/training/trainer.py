@@ -55,6 +55,7 @@ class Trainer:
                 "iteration": method.iteration,
                 "passes": method.passes,
                 "decoder_updates": method.decoder_updates,
+                "flops": method.flops,
                 **scalars,
             }
             if method.iteration % self.every == 0 or method.iteration == self.iterations:

@@ -36,7 +36,7 @@ def test_a_code_does_not_depend_on_batch_size_or_order():
     swept = []
     for batch in (6, 16, 48):
         method = method_for(f"protocol.batch={batch}")
-        method.sweep(0, 1)
+        method.infer_and_learn(method.inference_share)
         swept.append(method.codes)
     for codes in swept[1:]:
         torch.testing.assert_close(codes, swept[0], atol=1e-4, rtol=1e-4)
@@ -48,11 +48,11 @@ def test_the_host_does_not_wait_within_a_sweep(work):
     reads = []
     for batch in (24, 6):
         method = method_for(f"protocol.batch={batch}", "method.updates_per_batch=1")
-        clock = method.problem.clock
+        clock, share = method.problem.clock, method.inference_share
         looks = iter(range(10**9))
         clock._now = lambda looks=looks: float(next(looks))  # on CUDA each look waits
         with HostReads() as counter:
-            method.sweep(0, 1) if work == "sweep" else method.learn(0)
+            method.infer_and_learn(share) if work == "sweep" else method.learn()
         reads.append((counter.count, next(looks)))
     assert reads[0] == reads[1] <= (2, 2)  # not one per batch
 

@@ -75,3 +75,6 @@ class AdamLangevin(Kernel):
     def noise_width(self, d: int, constants: tuple[float, ...]) -> int:
         _, tau = constants
         return d if tau > 0 else 0
+
+    def without_noise(self, constants: tuple[float, ...]) -> tuple[float, ...]:
+        return constants[0], 0.0

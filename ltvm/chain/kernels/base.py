@@ -56,6 +56,12 @@ class Kernel(ABC):
         """Standard normal numbers that a step takes per code in R^d; 0: ``noise`` is None."""
         return d
 
+    def without_noise(self, constants: tuple[float, ...]) -> tuple[float, ...] | None:  # noqa: ARG002
+        """Constants with which ``step`` takes no noise and goes downhill: the last steps of
+        inference. None: there are none, and inference ends as the chain does.
+        """
+        return None
+
     def passes(self, steps: int) -> int:
         """Gradient evaluations, each a pass through the decoder, of a chain of ``steps`` steps."""
         return steps

@@ -92,6 +92,13 @@ def check_kernel(kernel: Kernel) -> list[str]:
     )
     check(close(end, one_by_one(kernel, codes, noise, constants)), "no code affects another")
     check_cost(kernel, start, noise, constants, check)
+    calm = kernel.without_noise(constants)
+    if calm is not None:
+        check(kernel.noise_width(D, calm) == 0, "without_noise gives constants that take none")
+        potential = CountedPotential()
+        calmed = run(kernel, end, None, calm, 300)
+        before_and_after = [potential(z["codes"])[0].mean() for z in (end, calmed)]
+        check(before_and_after[1] < before_and_after[0], "without noise, chains go downhill")
     temperature = kernel.temperature(0)
     check(temperature is None or temperature > 0, "temperature is above 0, or None: not known")
     return held

@@ -50,13 +50,21 @@ class Underdamped(Kernel):
     def step(
         self, state: State, potential: Potential, noise: Tensor | None, constants: Constants
     ) -> State:
-        assert noise is not None
         size, decay, spread = constants
         _, gradient = potential(state["codes"])
         velocity = state["velocity"] - size * gradient
         codes = state["codes"] + size / 2 * velocity
-        velocity = decay * velocity + spread * noise
+        velocity = decay * velocity
+        if noise is not None:
+            velocity += spread * noise
         return {"codes": codes + size / 2 * velocity, "velocity": velocity}
+
+    def noise_width(self, d: int, constants: tuple[float, ...]) -> int:
+        return d if constants[2] > 0 else 0
+
+    def without_noise(self, constants: tuple[float, ...]) -> tuple[float, ...]:
+        size, decay, _ = constants
+        return size, decay, 0.0
 
     def temperature(self, iteration: int) -> float:  # noqa: ARG002
         return self.heat
