@@ -1,20 +1,22 @@
 """Floating-point operations of a decoder, counted from its layers: the currency of equal terms.
 
-``torch.utils.flop_counter`` counts the products of matrices and convolutions, two operations per
-multiplication and addition, forward and backward, as they run in one small pass on a copy. Batch
-norm, activations, noise and the optimiser are not counted; nor does it matter how a device or a
-precision does the same products.
+The formulas of ``torch.utils.flop_counter`` count products of matrices and convolutions, two
+operations per multiplication and addition, forward and backward, as they run in one small pass on
+a copy. Batch norm, activations, noise and the optimiser are not counted; nor does it matter how a
+device or a precision does the same products.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from ltvm.models.batchnorm import statistics
 from ltvm.models.prior import Prior
@@ -24,11 +26,39 @@ from ltvm.runtime.randomness import GeneratorDraws, stream
 IMAGES = 2  # of the counted pass
 
 
+class Counter(TorchDispatchMode):
+    """Adds up the operations of what runs within.
+
+    ``FlopCounterMode`` does the same by module, whose hooks forbid ``torch.autograd.grad``: chains
+    need that, such as those of a prior that samples itself.
+    """
+
+    total = 0
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is None:
+            with self:
+                decomposed = func.decompose(*args, **(kwargs or {}))
+            if decomposed is not NotImplemented:
+                return decomposed
+        out = func(*args, **(kwargs or {}))
+        if formula is not None:
+            self.total += formula(*args, **(kwargs or {}), out_val=out)
+        return out
+
+
 def operations(run: Callable[[], object]) -> int:
     """Floating-point operations of what ``run`` does; it should do nothing that lasts."""
-    with FlopCounterMode(display=False) as counter, torch.enable_grad():
+    with Counter() as counter, torch.enable_grad():
         run()
-    return int(counter.get_total_flops())
+    return int(counter.total)
 
 
 def on_cpu(network: nn.Module) -> nn.Module:
@@ -60,7 +90,8 @@ def model_flops(decoder: nn.Module, prior: Prior, latent_dim: int) -> ModelFlops
     def chain() -> None:
         moved = codes.clone().requires_grad_(True)
         with frozen(decoder), frozen(own):
-            (decoder(moved).square().sum() + own.energy(moved).sum()).backward()
+            energy = decoder(moved).square().sum() + own.energy(moved).sum()
+            torch.autograd.grad(energy, moved)
 
     def update() -> None:
         decoder(codes).square().sum().backward()

@@ -4,6 +4,7 @@ import pytest
 import torch
 from networks_by_name import decoder_of, encoder_of
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from ltvm.methods.vae import vae_flops
 from ltvm.models.flops import model_flops
@@ -33,6 +34,15 @@ def test_a_decoder_costs_what_its_layers_multiply(name):
     assert flops.prior_update == 0
     assert all(torch.equal(before[key], v) for key, v in decoder.state_dict().items())
     assert all(p.grad is None for p in decoder.parameters())
+
+
+@pytest.mark.parametrize("name", ["svhn", "celeba"])
+def test_the_count_is_that_of_torch(name):
+    decoder, codes = decoder_of(name, 64, 3), torch.randn(2, 64)
+    with FlopCounterMode(display=False) as counter:
+        decoder(codes).square().sum().backward()
+    expected = counter.get_total_flops() // 2
+    assert model_flops(decoder, StandardNormal(64), 64).update == expected
 
 
 def test_a_vae_costs_both_networks():
