@@ -18,6 +18,8 @@ class GivenImages:
     Both are uint8 [n, c, h, w].
     """
 
+    inference_precision = "float32"
+
     def __init__(self, images, trained=None):
         self.images, self.asked = images, 0
         self.codes = to_float(images if trained is None else trained).flatten(1)

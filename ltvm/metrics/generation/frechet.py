@@ -211,8 +211,9 @@ class FrechetDistance(FeatureMetric):
     ) -> dict[str, Measurement]:
         """The distance of decoded training codes, and what ``sampled`` is above it."""
         features = self.of_training_codes(method, data, sampled.provenance["n"])
-        codes = "training images' own, at even distances"
-        decoded = self.measured(features, data.train, context, codes=codes)
+        about = {"codes": "training images' own, at even distances"}
+        about["inference_precision"] = method.inference_precision
+        decoded = self.measured(features, data.train, context, **about)
         gap = Measurement(sampled.value - decoded.value, decoded.provenance)
         return {self.decoded_name: decoded, GAP: gap}
 
@@ -227,7 +228,7 @@ class FrechetDistance(FeatureMetric):
         images = data.test.subset(min(n, len(data.test)))
         codes = inferred_codes(method, images, context.stream("inference"))
         about = {"split": "test against train", "images": images.fingerprint}
-        about["codes"] = "inferred once"
+        about |= {"codes": "inferred once", "inference_precision": method.inference_precision}
         with torch.no_grad():
             features = self.of_codes(method, codes, data.train)
             decoded = self.measured(features, data.train, context, **about)

@@ -80,7 +80,7 @@ def test_as_many_codes_as_samples_at_even_distances(digits):
     assert (unseen["n"], unseen["n_real"], unseen["split"]) == (20, 200, "test against train")
     assert unseen["images"] == digits.test.subset(20).fingerprint
     floor = found["fd_digits_unseen_floor"].provenance
-    assert {**floor, "codes": "inferred once"} == unseen
+    assert {**floor, "codes": "inferred once", "inference_precision": "float32"} == unseen
     assert unseen["warning"].startswith("20 generated images for 64 features")
 
 
