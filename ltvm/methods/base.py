@@ -24,6 +24,7 @@ from ltvm.errors import DivergedError, require
 from ltvm.methods.budget import Price, Visit
 from ltvm.methods.problem import Problem
 from ltvm.models.batchnorm import statistics
+from ltvm.runtime.devices import Precision
 from ltvm.runtime.randomness import shuffled_batches
 
 EVALUATION_BATCH = 1_000  # fixed: results depend a little on the batch
@@ -93,6 +94,11 @@ class Method(ABC):
     def reconstruct(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """g(infer(x)) for images [n, c, h, w] in [-1, 1]."""
         return self.decode(self.infer(images, generator))
+
+    @property
+    def inference_precision(self) -> Precision:
+        """What networks compute in where codes are inferred; ``decode`` is in float32 always."""
+        return "float32"
 
     def posterior_draws(self) -> Tensor:
         """One draw of the posterior per training image [n, d], to compare with the prior.

@@ -15,6 +15,7 @@ from ltvm.methods.base import EVALUATION_BATCH, Method, check_counts
 from ltvm.methods.budget import Price, Visit
 from ltvm.methods.problem import Problem
 from ltvm.runtime.construct import construct
+from ltvm.runtime.devices import Precision
 from ltvm.runtime.randomness import ImageDraws, image_normals, key_from
 
 Start = Literal["persistent", "prior"]
@@ -77,6 +78,11 @@ class ChainMethod(Method):
         self.kernel_state: State = {
             name: begun[name] for name in self.kernel.kept if start == "persistent"
         }
+
+    @property
+    def inference_precision(self) -> Precision:
+        """The execution's: that of all chains, in training and afterwards."""
+        return self.problem.execution.precision
 
     @property
     def price(self) -> Price:

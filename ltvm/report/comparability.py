@@ -25,7 +25,7 @@ WARNED = "‡"
 # metric puts anything else that it found rather than chose under ``found``.
 NOTED = frozenset(
     {"version", "commit", "device", "execution", "warning", "standard_error", "bandwidth", "reason",
-     "found"}
+     "inference_precision", "found"}
 )  # fmt: skip
 
 # Keys that decide what is evaluated. Others change the model alone, never what a number is.

@@ -105,9 +105,10 @@ def measure(metrics: dict[str, Metric], trained: Trained) -> tuple[dict[str, Any
 def provenance_of_all(method: Method, images: ImageSet) -> dict[str, Any]:
     """What every number says about itself, unless its metric says otherwise.
 
-    ``data`` is the fingerprint of the split's images; ``dtype`` that of the decoder, hence of
-    images and codes in evaluation; ``batch`` the evaluation batch; ``numerics``, ``version`` and
-    ``commit`` the code.
+    ``data`` is the fingerprint of the split's images; ``dtype`` that of the decoder where it makes
+    images and energies from codes (where codes were inferred they state ``inference_precision``
+    themselves: chains may run in another); ``batch`` the evaluation batch; ``numerics``,
+    ``version`` and ``commit`` the code.
     """
     return {
         "data": images.fingerprint,

@@ -12,7 +12,7 @@ from ltvm.transport.shortlist import Shortlist
 
 class Auto:
     """``auto``: ``exact`` up to 1,000 codes (to which a copy from a GPU is small), else
-    ``shortlist`` with its defaults.
+    ``shortlist`` with its defaults: what gap it certifies is the coupling's ``gap``.
     """
 
     largest_exact = 1_000

@@ -26,7 +26,9 @@ BATCH = 500  # codes per step of the start by moments
 class Shortlist:
     """``shortlist``: until the certified gap is at most ``gap``, or ``passes`` full passes.
 
-    ``length`` targets per code are kept; ``rounds`` steps are made on them between passes.
+    The gap is an aim: where passes run out before it, the coupling's own ``gap`` says what was
+    certified. ``length`` targets per code are kept; ``rounds`` steps are made on them between
+    passes.
     """
 
     def __init__(

@@ -67,10 +67,11 @@ def test_the_titles_are_those_of_the_tables():
         "precision_digits": "precision, digit features", "latent_mmd2": "MMD² to prior",
         "psnr_test_best3": "PSNR, unseen, best of 3 restarts, dB",
         "mse_test_steps5_restarts3": "K = 5, best of 3",
+        "prior_gap": "prior gap, FD, digit features",
     }.items():  # fmt: skip
         assert titles[name] == title
     headlines = [n for m in metrics.values() for n, c in m.columns().items() if c.headline]
-    assert headlines == ["mse_train", "mse_test", "fd_digits"]
+    assert headlines == ["mse_train", "mse_test", "fd_digits", "prior_gap"]
 
 
 class Outside(Extractor):

@@ -235,6 +235,14 @@ def test_a_small_gap_is_certified(name, gap):
     assert 0 <= coupling.gap <= gap
 
 
+def test_a_gap_that_is_not_reached_is_reported():
+    codes, targets = problem(n=1300, d=10)
+    coupling = solve("shortlist", codes, targets, gap=1e-6, passes=1, rounds=2)
+    assert coupling.gap > 1e-6
+    assert coupling.lower_bound <= optimum(codes, targets) <= coupling.cost
+    assert coupling.gap == pytest.approx(coupling.cost / coupling.lower_bound - 1)
+
+
 @pytest.mark.parametrize("shift", [0.0, 30.0])
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 def test_shortlist_takes_codes_of_any_place_and_size(shift, scale):

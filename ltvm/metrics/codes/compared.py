@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from ltvm.data.image_set import ImageSet
 from ltvm.methods.base import Method
 from ltvm.models.prior import Prior
 from ltvm.runtime.randomness import GeneratorDraws
+
+
+def stated_of(method: Method, codes: Tensor, images: ImageSet) -> dict[str, Any]:
+    """Provenance of what is measured on codes [n, d] of images."""
+    return {
+        "n": len(codes),
+        "split": images.split,
+        "data": images.fingerprint,
+        "inference_precision": method.inference_precision,
+    }
+
+
+def uninferred(provenance: Mapping[str, Any], split: str) -> dict[str, Any]:
+    """The same provenance for what has no inferred code in it, such as draws of the prior."""
+    kept = {key: value for key, value in provenance.items() if key != "inference_precision"}
+    return kept | {"split": split}
 
 
 def chosen_rows(n: int, most: int, generator: torch.Generator, device: torch.device) -> Tensor:

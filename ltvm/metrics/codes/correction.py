@@ -26,6 +26,17 @@ from ltvm.runtime.randomness import normal
 from ltvm.transport.coupling import mean_cost
 from ltvm.transport.exact import optimal_assignment
 
+# What the method itself says of its correction, in the same history.
+CORRECTION = {
+    "correction_gap": Column(
+        "certified gap of the correction",
+        "(cost - lower bound) / lower bound of the correction's own pairing of all codes, as far "
+        "as its solver certifies one: 0 is exact.",
+        "codes",
+        headline=True,
+    ),
+}
+
 CODES = 500  # at most so many are compared: a quarter of a second per correction
 PERMUTATIONS = 199
 
@@ -85,7 +96,8 @@ class CorrectionEffect(Metric):
     """Learning curves of the codes before and after each correction, of methods that correct.
 
     It compares ``method.posterior_draws()``, the codes as inferred, with ``method.codes``, which
-    the correction left; at the end of training it gives nothing.
+    the correction left; at the end of training it gives nothing. The certified gap of the
+    correction itself is the method's own scalar, and declared here.
     """
 
     def columns(self) -> dict[str, Column]:
@@ -103,7 +115,7 @@ class CorrectionEffect(Metric):
         )
 
     def curve_columns(self) -> dict[str, Column]:
-        return {
+        return CORRECTION | {
             f"codes_{name}_{when}": replace(
                 column,
                 title=f"{column.title}, {when}",

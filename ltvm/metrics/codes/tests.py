@@ -11,7 +11,7 @@ from ltvm.data.image_set import DataSet
 from ltvm.errors import require
 from ltvm.methods.base import Method
 from ltvm.metrics.base import Context, Measurement, Metric
-from ltvm.metrics.codes.compared import posterior_codes, prior_codes
+from ltvm.metrics.codes.compared import posterior_codes, prior_codes, stated_of, uninferred
 from ltvm.metrics.codes.marginals import largest_ks
 from ltvm.metrics.codes.mmd import mmd_test
 from ltvm.metrics.codes.spectrum import (
@@ -57,7 +57,7 @@ class LatentTests(Metric):
         prior = method.problem.prior
         codes = posterior_codes(method, self.codes, context.stream("latents"))
         drawn = prior_codes(prior, codes, context.stream("latent tests prior"))
-        provenance = {"n": len(codes), "split": "train", "data": data.train.fingerprint}
+        provenance = stated_of(method, codes, data.train)
         values = self.kernel_test(codes, drawn, context, provenance)
         ks = largest_ks(codes, prior, drawn)
         what = {**provenance, "correction": f"Bonferroni over {codes.shape[1]} dimensions"}
@@ -90,11 +90,11 @@ def spectrum(
 ) -> dict[str, Measurement]:
     """Extreme eigenvalues and effective rank of the codes' covariance, each with its floor."""
     eigenvalues, of_drawn = covariance_eigenvalues(codes), covariance_eigenvalues(drawn)
-    from_draws = {**provenance, "split": "prior draws"}
+    from_draws = uninferred(provenance, "prior draws")
     edge = from_draws
     lower, upper = of_drawn[0].item(), of_drawn[-1].item()
     if prior.is_standard_normal:
-        edge = {**provenance, "split": "Marchenko-Pastur"}
+        edge = uninferred(provenance, "Marchenko-Pastur")
         lower, upper = marchenko_pastur_range(*codes.shape)
     return {
         "latent_eigenvalue_max": Measurement(eigenvalues[-1].item(), provenance),

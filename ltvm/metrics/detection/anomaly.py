@@ -8,6 +8,7 @@ from ltvm.data.image_set import DataSet
 from ltvm.errors import InputError, require
 from ltvm.methods.base import Method
 from ltvm.metrics.base import Context, Measurement, Metric
+from ltvm.metrics.codes.compared import uninferred
 from ltvm.metrics.columns import Column
 from ltvm.metrics.images.restarts import Restarts, infer_restarts
 
@@ -98,11 +99,12 @@ class AnomalyDetection(Metric):
             "data": data.test.fingerprint,
             "trained_on": data.train.fingerprint,
             "restarts": self.restarts,
+            "inference_precision": method.inference_precision,
             "positive_class": f"digit {self.digit}, absent from training",
             "score": "U(z; x) at the inferred code: high is anomalous",
         }
         share = positive.double().mean().item()
-        chance = {**provenance, "split": "chance"}
+        chance = uninferred(provenance, "chance")
         return {
             "auprc_heldout": Measurement(precision_recall, provenance),
             "auprc_heldout_floor": Measurement(share, chance),

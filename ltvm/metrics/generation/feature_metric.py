@@ -116,6 +116,12 @@ class FeatureMetric(Metric):
             n, lambda: keeping(context.scratch, key, n * self.extractor.dimension, make)
         )
 
+    def of_codes(self, method: Method, codes: Tensor, real: ImageSet) -> Features:
+        """Features of the images that the method decodes from codes [n, d]; nothing is kept."""
+        return Features(
+            len(codes), lambda: map(self.extractor, decoded_images(method, codes, real))
+        )
+
     def of_images(self, images: ImageSet, context: Context) -> Features:
         """Features of a set of images."""
 
@@ -198,6 +204,18 @@ def images_of(method: Method, real: ImageSet, context: Context, n: int) -> Itera
     channels.
     """
     for images in samples_of(method, context, n):
+        require_shape(type(method).__name__, tuple(images.shape[1:]), real)
+        yield to_uint8(images)
+
+
+def decoded_images(method: Method, codes: Tensor, real: ImageSet) -> Iterator[Tensor]:
+    """g(z) of codes [n, d] as uint8 batches, shaped as the real images are.
+
+    Raises as ``Method.decode``, and :class:`ltvm.errors.InputError` for another size or number of
+    channels.
+    """
+    for part in codes.split(EVALUATION_BATCH):
+        images = method.decode(part)
         require_shape(type(method).__name__, tuple(images.shape[1:]), real)
         yield to_uint8(images)
 

@@ -130,8 +130,9 @@ class Reconstruction(Metric):
         images = test.scaled()
         once, best = self.unseen_reconstructions(method, images, context)
         units = {"units": MSE_UNIT}
-        seen = {"n": n_train, "split": "train", "data": data.train.fingerprint}
-        unseen = {"n": len(test), "split": "test", "data": data.test.fingerprint}
+        inferred = {"inference_precision": method.inference_precision}
+        seen = {"n": n_train, "split": "train", "data": data.train.fingerprint, **inferred}
+        unseen = {"n": len(test), "split": "test", "data": data.test.fingerprint, **inferred}
         restarts = {"test": {**unseen, "restarts": 1}}
         restarts[self.best] = {**unseen, "restarts": self.restarts}
         values = {"mse_train": Measurement(train_error, {**units, **seen})}

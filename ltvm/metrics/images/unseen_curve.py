@@ -68,6 +68,7 @@ class UnseenCurve(Metric):
             "split": "test",
             "data": data.test.fingerprint,
             "units": MSE_UNIT,
+            "inference_precision": method.inference_precision,
         }
         values = {}
         for steps in self.steps:

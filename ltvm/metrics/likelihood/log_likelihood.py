@@ -22,10 +22,11 @@ KEY = "evaluation.metrics.likelihood"
 class LogLikelihood(Metric):
     """Mean log p(x) of test images under x = g(z) + e, z ~ p(z), e ~ N(0, sigma^2 I).
 
-    - ``ais_log_likelihood``: nats per image, a density of pixels in [-1, 1]: a stochastic lower
-      bound, tighter with more ``steps`` and ``chains``;
+    - ``ais_log_likelihood``: nats per image, a density of pixels in [-1, 1]: a lower bound in
+      expectation, tighter with more ``steps`` and ``chains``;
     - ``ais_effective_chains``: mean effective sample size over the number of chains, from
-      1 / chains to 1;
+      1 / chains to 1. Near 1 / chains, one chain carries the estimate, the bound is loose by an
+      unknown amount, and a difference of two such bounds may be one of looseness alone;
     - ``ais_acceptance``: mean acceptance of the transitions.
 
     The model's own sigma counts, so methods compare at equal sigma only. Batch norm takes its
@@ -50,22 +51,24 @@ class LogLikelihood(Metric):
         return {
             "ais_log_likelihood": Column(
                 "log p(x), nats (AIS, lower bound)",
-                "mean log density of test images in [-1, 1] by annealed importance sampling, a "
-                "stochastic lower bound",
+                "Mean log density of test images in [-1, 1] by annealed importance sampling: a "
+                "lower bound in expectation, so that a difference of two says little where the "
+                "effective share of chains is low.",
                 family="likelihood",
                 unit="nats",
                 direction="higher",
             ),
             "ais_effective_chains": Column(
                 "effective share of AIS chains",
-                "mean effective sample size of the weights over the number of chains: near 1 / "
-                "chains the bound is loose",
+                "Mean effective sample size of the weights over the number of chains "
+                f"({self.chains}): near {1 / self.chains:.2g}, one chain carries the estimate and "
+                "the bound is loose by an unknown amount.",
                 family="likelihood",
                 role="diagnostic",
             ),
             "ais_acceptance": Column(
                 "acceptance in AIS",
-                "mean acceptance of the Hamiltonian transitions",
+                "Mean acceptance of the Hamiltonian transitions.",
                 family="likelihood",
                 role="diagnostic",
             ),

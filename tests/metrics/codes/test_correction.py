@@ -13,6 +13,7 @@ from ltvm.metrics.base import Context
 from ltvm.metrics.codes.correction import CorrectionEffect, correction_effect
 from ltvm.metrics.codes.sliced import sliced_w2
 from ltvm.models.prior import StandardNormal
+from ltvm.report.history_figures import learning_curve_headings
 from ltvm.runs.build import build_method, build_problem
 
 CPU = torch.device("cpu")
@@ -104,6 +105,18 @@ def test_the_curve_is_of_the_codes_before_and_after_and_draws_nothing_of_trainin
     for a, b in zip(measured.decoder.parameters(), plain.decoder.parameters(), strict=True):
         assert torch.equal(a, b)
     assert found["codes_energy_before"] != found["codes_energy_after"]
+
+
+@pytest.mark.parametrize("solver", ["exact", "shortlist", "blocks"])
+def test_the_gap_that_the_solver_certified_is_a_curve(build, solver):
+    """What the history has of the method itself is drawn where it is declared."""
+    scalars = build(f"method.solver={solver}").fit_iteration()
+    column = CorrectionEffect().curve_columns()["correction_gap"]
+    assert "correction_gap" in learning_curve_headings({"correction_gap": column})
+    if solver == "blocks":  # certifies nothing
+        assert "correction_gap" not in scalars
+    else:
+        assert 0 <= scalars["correction_gap"] <= (1e-12 if solver == "exact" else 0.05)
 
 
 def test_a_method_that_does_not_correct_has_no_curve(build, tiny):

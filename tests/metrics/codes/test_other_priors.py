@@ -28,7 +28,10 @@ class Shifted(Prior):
 
 
 def method(prior, codes):
-    return SimpleNamespace(problem=SimpleNamespace(prior=prior), posterior_draws=lambda: codes)
+    return SimpleNamespace(
+        problem=SimpleNamespace(prior=prior), posterior_draws=lambda: codes,
+        inference_precision="float32",
+    )  # fmt: skip
 
 
 def codes(shift, scale, seed=0):

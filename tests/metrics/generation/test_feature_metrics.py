@@ -1,14 +1,12 @@
 """Metrics on features as an evaluation has them: one sample, made once, for all."""
 
-from dataclasses import replace
-
 import pytest
 import torch
+from given_images import GivenImages, measure, thorough
 
 from ltvm.config import resolve
-from ltvm.data import DataSet, mnist5k, to_float
 from ltvm.errors import InputError
-from ltvm.metrics.base import Context, record_values
+from ltvm.metrics.base import Context
 from ltvm.metrics.features.digits import DigitFeatures
 from ltvm.metrics.features.folded import FILE
 from ltvm.metrics.features.moments import Moments, frechet_distance
@@ -28,40 +26,8 @@ def weights(real_data):
     return path
 
 
-@pytest.fixture(scope="module")
-def digits():
-    data = mnist5k.load()
-    return DataSet(data.train.subset(200), data.test.subset(100))
-
-
-class Sampler:
-    """A method that hands out given images, in order; counts what it is asked for."""
-
-    def __init__(self, images):
-        self.images, self.asked = images, 0
-        self.decoder = torch.nn.Linear(1, 1)  # for its dtype
-
-    def sample(self, n, draws):  # noqa: ARG002
-        self.asked += n
-        return to_float(self.images[:n])
-
-
-def thorough(*overrides):
-    config = resolve(["evaluation=digits_thorough", "protocol=smoke", *overrides])
-    metrics = build_metrics(config, torch.device("cpu"))
-    return {k: m for k, m in metrics.items() if isinstance(m, FeatureMetric)}
-
-
-def measure(metrics, method, data, context):
-    """Values as they stand in a record, of one evaluation."""
-    context, found = replace(context, scratch={}), {}
-    for metric in metrics.values():
-        found |= record_values(metric.columns(), metric(method, data, context), {})[0]
-    return found
-
-
 def test_the_thorough_group_measures_one_sample_once(digits):
-    sampler = Sampler(digits.test.images)
+    sampler = GivenImages(digits.test.images)
     metrics = thorough("protocol.evaluation.samples=100")
     assert list(metrics) == ["frechet", "resampling", "kernel", "manifold"]
     values = measure(metrics, sampler, digits, Context(0, CPU))
@@ -69,6 +35,7 @@ def test_the_thorough_group_measures_one_sample_once(digits):
     assert set(values) == {
         "fd_digits", "fd_digits_floor", "fd_digits_infinity", "fd_digits_error", "kid_digits",
         "kid_digits_sd", "precision_digits", "recall_digits", "density_digits", "coverage_digits",
+        "fd_digits_decoded", "prior_gap", "fd_digits_unseen", "fd_digits_unseen_floor",
     }  # fmt: skip
     assert values["fd_digits"]["value"] == values["fd_digits_floor"]["value"]  # the same images
     alone = FrechetDistance(EXTRACTOR, samples=100)(sampler, digits, Context(0, CPU))
@@ -95,8 +62,8 @@ def test_a_choice_of_extractor_is_shared_by_all_metrics(weights):
 
 def test_nothing_is_kept_from_one_method_to_the_next(digits):
     metrics, context = thorough("protocol.evaluation.samples=50"), Context(0, CPU)
-    first = measure(metrics, Sampler(digits.test.images[:50]), digits, context)
-    second = measure(metrics, Sampler(digits.test.images[50:]), digits, context)
+    first = measure(metrics, GivenImages(digits.test.images[:50]), digits, context)
+    second = measure(metrics, GivenImages(digits.test.images[50:]), digits, context)
     assert first["kid_digits"]["value"] != second["kid_digits"]["value"]
 
 
@@ -104,7 +71,7 @@ def test_large_features_are_made_again_instead_of_kept(digits, monkeypatch):
     from ltvm.metrics.generation import feature_metric as samples
 
     monkeypatch.setattr(samples, "KEPT_NUMBERS", 10)
-    sampler = Sampler(digits.test.images)
+    sampler = GivenImages(digits.test.images)
     metrics = thorough("protocol.evaluation.samples=100")
     values = measure(metrics, sampler, digits, Context(0, CPU))
     assert sampler.asked == 400
@@ -115,7 +82,7 @@ def test_large_features_are_made_again_instead_of_kept(digits, monkeypatch):
 
 def test_the_distance_of_the_metric_is_that_of_the_features(digits):
     value = FrechetDistance(EXTRACTOR)(
-        Sampler(digits.train.images.flip(0)), digits, Context(0, CPU)
+        GivenImages(digits.train.images.flip(0)), digits, Context(0, CPU)
     )["fd_digits"].value  # fmt: skip
     assert value == pytest.approx(0, abs=1e-6)
     moments = [Moments(64).add(DigitFeatures()(x.images)) for x in (digits.test, digits.train)]
@@ -124,7 +91,7 @@ def test_the_distance_of_the_metric_is_that_of_the_features(digits):
 
 
 def test_frechet_metric_counts_names_and_caches(digits):
-    sampler = Sampler(digits.test.images)
+    sampler = GivenImages(digits.test.images)
     context = Context(0, CPU)
     metric = FrechetDistance(EXTRACTOR, samples=30)
     values = metric(sampler, digits, context)

@@ -1,61 +1,27 @@
 """What metrics on features warn of, and what they refuse."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
+from given_images import GivenImages, measure, thorough
 
 from ltvm.config import resolve
-from ltvm.data import DataSet, ImageSet, mnist5k, to_float
+from ltvm.data import DataSet, ImageSet
 from ltvm.errors import DivergedError, InputError
-from ltvm.metrics.base import Context, record_values
+from ltvm.metrics.base import Context
 from ltvm.metrics.features.digits import DigitFeatures
-from ltvm.metrics.generation.feature_metric import FeatureMetric
 from ltvm.metrics.generation.frechet import FrechetDistance
 from ltvm.metrics.generation.kernel_distance import KernelDistance
 from ltvm.metrics.generation.manifold import Manifold
 from ltvm.metrics.generation.resampling import FrechetResampling
-from ltvm.runs.build import build_method, build_metrics, build_problem
+from ltvm.runs.build import build_method, build_problem
 
 CPU = torch.device("cpu")
 EXTRACTOR = DigitFeatures()
 
 
-@pytest.fixture(scope="module")
-def digits():
-    data = mnist5k.load()
-    return DataSet(data.train.subset(200), data.test.subset(100))
-
-
-class Sampler:
-    """A method that hands out given images, in order; counts what it is asked for."""
-
-    def __init__(self, images):
-        self.images, self.asked = images, 0
-        self.decoder = torch.nn.Linear(1, 1)  # for its dtype
-
-    def sample(self, n, draws):  # noqa: ARG002
-        self.asked += n
-        return to_float(self.images[:n])
-
-
-def thorough(*overrides):
-    config = resolve(["evaluation=digits_thorough", "protocol=smoke", *overrides])
-    metrics = build_metrics(config, torch.device("cpu"))
-    return {k: m for k, m in metrics.items() if isinstance(m, FeatureMetric)}
-
-
-def measure(metrics, method, data, context):
-    """Values as they stand in a record, of one evaluation."""
-    context, found = replace(context, scratch={}), {}
-    for metric in metrics.values():
-        found |= record_values(metric.columns(), metric(method, data, context), {})[0]
-    return found
-
-
 def test_fewer_samples_than_features_are_computed_with_a_warning(digits):
-    values = measure(thorough("protocol.evaluation.samples=64"), Sampler(digits.test.images),
+    values = measure(thorough("protocol.evaluation.samples=64"), GivenImages(digits.test.images),
                      digits, Context(0, CPU))  # fmt: skip
     assert values["fd_digits"]["warning"] == (
         "64 generated images for 64 features: singular covariance"
@@ -64,10 +30,10 @@ def test_fewer_samples_than_features_are_computed_with_a_warning(digits):
     assert "warning" not in values["fd_digits_floor"]
     assert "warning" not in values["kid_digits"]  # it has no covariance
     enough = FrechetDistance(EXTRACTOR, samples=65)(
-        Sampler(digits.test.images), digits, Context(0, CPU)
+        GivenImages(digits.test.images), digits, Context(0, CPU)
     )
     assert "warning" not in enough["fd_digits"].provenance
-    sampler = Sampler(digits.test.images)
+    sampler = GivenImages(digits.test.images)
     few = FrechetResampling(EXTRACTOR, samples=100)(sampler, digits, Context(0, CPU))
     assert few["fd_digits_infinity"].provenance["warning"] == (
         "subsets of 70 images for 64 features: extrapolated too low"
@@ -88,19 +54,17 @@ def test_fewer_samples_than_features_are_computed_with_a_warning(digits):
 )
 def test_constant_samples_are_an_error(metric, digits):
     same = digits.test.images[:1].expand(200, -1, -1, -1)
-    with pytest.raises(DivergedError, match="Sampler: all samples are the same image"):
-        metric(Sampler(same), digits, Context(0, CPU))
+    with pytest.raises(DivergedError, match="GivenImages: all samples are the same image"):
+        metric(GivenImages(same), digits, Context(0, CPU))
     flat = torch.arange(200, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 28, 28)
     with pytest.raises(DivergedError, match="one value throughout"):
-        metric(Sampler(flat), digits, Context(0, CPU))
+        metric(GivenImages(flat), digits, Context(0, CPU))
 
 
 def test_a_learning_curve_may_pass_through_constant_samples(digits):
     same = digits.test.images[:1].expand(200, -1, -1, -1)
-    assert (
-        FrechetDistance(EXTRACTOR).curve(Sampler(same), digits, Context(0, CPU))["fd_digits_curve"]
-        > 0
-    )
+    curve = FrechetDistance(EXTRACTOR).curve(GivenImages(same), digits, Context(0, CPU))
+    assert curve["fd_digits_curve"] > 0
 
 
 def test_constant_samples_end_a_run_by_name(tiny):
@@ -114,7 +78,7 @@ def test_constant_samples_end_a_run_by_name(tiny):
 
 
 def test_samples_that_are_not_finite_are_an_error(digits):
-    sampler = Sampler(digits.test.images)
+    sampler = GivenImages(digits.test.images)
     sampler.sample = lambda n, draws: torch.full((n, 1, 28, 28), float("nan"))
     with pytest.raises(DivergedError, match="not finite"):
         FrechetDistance(EXTRACTOR, samples=50)(sampler, digits, Context(0, CPU))
@@ -124,7 +88,7 @@ def test_samples_that_are_not_finite_are_an_error(digits):
 def test_samples_of_another_shape_are_an_error(shape, digits):
     images = torch.zeros(50, *shape, dtype=torch.uint8)
     with pytest.raises(InputError, match="allowed: 1x28x28, as in mnist5k"):
-        KernelDistance(EXTRACTOR, samples=50)(Sampler(images), digits, Context(0, CPU))
+        KernelDistance(EXTRACTOR, samples=50)(GivenImages(images), digits, Context(0, CPU))
 
 
 def test_too_few_images_are_refused_before_a_run(digits):

@@ -213,6 +213,8 @@ def test_no_image_affects_another(tiny):
 def test_every_value_has_its_column():
     columns = LogLikelihood().columns()
     assert columns["ais_log_likelihood"].direction == "higher"
+    assert "lower bound in expectation" in columns["ais_log_likelihood"].definition
+    assert "(8): near 0.12," in LogLikelihood(chains=8).columns()["ais_effective_chains"].definition
     assert [column.role for column in columns.values()] == ["value", "diagnostic", "diagnostic"]
 
 
