@@ -18,7 +18,6 @@ from ltvm.report.notes import notes
 from ltvm.report.published import published, published_frames
 from ltvm.report.statistics import (
     Estimate,
-    best_keys,
     format_estimate,
     mean_interval,
     paired_difference,
@@ -56,15 +55,6 @@ def test_paired_difference_uses_shared_seeds_alone():
     assert difference.mean == pytest.approx((1 + 1 + 0.5) / 3)
     assert difference.excludes_zero  # though the seeds themselves spread over 20
     assert paired_difference({0: 1.0}, {1: 1.0}) is None
-
-
-def test_best_is_marked_only_where_the_interval_allows():
-    clear = {"a": {0: 1.0, 1: 1.1, 2: 0.9}, "b": {0: 5.0, 1: 5.1, 2: 5.2}}
-    assert best_keys(clear, direction="lower") == ["a"]
-    assert best_keys(clear, direction="higher") == ["b"]
-    unclear = {"a": {0: 1.0, 1: 3.0, 2: 2.0}, "b": {0: 2.0, 1: 1.5, 2: 3.0}}
-    assert best_keys(unclear, direction="lower") == []
-    assert best_keys({"a": {0: 1.0}, "b": {0: 9.0}}, direction="lower") == []  # single seeds
 
 
 @pytest.mark.parametrize(
