@@ -14,6 +14,7 @@ from ltvm.report.hypotheses import EXPLORATORY, PRIMARY, families_of_tests
 from ltvm.report.notes import either, notes, sentence
 from ltvm.report.published import published, published_frames
 from ltvm.report.statistics import RESAMPLES
+from ltvm.report.terms import equal_text, head_text
 from ltvm.report.writers import to_markdown
 
 MEANINGS = {
@@ -37,7 +38,8 @@ RESAMPLING = (
     "half too large where a distance is little more than its bias).\n"
 )
 COST = (
-    "A pass is one forward and backward through the decoder (or the VAE's encoder) per image. "
+    "A pass is one forward and backward through the decoder (or the VAE's encoder) per image; "
+    "FLOP are counted from the layers, a multiplication and an addition being two. "
     "Peak memory is the process's so far, so later runs of one process never show less.\n"
 )
 PUBLISHED = (
@@ -60,6 +62,7 @@ def page_text(
     parts = [
         f"# {manifest['name']}\n",
         f"**{manifest['question']}**\n",
+        *head_text(table, manifest),
         f"{MEANINGS[interval]} {BEST}\n",
         *crossed_text(manifest, shown.get("crossed", {})),
         *tables_text(shown["table"]),
@@ -85,7 +88,7 @@ def sections(
         ("improvement", f"Probability of improvement over {reference}", IMPROVEMENT),
         ("resampling", "Spread over seeds, and over draws of the sample", RESAMPLING),
         ("points", "Points of grids", points_text(table)),
-        ("cost", "Cost", COST),
+        ("cost", "Cost", equal_text(table) + COST),
     )
     return [section for section in texts if section[0] in shown]
 

@@ -18,6 +18,7 @@ from statsmodels.stats.multitest import multipletests
 Direction = Literal["lower", "higher"]  # towards better
 
 CONFIDENCE = 0.95
+LARGE = 1e6  # from here on in powers of ten
 RESAMPLES = 9_999  # of a bootstrap interval
 BOOTSTRAP_SEED = 0
 
@@ -191,6 +192,10 @@ def format_estimate(estimate: Estimate, mark: bool = False, signs: str = "") -> 
 
     ``mark`` makes it bold; ``signs`` are footnote signs that follow the number.
     """
+    if abs(estimate.mean) >= LARGE:
+        text = scientific(estimate)
+        text = f"{text} {signs}" if signs else text
+        return f"**{text}**" if mark else text
     digits = digits_of(estimate.mean, sum(estimate.errors) / 2)
     if estimate.bounds is not None:
         low, high = estimate.bounds
@@ -201,6 +206,19 @@ def format_estimate(estimate: Estimate, mark: bool = False, signs: str = "") -> 
         text = f"{estimate.mean:.4g} (1 seed)"
     text = f"{text} {signs}" if signs else text
     return f"**{text}**" if mark else text
+
+
+def scientific(estimate: Estimate) -> str:
+    """``3.1e13``, or ``(3.10 ± 0.25)e13`` where the interval is more than a rounding."""
+    power = math.floor(math.log10(abs(estimate.mean)))
+    mean, *errors = (x / 10**power for x in (estimate.mean, *estimate.errors))
+    if sum(errors) / 2 < 5e-4:
+        text = f"{mean:.3f}".rstrip("0").rstrip(".") + f"e{power}"
+    elif estimate.bounds is not None:
+        text = f"{mean:.3f} [{mean - errors[0]:.3f}, {mean + errors[1]:.3f}]e{power}"
+    else:
+        text = f"({mean:.3f} ± {errors[0]:.3f})e{power}"
+    return text if estimate.n > 1 else f"{text} (1 seed)"
 
 
 def format_p(p: float) -> str:
