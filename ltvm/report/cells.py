@@ -73,6 +73,25 @@ def runs_text(table: pd.DataFrame, cell: str) -> str:
     return f"{done}" if not text else f"{done} of {len(status)} ({text})"
 
 
+def temperatures(table: pd.DataFrame) -> dict[str, str]:
+    """cell -> ``3 to 0.75``, the chain's temperature at the first and last iteration.
+
+    Empty where no chain has another than the posterior's, 1; ``-`` for a method without a chain,
+    or without a record.
+    """
+    columns = ["temperature_first", "temperature_last"]
+    if not set(columns) <= set(table):
+        return {}
+    found = table.dropna(subset=columns).drop_duplicates("cell").set_index("cell")[columns]
+    texts = {
+        str(cell): " to ".join(dict.fromkeys(f"{float(value):.3g}" for value in row))
+        for cell, row in found.iterrows()
+    }
+    if set(texts.values()) <= {"1"}:
+        return {}
+    return {str(cell): texts.get(str(cell), "-") for cell in table["cell"].unique()}
+
+
 def crossed_key(manifest: dict[str, Any]) -> str | None:
     """The one key that is swept for every method, or None: then tables cross method and key."""
     keys = swept_keys(manifest)

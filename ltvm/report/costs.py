@@ -14,15 +14,27 @@ def cost(title: str, definition: str, unit: str = "") -> Column:
 
 
 PEAK = "of the process so far: later runs of one process never show less"
+# What a run spends; ``protocol.equal`` names the one that all methods are made to spend equally.
+CURRENCIES = {  # word of ``protocol.equal`` -> cost
+    "passes": "passes",
+    "updates": "decoder_updates",
+    "flops": "flops",
+    "seconds": "training_seconds",
+}
 COSTS = {  # in the order of the table
     "passes": cost(
         "passes per image", "forward and backward through the decoder, or a VAE's encoder"
     ),
     "decoder_updates": cost("decoder updates", "optimiser steps on the decoder's weights"),
+    "flops": cost(
+        "training, FLOP",
+        "floating-point operations of the layers of decoder and encoder, counted, in training",
+        "FLOP",
+    ),
+    "training_seconds": cost("training, s", "inference, transport and learning together", "s"),
     "inference_seconds": cost("inference, s", "wall-clock time of inferring codes", "s"),
     "transport_seconds": cost("transport, s", "wall-clock time of coupling and correction", "s"),
     "learning_seconds": cost("learning, s", "wall-clock time of updating weights", "s"),
-    "training_seconds": cost("training, s", "inference, transport and learning together", "s"),
     "curve_seconds": cost("learning curves, s", "measuring between iterations of training", "s"),
     "evaluation_seconds": cost("evaluation, s", "wall-clock time of measuring what was made", "s"),
     "peak_memory_mb": cost("peak memory, MB", f"resident memory {PEAK}", "MB"),
@@ -36,6 +48,7 @@ def costs_of_training(record: dict[str, Any]) -> dict[str, float]:
     costs = {
         "passes": record["passes"],
         "decoder_updates": record["decoder_updates"],
+        "flops": record["flops"],
         **{f"{phase}_seconds": value for phase, value in seconds.items()},
         "training_seconds": sum(value for value in seconds.values() if value is not None),
         "curve_seconds": record["seconds"].get("evaluation") or None,

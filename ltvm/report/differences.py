@@ -10,14 +10,22 @@ import pandas as pd
 from ltvm.report.cells import by_cell, cell_names, swept_keys
 from ltvm.report.comparability import MIXED, Marks
 from ltvm.report.declared import columns_of, headings
+from ltvm.report.hypotheses import (
+    Key,
+    Outcome,
+    correct,
+    families_of_tests,
+    outstanding_cells,
+)
 from ltvm.report.statistics import (
     Estimate,
     Improvement,
     decides,
     format_estimate,
+    format_p,
     paired_difference,
+    paired_p_value,
     probability_of_improvement,
-    significant,
 )
 
 
@@ -38,6 +46,31 @@ def pairs(table: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[tuple[str, 
             yield str(cell), str(same.index[0])
 
 
+def difference_tests(
+    table: pd.DataFrame,
+    manifest: dict[str, Any],
+    metrics: list[str],
+    marks: Marks | None = None,
+) -> dict[Key, Outcome]:
+    """(metric, cell) -> the paired t test of its difference to the reference, corrected.
+
+    Not tested: numbers that are of different kinds, and cells with runs still to come.
+    """
+    marks = marks or Marks()
+    families = families_of_tests(columns_of(table), metrics)
+    outstanding = outstanding_cells(table)
+    compared = [pair for pair in pairs(table, manifest) if not outstanding.intersection(pair)]
+    p_values: dict[Key, float | None] = {}
+    for metric in [m for names in families.values() for m in names]:
+        values = by_cell(table, metric)
+        for cell, other in compared:
+            subtract, signs = marks.pair(metric, cell, other)
+            if subtract and MIXED not in signs:
+                found = paired_p_value(values.get(cell, {}), values.get(other, {}))
+                p_values[metric, cell] = found
+    return correct(p_values, families)
+
+
 def differences_table(
     table: pd.DataFrame,
     manifest: dict[str, Any],
@@ -48,31 +81,62 @@ def differences_table(
     """Paired differences to the reference on shared seeds; None without a reference.
 
     ``metrics`` are those of which a difference says something (``declared.compared_metrics``).
-    A difference is in ``**`` where ``significant`` finds one, which corrects for many
-    comparisons of a column. Numbers that a sweep makes different things are not subtracted.
+    A difference is in ``**`` where its test of ``difference_tests`` stands after correction.
+    Numbers that a sweep makes different things are not subtracted.
     """
     marks = marks or Marks()
     compared = list(pairs(table, manifest))
     names = cell_names(table, manifest)
     titles = headings(columns_of(table))
+    tests = difference_tests(table, manifest, metrics, marks)
     columns = {"cell": [names[cell] for cell, _ in compared]}
     for metric in metrics:
         values = by_cell(table, metric)
-        allowed = [marks.pair(metric, cell, other) for cell, other in compared]
-        numbers = [
-            (values.get(cell, {}), values.get(other, {}) if subtract else {})
-            for (cell, other), (subtract, _) in zip(compared, allowed, strict=True)
-        ]
-        columns[titles[metric]] = [
-            signed(estimate, bold and MIXED not in signs, signs) if estimate else "-"
-            for estimate, bold, (_, signs) in zip(
-                [paired_difference(first, second, interval) for first, second in numbers],
-                significant(numbers),
-                allowed,
-                strict=True,
-            )
-        ]
+        texts = []
+        for cell, other in compared:
+            subtract, signs = marks.pair(metric, cell, other)
+            first, second = values.get(cell, {}), values.get(other, {})
+            estimate = paired_difference(first, second, interval) if subtract else None
+            test = tests.get((metric, cell))
+            bold = test is not None and test.stands
+            texts.append(signed(estimate, bold, signs) if estimate else "-")
+        columns[titles[metric]] = texts
     return pd.DataFrame(columns) if compared else None
+
+
+def p_value_tables(
+    table: pd.DataFrame,
+    manifest: dict[str, Any],
+    metrics: list[str],
+    marks: Marks | None = None,
+) -> dict[str, pd.DataFrame]:
+    """Family of tests -> ``0.023 (0.16)``, p alone and corrected, by cell and metric.
+
+    A family without any test is left out.
+    """
+    tests = difference_tests(table, manifest, metrics, marks)
+    names = cell_names(table, manifest)
+    declared = columns_of(table)
+    titles = headings(declared)
+    compared = [cell for cell, _ in pairs(table, manifest)]
+    frames = {}
+    for family, own in families_of_tests(declared, metrics).items():
+        shown = [metric for metric in own if any((metric, cell) in tests for cell in compared)]
+        columns = {
+            titles[metric]: [test_text(tests.get((metric, cell))) for cell in compared]
+            for metric in shown
+        }
+        if shown:
+            frames[family] = pd.DataFrame({"cell": [names[c] for c in compared], **columns})
+    return frames
+
+
+def test_text(test: Outcome | None) -> str:
+    """``0.023 (0.16)``, bold where it stands."""
+    if test is None:
+        return "-"
+    text = f"{format_p(test.p)} ({format_p(test.corrected)})"
+    return f"**{text}**" if test.stands else text
 
 
 def signed(estimate: Estimate, bold: bool, signs: str = "") -> str:

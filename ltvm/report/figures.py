@@ -115,9 +115,16 @@ def comparison(
         axis.set_xlim(-0.6, len(names) - 0.4)
         axis.set_title(heading)
         axis.grid(axis="x", visible=False)
-    seeds = " to ".join(str(n) for n in sorted({min(counts), max(counts)}))
-    figure.suptitle(f"Mean and 95 % interval, {seeds} seeds (small markers: single seeds)", y=0.995)
+    figure.suptitle(seeds_title(counts), y=0.995)
     save(figure, path)
+
+
+def seeds_title(counts: set[int]) -> str:
+    """What is drawn of so many values per cell; one seed has no interval."""
+    if max(counts) <= 1:
+        return "One seed: no interval"
+    seeds = " to ".join(str(n) for n in sorted({min(counts), max(counts)}))
+    return f"Mean and 95 % interval, {seeds} seeds (small markers: single seeds)"
 
 
 def draw_cell(axis: Axes, position: int, values: list[float], style: Style, interval: str) -> None:
@@ -169,7 +176,10 @@ def sweep(
         axis.set_title(heading)
     if len(lines) > 1:
         add_legend(figure, axes)
-    figure.suptitle("Mean and 95 % interval over seeds", y=0.995)
+    one = table["seed"].nunique() == 1
+    figure.suptitle(
+        "One seed: no interval" if one else "Mean and 95 % interval over seeds", y=0.995
+    )
     save(figure, path)
 
 

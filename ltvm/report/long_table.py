@@ -19,6 +19,7 @@ from ltvm.runs.store import Run, Store
 PROVENANCE = ("n", "split", "extractor", "checksum", "dimension", "resize", "restarts", "units")
 RECORD_COLUMNS = (
     "protocol", "device", "precision", "execution", "commit", "command", "started",
+    "equal",
 )  # fmt: skip
 EVALUATION_COLUMNS = ("device", "execution")  # with ``evaluation_`` before the name
 UNFINISHED = ("diverged", "failed", "interrupted", "running", "pending")  # what is said first
@@ -144,8 +145,11 @@ def columns_of_record(record: dict[str, Any] | None) -> Row:
     """What a record says of all its run's values."""
     if record is None:
         return {}
+    first, last = record["temperature"] or (None, None)
     return {
         **{column: record.get(column) for column in RECORD_COLUMNS},
+        "temperature_first": first,
+        "temperature_last": last,
         "identity": record["identity"],
         "fingerprint": record["fingerprints"]["train"],
         "torch": record["versions"].get("torch"),

@@ -21,7 +21,7 @@ from ltvm.report.declared import (
     main_metrics,
     names_of,
 )
-from ltvm.report.differences import differences_table, improvement_table
+from ltvm.report.differences import differences_table, improvement_table, p_value_tables
 from ltvm.report.drawing import draw
 from ltvm.report.long_table import long_table_of_manifest
 from ltvm.report.page_text import page_text
@@ -85,6 +85,8 @@ def shown_tables(
         for name, frame in frames.items()
         if frame is not None
     }
+    if tests := p_value_tables(table, manifest, compared, marks):
+        shown["tests"] = tests
     shown["cost"] = {"": estimates_table(table, manifest, costs, False, interval=interval)}
     resampling = resampling_table(table, manifest)
     if resampling is not None:

@@ -9,10 +9,12 @@ import pandas as pd
 
 from ltvm.report.cells import cell_names, crossed_key
 from ltvm.report.comparability import Marks
-from ltvm.report.declared import columns_of, names_of
+from ltvm.report.declared import columns_of, compared_metrics, headings, names_of
+from ltvm.report.hypotheses import EXPLORATORY, PRIMARY, families_of_tests
 from ltvm.report.notes import either, notes, sentence
 from ltvm.report.published import published, published_frames
-from ltvm.report.statistics import RESAMPLES, UNCORRECTED
+from ltvm.report.statistics import RESAMPLES
+from ltvm.report.terms import equal_text, head_text
 from ltvm.report.writers import to_markdown
 
 MEANINGS = {
@@ -20,10 +22,15 @@ MEANINGS = {
     "bootstrap": f"Mean [95 % bootstrap interval over seeds: BCa, {RESAMPLES:,} seeded resamples; "
     "too narrow for a handful of seeds].",
 }
+BEST = (
+    "Bold: best, where every row is done and paired t tests (same seeds) tell it from each other "
+    "row at the 5 % level, after Holm's correction over the columns: those of headline metrics "
+    "as one family, the others as another."
+)
 IMPROVEMENT = (
     "How probably a row is better than the reference at the same seed, with its exact "
     "(Clopper-Pearson) 95 % interval; 0.5: neither. A tie counts half. Not corrected for "
-    "the number of comparisons.\n"
+    "the number of comparisons or metrics.\n"
 )
 RESAMPLING = (
     "Standard deviation over seeds (other weights, data order and samples), and over draws "
@@ -31,12 +38,14 @@ RESAMPLING = (
     "half too large where a distance is little more than its bias).\n"
 )
 COST = (
-    "A pass is one forward and backward through the decoder (or the VAE's encoder) per image. "
+    "A pass is one forward and backward through the decoder (or the VAE's encoder) per image; "
+    "FLOP are counted from the layers, a multiplication and an addition being two. "
     "Peak memory is the process's so far, so later runs of one process never show less.\n"
 )
 PUBLISHED = (
-    "Other implementations, extractors and sample sizes: published re-runs of one method "
-    "differ by a factor of two. Not measured here.\n"
+    "From the literature, not measured here: published re-runs of one method differ by a factor of "
+    'two. "Against ours" compares what the source declares of its protocol with that of our '
+    "value, and nothing is marked best across the two.\n"
 )
 Families = dict[str, pd.DataFrame]  # family, or "" -> table
 
@@ -53,9 +62,8 @@ def page_text(
     parts = [
         f"# {manifest['name']}\n",
         f"**{manifest['question']}**\n",
-        f"{MEANINGS[interval]} Bold: best, where every row "
-        "is done and the paired difference to each (same seeds) has "
-        + ("an interval without zero.\n" if interval == "t" else "a t interval without zero.\n"),
+        *head_text(table, manifest),
+        f"{MEANINGS[interval]} {BEST}\n",
         *crossed_text(manifest, shown.get("crossed", {})),
         *tables_text(shown["table"]),
         command_text(manifest),
@@ -64,7 +72,7 @@ def page_text(
     for name, heading, text in sections(manifest, table, shown, interval):
         parts += [f"## {heading}\n", text, *tables_text(shown[name]), command_text(manifest)]
     for data in table["data"].unique():
-        parts += published_text(str(data))
+        parts += published_text(str(data), table)
     parts += [f"## {heading}\n\n![{heading}]({file}.png)\n" for heading, file in pictures]
     return "\n".join([*parts, *provenance(manifest, table)])
 
@@ -74,17 +82,13 @@ def sections(
 ) -> list[tuple[str, str, str]]:
     """(table, heading, what to know of it) of every table below the first that is there."""
     reference = manifest["reference"]
-    comparisons = len(next(iter(shown["differences"].values()))) if "differences" in shown else 0
     texts = (
-        (
-            "differences",
-            f"Differences to {reference}, paired by seed",
-            differences_text(comparisons, interval),
-        ),
+        ("differences", f"Differences to {reference}, paired by seed", differences_text(interval)),
+        ("tests", f"Tests of the differences to {reference}", tests_text(table, shown)),
         ("improvement", f"Probability of improvement over {reference}", IMPROVEMENT),
         ("resampling", "Spread over seeds, and over draws of the sample", RESAMPLING),
         ("points", "Points of grids", points_text(table)),
-        ("cost", "Cost", COST),
+        ("cost", "Cost", equal_text(table) + COST),
     )
     return [section for section in texts if section[0] in shown]
 
@@ -102,19 +106,43 @@ def tables_text(families: Families) -> list[str]:
     return parts
 
 
-def differences_text(comparisons: int, interval: str) -> str:
+def differences_text(interval: str) -> str:
     """What is bold among the differences."""
-    if comparisons > UNCORRECTED:
-        return (
-            "Negative: lower than the reference. Bold: a paired t test finds a difference at the "
-            f"5 % level after Holm's correction for the {comparisons} comparisons of its column; "
-            "the intervals are not corrected.\n"
-        )
-    excludes = "the interval" if interval == "t" else "the t interval (not the one shown)"
     return (
-        f"Negative: lower than the reference. Bold: {excludes} excludes zero. No correction "
-        "for the number of comparisons.\n"
+        "Negative: lower than the reference. Bold: found by a paired t test at the 5 % level after "
+        f"correction (next table). The {'' if interval == 't' else 'bootstrap '}intervals are not "
+        "corrected.\n"
     )
+
+
+def tests_text(table: pd.DataFrame, shown: dict[str, Families]) -> str:
+    """What was looked at first, and what is corrected for how many tests."""
+    columns = columns_of(table)
+    titles = headings(columns)
+    families = families_of_tests(columns, compared_metrics(columns))
+    tests = {
+        family: count_of(int((frame.iloc[:, 1:] != "-").sum().sum()), "test")
+        for family, frame in shown.get("tests", {}).items()
+    }
+    parts = ["p of the paired t test, and in brackets p after Holm's correction over its family."]
+    if PRIMARY in tests:
+        parts.append(
+            f"Primary, looked at first: the headline metrics, declared in their code before any "
+            f"run ({'; '.join(titles[m] for m in families[PRIMARY])}), at every comparison: "
+            f"{tests[PRIMARY]}."
+        )
+    if EXPLORATORY in tests:
+        parts.append(
+            f"Exploratory: all other values with a better direction, {tests[EXPLORATORY]}; "
+            "what stands there is a lead for an experiment of its own."
+        )
+    parts.append("Bold: corrected p below 0.05. Values without a better direction are not tested.")
+    return " ".join(parts) + "\n"
+
+
+def count_of(number: int, noun: str) -> str:
+    """``1 test``, ``2 tests``"""
+    return f"{number} {noun}" + ("s" if number != 1 else "")
 
 
 def points_text(table: pd.DataFrame) -> str:
@@ -134,9 +162,9 @@ def crossed_text(manifest: dict[str, Any], crossed: Families) -> list[str]:
     return tables_text({f"{heading} by {key}": frame for heading, frame in crossed.items()})
 
 
-def published_text(data: str) -> list[str]:
+def published_text(data: str, table: pd.DataFrame) -> list[str]:
     """The published figures for a data set; never mixed into our own columns."""
-    rows = published(data)
+    rows = published(data, table)
     if rows.empty:
         return [f"## As published, {data}\n\nNo published figures for this data set.\n"]
     frames = [to_markdown(frame) + "\n" for frame in published_frames(rows)]

@@ -1,6 +1,7 @@
 """Means with intervals over seeds, and comparisons on shared seeds.
 
-What is marked in a table is decided by paired t tests, whatever interval is shown.
+What is marked in a table is decided by paired t tests, whatever interval is shown, corrected
+over all that a page tests (``ltvm.report.hypotheses``).
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from statsmodels.stats.multitest import multipletests
 Direction = Literal["lower", "higher"]  # towards better
 
 CONFIDENCE = 0.95
+LARGE = 1e6  # from here on in powers of ten
 RESAMPLES = 9_999  # of a bootstrap interval
 BOOTSTRAP_SEED = 0
-UNCORRECTED = 5  # comparisons of one column that are judged one by one; more: Holm
 
 
 @dataclass(frozen=True)
@@ -130,20 +131,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in multipletests(p_values, method="holm")[1]]
 
 
-def significant(pairs: Sequence[tuple[Mapping[int, float], Mapping[int, float]]]) -> list[bool]:
-    """Which of one column's paired comparisons find a difference at the 5 % level.
-
-    Up to ``UNCORRECTED`` comparisons each is judged alone, as its t interval does; more by
-    ``holm``. Less than two shared seeds find nothing and do not count as a comparison.
-    """
-    if len(pairs) <= UNCORRECTED:
-        estimates = [paired_difference(first, second) for first, second in pairs]
-        return [estimate is not None and estimate.excludes_zero for estimate in estimates]
-    p_values = [paired_p_value(first, second) for first, second in pairs]
-    adjusted = iter(holm([p for p in p_values if p is not None]))
-    return [p is not None and next(adjusted) < 1 - CONFIDENCE for p in p_values]
-
-
 @dataclass(frozen=True)
 class Improvement:
     """The probability of being better than the reference, over ``n`` seeds, and its interval."""
@@ -183,23 +170,21 @@ def decides(n: int) -> bool:
     return 2 * 0.5**n < 1 - CONFIDENCE
 
 
-def best_keys(by_key: Mapping[str, Mapping[int, float]], direction: Direction) -> list[str]:
-    """The key whose value is best beyond doubt, in a list; an empty list where there is none.
-
-    Beyond doubt: the paired difference to every other key has an interval without zero. A
-    single seed decides nothing.
-    """
+def leader(by_key: Mapping[str, Mapping[int, float]], direction: Direction) -> str:
+    """The key with the best mean."""
     sign = 1 if direction == "lower" else -1
-    if len(by_key) < 2:
-        return []
-    leader = min(by_key, key=lambda key: sign * float(np.mean(list(by_key[key].values()))))
-    for key, values in by_key.items():
-        if key == leader:
-            continue
-        difference = paired_difference(by_key[leader], values)
-        if difference is None or not difference.excludes_zero:
-            return []
-    return [leader]
+    return min(by_key, key=lambda key: sign * float(np.mean(list(by_key[key].values()))))
+
+
+def leader_p_value(by_key: Mapping[str, Mapping[int, float]], best: str) -> float | None:
+    """The p-value of "the key ``best`` differs from every other": the largest of the paired ones.
+
+    An intersection-union test (Berger, Technometrics 1982): it needs no correction for the number
+    of keys. None with fewer than two keys, or where a pair shares fewer than two seeds.
+    """
+    found = [paired_p_value(by_key[best], by_key[key]) for key in by_key if key != best]
+    known = [p for p in found if p is not None]
+    return max(known) if known and len(known) == len(found) else None
 
 
 def format_estimate(estimate: Estimate, mark: bool = False, signs: str = "") -> str:
@@ -207,6 +192,10 @@ def format_estimate(estimate: Estimate, mark: bool = False, signs: str = "") -> 
 
     ``mark`` makes it bold; ``signs`` are footnote signs that follow the number.
     """
+    if abs(estimate.mean) >= LARGE:
+        text = scientific(estimate)
+        text = f"{text} {signs}" if signs else text
+        return f"**{text}**" if mark else text
     digits = digits_of(estimate.mean, sum(estimate.errors) / 2)
     if estimate.bounds is not None:
         low, high = estimate.bounds
@@ -217,6 +206,24 @@ def format_estimate(estimate: Estimate, mark: bool = False, signs: str = "") -> 
         text = f"{estimate.mean:.4g} (1 seed)"
     text = f"{text} {signs}" if signs else text
     return f"**{text}**" if mark else text
+
+
+def scientific(estimate: Estimate) -> str:
+    """``3.1e13``, or ``(3.10 ± 0.25)e13`` where the interval is more than a rounding."""
+    power = math.floor(math.log10(abs(estimate.mean)))
+    mean, *errors = (x / 10**power for x in (estimate.mean, *estimate.errors))
+    if sum(errors) / 2 < 5e-4:
+        text = f"{mean:.3f}".rstrip("0").rstrip(".") + f"e{power}"
+    elif estimate.bounds is not None:
+        text = f"{mean:.3f} [{mean - errors[0]:.3f}, {mean + errors[1]:.3f}]e{power}"
+    else:
+        text = f"({mean:.3f} ± {errors[0]:.3f})e{power}"
+    return text if estimate.n > 1 else f"{text} (1 seed)"
+
+
+def format_p(p: float) -> str:
+    """Two digits, or ``<0.0001``."""
+    return f"{p:.2g}" if p >= 1e-4 else "<0.0001"
 
 
 def digits_of(mean: float, half_width: float) -> int:

@@ -8,11 +8,13 @@ from typing import Any
 import pandas as pd
 
 from ltvm.metrics.columns import FAMILIES, Column
-from ltvm.report.cells import by_cell, cell_names, cells_by_data, crossed_key, runs_text, value_text
+from ltvm.report.cells import by_cell, cell_names, crossed_key, runs_text, temperatures, value_text
 from ltvm.report.comparability import Marks
 from ltvm.report.declared import columns_of, headings
-from ltvm.report.statistics import INTERVALS, best_keys, format_estimate
+from ltvm.report.hypotheses import best_cells
+from ltvm.report.statistics import INTERVALS, format_estimate
 
+TEMPERATURE = "chain temperature"
 WIDEST = 10  # metrics that one table shows
 
 
@@ -26,8 +28,9 @@ def estimates_table(
 ) -> pd.DataFrame:
     """One row per cell, one column per metric, texts such as ``457 ± 12``.
 
+    Where a chain has another temperature than the posterior's, a column says each row's.
     A cell whose runs are not all done says so in the column ``runs``; a cell without any value
-    keeps its row. The best value of a column is in ``**``, where ``best_keys`` finds one among
+    keeps its row. The best value of a column is in ``**``, where ``best_cells`` finds one among
     cells that are all done and whose numbers are of one kind; ``marks`` adds footnote signs.
     ``interval`` is a key of ``INTERVALS``.
     """
@@ -35,14 +38,16 @@ def estimates_table(
     names = cell_names(table, manifest)
     declared = columns_of(table)
     titles = headings(declared)
+    best = best_cells(table, metrics, declared, marks) if mark_best else set()
     columns: dict[str, dict[str, str]] = {"runs": {c: runs_text(table, c) for c in names}}
+    if hot := temperatures(table):
+        columns[TEMPERATURE] = hot
     for metric in metrics:
         values = by_cell(table, metric)
-        best = best_cells(table, metric, declared[metric], marks) if mark_best else []
         columns[titles[metric]] = {
             cell: format_estimate(
                 INTERVALS[interval](list(values[cell].values())),
-                cell in best,
+                (metric, cell) in best,
                 marks.signs(metric, cell),
             )
             if cell in values
@@ -52,20 +57,6 @@ def estimates_table(
     frame = pd.DataFrame(columns).reindex(list(names))
     frame.index = pd.Index([names[cell] for cell in frame.index], name="cell")
     return frame.reset_index()
-
-
-def best_cells(table: pd.DataFrame, metric: str, column: Column, marks: Marks) -> list[str]:
-    """The best cell on each data set, where all are done and the metric has a direction."""
-    if column.direction is None:
-        return []
-    values = by_cell(table, metric)
-    unfinished = set(table[table["status"] != "done"]["cell"])
-    best: list[str] = []
-    for data, cells in cells_by_data(table):
-        done = all(cell not in unfinished and cell in values for cell in cells)
-        if done and marks.alike(data, metric):
-            best += best_keys({c: values[c] for c in cells}, column.direction)
-    return best
 
 
 def by_family(

@@ -15,10 +15,8 @@ from ltvm.report.differences import differences_table
 from ltvm.report.figures import interval_rows, sweep, sweeps_of
 from ltvm.report.history_figures import correction_effects, corrections, learning_curve_headings
 from ltvm.report.notes import notes
-from ltvm.report.published import published, published_frames
 from ltvm.report.statistics import (
     Estimate,
-    best_keys,
     format_estimate,
     mean_interval,
     paired_difference,
@@ -56,15 +54,6 @@ def test_paired_difference_uses_shared_seeds_alone():
     assert difference.mean == pytest.approx((1 + 1 + 0.5) / 3)
     assert difference.excludes_zero  # though the seeds themselves spread over 20
     assert paired_difference({0: 1.0}, {1: 1.0}) is None
-
-
-def test_best_is_marked_only_where_the_interval_allows():
-    clear = {"a": {0: 1.0, 1: 1.1, 2: 0.9}, "b": {0: 5.0, 1: 5.1, 2: 5.2}}
-    assert best_keys(clear, direction="lower") == ["a"]
-    assert best_keys(clear, direction="higher") == ["b"]
-    unclear = {"a": {0: 1.0, 1: 3.0, 2: 2.0}, "b": {0: 2.0, 1: 1.5, 2: 3.0}}
-    assert best_keys(unclear, direction="lower") == []
-    assert best_keys({"a": {0: 1.0}, "b": {0: 9.0}}, direction="lower") == []  # single seeds
 
 
 @pytest.mark.parametrize(
@@ -106,17 +95,6 @@ def test_latex_escapes_and_marks():
     assert r"\textbf{1 $\pm$ 2}" in text
     assert r"a\_b" in text
     assert r"\caption{50 \% of x\_y}" in text
-
-
-def test_published_figures_carry_their_sources():
-    rows = published("svhn")
-    assert rows["source"].notna().all()
-    vae = rows[(rows["our_method"] == "vae") & (rows["metric"] == "fid")]
-    assert vae["value"].tolist() == [59.07]
-    assert sorted(rows[(rows["our_method"] == "abp")]["value"]) == [49.71, 98.63]
-    minutes = rows[rows["metric"] == "minutes_inference_per_iteration"]
-    assert minutes["value"].tolist() == [124]
-    assert published("mnist5k").empty
 
 
 def test_no_report_without_records(tmp_path):
@@ -244,13 +222,6 @@ def test_codes_before_and_after_are_drawn_where_a_record_declares_both(tmp_path)
     alone = {"x_before": curves["x_before"]}
     assert corrections(alone) == {}
     assert learning_curve_headings(alone) == {"x_before": "W2 of codes, before it"}
-
-
-def test_published_detections_stand_by_digit_with_their_digits():
-    [frame] = published_frames(published("mnist5k_without"))
-    lebm = frame.set_index("method").loc["LEBM"]
-    assert lebm["auprc_heldout_4"] == "0.630 ± 0.017"
-    assert frame.set_index("method").loc["VAE", "auprc_heldout_1"] == "0.063"
 
 
 def test_floors_and_sizes_are_said_for_every_swept_key_of_the_data():

@@ -17,10 +17,8 @@ from ltvm.report.statistics import (
     format_estimate,
     holm,
     mean_interval,
-    paired_difference,
     paired_p_value,
     probability_of_improvement,
-    significant,
 )
 
 
@@ -106,31 +104,6 @@ def test_holm_by_hand_and_by_its_closure():
         assert adjusted == pytest.approx(closed)
 
 
-def test_many_comparisons_of_nothing_find_nothing_95_times_in_a_hundred():
-    draws = np.random.default_rng(5)
-    corrected = alone = 0
-    for _ in range(150):
-        reference = by_seed(draws.normal(0, 1, 5))
-        grid = [(by_seed(draws.normal(0, 1, 5)), reference) for _ in range(12)]
-        corrected += any(significant(grid))
-        alone += any(paired_difference(*pair).excludes_zero for pair in grid)
-    assert corrected / 150 < 0.05 + 0.05
-    assert alone / 150 > 0.2
-
-
-def test_up_to_five_comparisons_are_judged_alone_and_missing_ones_do_not_count():
-    near = [by_seed([1.0, 1.1, 1.25]), by_seed([0.0, 0.0, 0.0])]  # p about 0.004
-    assert 0.025 / 6 < paired_p_value(*near) < 0.05 / 6
-    borderline = [by_seed([1.0, 1.4, 1.9]), by_seed([0.0, 0.0, 0.0])]  # p about 0.03
-    assert 0.05 / 6 < paired_p_value(*borderline) < 0.05
-    equal = (by_seed([1.0, 2.0, 4.0]), by_seed([1.1, 1.8, 4.1]))
-    assert significant([borderline, *[equal] * 4]) == [True] + [False] * 4
-    assert significant([borderline, *[equal] * 5]) == [False] * 6
-    assert significant([near, *[equal] * 5]) == [True] + [False] * 5
-    assert significant([borderline, *[({}, {})] * 5]) == [True] + [False] * 5
-    assert significant([({0: 1.0}, {0: 9.0})]) == [False]
-
-
 def test_improvement_is_the_binomial_proportion_of_scipy():
     first, second = by_seed([1, 2, 3, 4, 9, 1, 1]), by_seed([2, 3, 4, 5, 1, 2, 2])
     found = probability_of_improvement(first, second, direction="lower")
@@ -187,18 +160,6 @@ def long_table(cells, direction="lower", **columns):
         for seed, value in enumerate(values)
     ]  # fmt: skip
     return pd.DataFrame(rows), {"axes": ["method"], "reference": "base"}
-
-
-def test_bold_differences_are_corrected_in_a_large_grid():
-    base, shift = np.array([5.0, 6.0, 8.0]), np.array([1.0, 1.4, 1.9])
-    near = np.array([0.1, -0.2, 0.1])
-    small = {"base": base, "found": base + shift, "a": base + near}
-    table = differences_table(*long_table(small), ["fd_digits"])
-    assert table.iloc[:, 1].str.startswith("**").tolist() == [True, False]
-    large = small | dict.fromkeys("bcdef", base + near)
-    table = differences_table(*long_table(large), ["fd_digits"])
-    assert not table.iloc[:, 1].str.contains("*", regex=False).any()
-    assert table.iloc[0, 1] == "+1.4 ± 1.1"
 
 
 def test_differences_with_a_bootstrap_interval():

@@ -1,0 +1,88 @@
+"""What a page tests, in two families, each corrected for all of its tests.
+
+Primary: the headline values, which their metrics declared before anything was run. Exploratory:
+all other values that have a better direction. A family is every such metric times every
+comparison of the page, and Holm's method holds the chance of any false mark in it at 5 %.
+Values without a better direction, diagnostics and curves are not tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ltvm.metrics.columns import Column
+from ltvm.report.cells import by_cell, cells_by_data
+from ltvm.report.comparability import Marks
+from ltvm.report.statistics import CONFIDENCE, holm, leader, leader_p_value
+
+PRIMARY, EXPLORATORY = "primary", "exploratory"
+OUTSTANDING = ("failed", "interrupted", "running", "pending")  # not final: may still be done
+
+Key = tuple[str, str]  # metric, what is compared
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One comparison's p-value, alone and corrected for its family."""
+
+    p: float
+    corrected: float
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is found at the 5 % level after correction."""
+        return self.corrected < 1 - CONFIDENCE
+
+
+def families_of_tests(
+    columns: Mapping[str, Column], metrics: Sequence[str]
+) -> dict[str, list[str]]:
+    """The tested ones of ``metrics``, as primary and exploratory ones."""
+    tested = [m for m in metrics if columns[m].role == "value" and columns[m].direction]
+    return {
+        PRIMARY: [m for m in tested if columns[m].headline],
+        EXPLORATORY: [m for m in tested if not columns[m].headline],
+    }
+
+
+def correct(
+    p_values: Mapping[Key, float | None], families: Mapping[str, Sequence[str]]
+) -> dict[Key, Outcome]:
+    """Tests by metric and comparison, by ``holm`` within each family; None is no test."""
+    tests: dict[Key, Outcome] = {}
+    for metrics in families.values():
+        found = {key: p for key, p in p_values.items() if key[0] in metrics and p is not None}
+        corrected = holm(list(found.values()))
+        tests |= {k: Outcome(p, c) for (k, p), c in zip(found.items(), corrected, strict=True)}
+    return tests
+
+
+def outstanding_cells(table: pd.DataFrame) -> set[str]:
+    """Cells with runs still to come: tested then, since every early look is a chance to err."""
+    return {str(cell) for cell in table[table["status"].isin(OUTSTANDING)]["cell"]}
+
+
+def best_cells(
+    table: pd.DataFrame, metrics: Sequence[str], columns: Mapping[str, Column], marks: Marks
+) -> set[Key]:
+    """(metric, cell) of what is best beyond doubt, corrected for the metrics and data sets.
+
+    Only where all cells on the same data are done and their numbers are of one kind.
+    """
+    unfinished = set(table[table["status"] != "done"]["cell"])
+    families = families_of_tests(columns, metrics)
+    p_values: dict[Key, float | None] = {}
+    for metric in [m for names in families.values() for m in names]:
+        direction = columns[metric].direction
+        assert direction is not None, "a tested metric has one"
+        values = by_cell(table, metric)
+        for data, cells in cells_by_data(table):
+            done = all(cell not in unfinished and cell in values for cell in cells)
+            if done and marks.alike(data, metric):
+                of_data = {cell: values[cell] for cell in cells}
+                best = leader(of_data, direction)
+                p_values[metric, best] = leader_p_value(of_data, best)
+    return {key for key, test in correct(p_values, families).items() if test.stands}

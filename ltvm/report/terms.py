@@ -1,0 +1,72 @@
+"""What a page says before its numbers: seeds done, and in which currency terms are equal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from ltvm.report.cells import by_cell, cell_names, runs_text, temperatures
+from ltvm.report.costs import COSTS, CURRENCIES
+from ltvm.report.hypotheses import OUTSTANDING
+
+PROTOCOL = (
+    "Every value is of the last state of training, for all methods alike: no early stopping, and "
+    "never a selection on the test images.\n"
+)
+HOT = (
+    "Chain temperature: tau²/(2 eta) at the first and last iteration. 1: short steps sample the "
+    "posterior; above it codes spread further than posterior and prior.\n"
+)
+
+
+def head_text(table: pd.DataFrame, manifest: dict[str, Any]) -> list[str]:
+    """``1 of 3 seeds`` and which rows lack what, while runs are to come; one seed says so."""
+    parts = list(progress_text(table, manifest))
+    if table[table["status"] == "done"]["seed"].nunique() <= 1:
+        parts.append("One seed: no interval, and nothing is tested.\n")
+    parts.append(PROTOCOL)
+    return [*parts, HOT] if temperatures(table) else parts
+
+
+def progress_text(table: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[str]:
+    """The seeds at which every row is done, and the rows that are not; none where all are."""
+    outstanding = table[table["status"].isin(OUTSTANDING)]
+    if outstanding.empty:
+        return
+    seeds = sorted(set(table["seed"]))
+    done = len(set(seeds) - set(outstanding["seed"]))
+    names = cell_names(table, manifest)
+    cells = dict.fromkeys(str(cell) for cell in outstanding["cell"])
+    rows = "; ".join(f"{names[cell]}: {runs_text(table, cell)}" for cell in cells)
+    yield (
+        f"**{done} of {len(seeds)} seeds**: runs are still to come. Nothing is tested or marked "
+        f"in these rows until then: {rows}.\n"
+    )
+
+
+def equal_text(table: pd.DataFrame) -> str:
+    """On which currency the terms are equal, and how nearly, by ``protocol.equal``."""
+    if "equal" not in table:
+        return ""
+    parts = []
+    several = table["equal"].nunique() > 1
+    for equal, rows in table.dropna(subset=["equal"]).groupby("equal", sort=False):
+        title = COSTS[CURRENCIES[str(equal)]].title
+        spread = max((spread_of(part, str(equal)) for _, part in rows.groupby("data")), default=0)
+        text = f"{title} (`protocol.equal={equal}`; rows agree within {100 * spread:.2g} %)"
+        parts.append(text)
+    if not parts:
+        return ""
+    return (
+        f"Terms are equal in one currency: {'; '.join(parts)}. The others are what that came to. "
+        + ("Compare rows of one currency only. " if several else "")
+    )
+
+
+def spread_of(rows: pd.DataFrame, equal: str) -> float:
+    """(most - least) / least of what the rows spend in a currency, means over seeds."""
+    spent = by_cell(rows, CURRENCIES[equal])
+    means = [sum(seeds.values()) / len(seeds) for seeds in spent.values()]
+    return max(means) / min(means) - 1 if means and min(means) > 0 else 0.0

@@ -1,0 +1,105 @@
+"""Pages say their terms: currencies, temperatures, and how many seeds are done."""
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from ltvm.report.page import write_report
+from ltvm.report.statistics import Estimate, format_estimate
+from ltvm.runtime.files import read_json, write_json
+
+
+def page_of(written, tmp_path, **fields):
+    folder = write_report(written.manifest(**fields), tmp_path / "reports")
+    return folder, (folder / "README.md").read_text()
+
+
+def change_records(written, method, **fields):
+    for entry in written.entries:
+        if entry["method"] == method:
+            file = written.root / entry["path"] / "record.json"
+            write_json(file, read_json(file) | fields)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "text"),
+    [
+        (Estimate(3.1e13, 0.0, 3), "3.1e13"),
+        (Estimate(3.1e13, 2.5e12, 3), "(3.100 ± 0.250)e13"),
+        (Estimate(3.1e13, None, 3, (3e13, 3.3e13)), "3.100 [3.000, 3.300]e13"),
+        (Estimate(-2e6, None, 1), "-2e6 (1 seed)"),
+        (Estimate(749250.0, 0.0, 3), "749250 ± 0"),
+    ],
+)
+def test_large_numbers_stand_in_powers_of_ten(estimate, text):
+    assert format_estimate(estimate) == text
+
+
+def test_four_currencies_stand_side_by_side_with_the_one_that_is_equal(written, tmp_path):
+    change_records(written, "short_run_ot", flops=31_310_000_000_000)
+    folder, page = page_of(written, tmp_path)
+    costs = pd.read_csv(folder / "cost.csv", dtype=str)
+    assert list(costs)[2:6] == [
+        "passes per image", "decoder updates", "training, FLOP", "training, s"
+    ]  # fmt: skip
+    assert costs["training, FLOP"].tolist() == ["3.131e13", "3.1e13"]
+    assert "training, FLOP (`protocol.equal=flops`; rows agree within 1 %)" in page
+    assert "rows of one currency only" not in page
+
+
+def test_rows_of_several_currencies_are_told_apart(written, tmp_path):
+    change_records(written, "short_run_ot", equal="updates")
+    page = page_of(written, tmp_path)[1]
+    assert "decoder updates (`protocol.equal=updates`; rows agree within 0 %); training, FLOP" in (
+        page
+    )
+    assert "Compare rows of one currency only." in page
+
+
+def test_a_temperature_is_said_of_every_row_where_one_is_not_the_posteriors(written, tmp_path):
+    assert "temperature" not in page_of(written, tmp_path)[1]
+    change_records(written, "short_run_ot", temperature=[30.0, 19.2])
+    written.evaluation(written.run("vae", 0), "e1", {"fd_digits": 1.0})
+    change_records(written, "vae", temperature=None)
+    folder, page = page_of(written, tmp_path)
+    for name in ("table", "cost"):
+        table = pd.read_csv(folder / f"{name}.csv", dtype=str)
+        assert table["chain temperature"].tolist() == ["30 to 19.2", "1", "-"]
+    assert "Chain temperature: tau²/(2 eta)" in page
+    long = pd.read_parquet(folder / "long.parquet")
+    assert set(long[long["method"] == "short_run_ot"]["temperature_last"]) == {19.2}
+
+
+def test_a_page_made_under_way_says_how_many_seeds_and_which_rows(written, tmp_path):
+    for entry in written.entries:
+        if entry["seed"] > 0:
+            shutil.rmtree(written.root / entry["path"])  # planned, not there
+    folder, page = page_of(written, tmp_path)
+    head = page[: page.index("|")]
+    assert "**1 of 3 seeds**" in head
+    assert "short-run OT: 1 of 3 (2 pending); same, no correction: 1 of 3 (2 pending)." in head
+    assert "One seed: no interval, and nothing is tested." in head
+    assert "**" not in (folder / "table.md").read_text()
+    assert "**" not in (folder / "differences.md").read_text()
+    assert not list(folder.glob("tests-*"))
+    assert "-0.5 (1 seed)" in (folder / "differences.csv").read_text()
+
+
+def test_rows_without_any_run_yet_keep_their_place(written, tmp_path):
+    for entry in written.entries:
+        if entry["seed"] > 1 or entry["method"] == "short_run_uncorrected":
+            shutil.rmtree(written.root / entry["path"])
+    folder, page = page_of(written, tmp_path)
+    assert "**0 of 3 seeds**" in page
+    assert "same, no correction: 0 of 3 (3 pending)" in page
+    table = pd.read_csv(folder / "table.csv")
+    assert table["cell"].tolist() == ["short-run OT", "same, no correction"]
+    assert not list(folder.glob("tests-*"))
+
+
+def test_a_page_of_all_seeds_says_the_last_state_and_no_progress(written, tmp_path):
+    page = page_of(written, tmp_path)[1]
+    assert "Every value is of the last state of training" in page
+    assert "of 3 seeds" not in page
+    assert "One seed" not in page
