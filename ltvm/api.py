@@ -35,7 +35,7 @@ def train(overrides: Sequence[str] = ()) -> dict[str, Any]:
     Returns the record of the run, with the values of that evaluation under ``metrics``. Raises
     :class:`ltvm.errors.InputError` for bad input.
     """
-    from ltvm.config import resolve
+    from ltvm.config import resolve, settled
     from ltvm.runs.identity import evaluation_identity
     from ltvm.runs.store import FINAL, Store, with_evaluation
 
@@ -55,7 +55,7 @@ def train(overrides: Sequence[str] = ()) -> dict[str, Any]:
     with Reporter(runs=1) as reporter:
         set_reporter(reporter)
         try:
-            (record,) = launch([ours], hydra_overrides)
+            (record,) = launch([settled(ours, config)], hydra_overrides)
         finally:
             set_reporter(None)
     return dict(record)

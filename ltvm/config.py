@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
@@ -26,6 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ltvm.errors import InputError, require
+from ltvm.runtime.precision import Precision, native_precision
 
 Config = dict[str, Any]
 GROUPS = ("data", "method", "protocol", "evaluation", "decoder", "prior", "ablation")
@@ -175,6 +176,7 @@ def siblings(key: str, overrides: Sequence[str]) -> list[str]:
 def resolve(overrides: Sequence[str]) -> Config:
     """Compose, check types and values that need no data, and return a plain dict.
 
+    ``precision=auto`` becomes what it is on the device asked for: what is hashed decides numbers.
     Raises :class:`InputError` that names the key, the value and what is allowed.
     """
     parsed = parse(overrides)
@@ -187,12 +189,28 @@ def resolve(overrides: Sequence[str]) -> Config:
         check_type(key, plain, plain_default)
     require(plain["seed"] >= 0, "seed", plain["seed"], "0 or more")
     require(plain["keep"] in ("final", "all"), "keep", plain["keep"], "final, all")
+    precisions = get_args(Precision)
+    require(
+        plain["precision"] in ("auto", *precisions),
+        "precision", plain["precision"], ", ".join(["auto", *precisions]),
+    )  # fmt: skip
+    if plain["precision"] == "auto":
+        plain["precision"] = native_precision(str(plain["device"]))
     iterations = plain["protocol"]["iterations"]
     require(iterations >= 1, "protocol.iterations", iterations, "1 or more")
     require(
         plain["evaluation"]["every"] >= 1, "evaluation.every", plain["evaluation"]["every"], ">= 1"
     )
     return plain
+
+
+def settled(overrides: Sequence[str], config: Config) -> list[str]:
+    """Overrides that resolve to ``config`` on any machine, with its precision in words.
+
+    What a launcher hands to another machine, and what a record says it was made by.
+    """
+    kept = [override for override in overrides if not override.startswith("precision=")]
+    return [*kept, f"precision={config['precision']}"]
 
 
 @lru_cache(maxsize=64)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ltvm.config import as_hydra, as_written, choices, resolve
+from ltvm import config as module
+from ltvm.config import as_hydra, as_written, choices, resolve, settled
 from ltvm.errors import InputError
 
 
@@ -44,8 +45,24 @@ def test_choices_within_a_group_are_written_as_keys():
     assert folded["extractor"]["name"] == "inception_folded"
 
 
-def test_a_boolean_may_decide_what_is_automatic():
-    assert resolve(["execution.graph=true"])["execution"]["graph"] is True
+@pytest.mark.parametrize("value", [True, False])
+def test_a_boolean_may_decide_what_is_automatic(value):
+    for more in ([], ["protocol=smoke", "model.sigma=0.2"]):
+        config = resolve([f"execution.graph={str(value).lower()}", *more])
+        assert config["execution"]["graph"] is value
+    assert resolve([])["execution"]["graph"] == "auto"
+
+
+@pytest.mark.parametrize("native", ["float32", "bfloat16"])
+def test_an_automatic_precision_is_resolved_to_the_devices(monkeypatch, native):
+    asked = []
+    monkeypatch.setattr(module, "native_precision", lambda name: asked.append(name) or native)
+    automatic = resolve(["device=cuda:1"])
+    assert (automatic["precision"], asked) == (native, ["cuda:1"])
+    assert automatic == resolve(["device=cuda:1", f"precision={native}"])
+    assert resolve(["precision=float32"])["precision"] == "float32"
+    assert len(asked) == 1
+    assert settled(["seed=1", "precision=auto"], automatic) == ["seed=1", f"precision={native}"]
 
 
 def test_null_means_all_where_images_are_counted():
@@ -98,7 +115,8 @@ def test_bad_overrides_name_key_value_and_what_is_allowed(override, message):
 @pytest.mark.parametrize(
     "override",
     ["method.kernel=adam", "method.kernel.size=0.1", "evaluation.extractor=digits",
-     "method.solver_options.gap=0.01", "method=vae", "seed=1", "model.latent_dim=8"],
+     "method.solver_options.gap=0.01", "method=vae", "seed=1", "model.latent_dim=8",
+     "execution.graph=false", "execution.graph=true"],
 )  # fmt: skip
 def test_launchers_give_back_what_was_written(override):
     assert as_written(as_hydra(override)) == override

@@ -11,7 +11,7 @@ from torch import nn
 
 from ltvm.chain.onednn import Products
 from ltvm.errors import require
-from ltvm.runtime.devices import Precision
+from ltvm.runtime.precision import Precision
 
 Layout = Literal["contiguous", "channels_last"]
 
@@ -47,7 +47,10 @@ class Execution:
 
 
 def check_wanted(wanted: Mapping[str, Any]) -> None:
-    """Raise :class:`ltvm.errors.InputError` unless every field is ``auto`` or a value it takes."""
+    """Raise :class:`ltvm.errors.InputError` unless every field is a value it takes, or ``auto``.
+
+    Precision decides numbers: ``ltvm.config.resolve`` has made a word of its ``auto``.
+    """
     allowed = {
         "precision": get_args(Precision),
         "layout": get_args(Layout),
@@ -56,6 +59,6 @@ def check_wanted(wanted: Mapping[str, Any]) -> None:
     }
     for field, value in wanted.items():
         key = field if field == "precision" else f"execution.{field}"
-        values = ("auto", *allowed[field])
+        values = (*(() if field == "precision" else ("auto",)), *allowed[field])
         same = any(type(value) is type(one) and value == one for one in values)  # 1 is not true
         require(same, key, value, ", ".join(str(v).lower() for v in values))

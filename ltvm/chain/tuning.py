@@ -1,8 +1,8 @@
 """Which execution is fastest on this machine: a short measured trial, kept for the next time.
 
-Every ``auto`` in ``precision`` and ``execution`` is decided one after the other, each by timing the
-chain with and without; what was found is kept in a file per user (``cache_file``) and used until
-torch or the device changes.
+Every ``auto`` in ``execution`` is decided one after the other, each by timing the chain with and
+without; what was found is kept in a file per user (``cache_file``) and used until torch, the device
+or its driver changes. Precision is none of them: it decides numbers, not speed alone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ltvm.chain.kernels.langevin import Langevin
 from ltvm.chain.onednn import onednn_available
 from ltvm.models.prior import StandardNormal
 from ltvm.runtime.cache import cache_directory
-from ltvm.runtime.devices import bfloat16_is_native, describe
+from ltvm.runtime.devices import describe, software
 from ltvm.runtime.files import read_json, write_json
 
 WORTH_IT = 1.1  # a faster way must be this much faster: less is noise
@@ -46,10 +46,13 @@ def choose_execution(
     chosen = replace(
         Execution(), **{key: value for key, value in wanted.items() if value != "auto"}
     )
+    if device.type != "cuda":
+        chosen = replace(chosen, graph=False)  # there are none, and the record says how it was done
     questions = open_questions(wanted, decoder, device)
     if not questions:
         return chosen
-    key = f"{name}; batch {shape[0]}; {describe(device)}; torch {torch.__version__}; {dict(wanted)}"
+    where = f"{describe(device)}; {software(device)}"
+    key = f"{name}; batch {shape[0]}; {where}; {dict(wanted)}"
     known = known_executions()
     if key in known:
         return Execution(**known[key])
@@ -79,8 +82,6 @@ def open_questions(
     automatic = {field for field, value in wanted.items() if value == "auto"}
     convolutions = any(type(layer) is nn.ConvTranspose2d for layer in decoder.modules())
     questions: list[Callable[[Execution], dict[str, Any]]] = []
-    if "precision" in automatic and bfloat16_is_native(device):
-        questions.append(lambda _: {"precision": "bfloat16"})
     if "layout" in automatic and convolutions:
         questions.append(lambda _: {"layout": "channels_last"})
     if "products" in automatic and device.type == "cpu" and onednn_available():

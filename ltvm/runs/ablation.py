@@ -13,7 +13,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ltvm.config import GROUPS, Config, choices, compose_raw, hydra_session, parse, resolve, to_dict
+from ltvm.config import (
+    GROUPS,
+    Config,
+    choices,
+    compose_raw,
+    hydra_session,
+    parse,
+    resolve,
+    settled,
+    to_dict,
+)
 from ltvm.errors import InputError, require
 from ltvm.runs.identity import evaluation_identity, identity
 from ltvm.runs.store import FINAL, Run, Status, Store
@@ -236,7 +246,7 @@ def planned_runs(ablation: Ablation, shared: Sequence[str]) -> list[PlannedRun]:
             config = {**cell_config, "seed": seed}
             runs.append(
                 PlannedRun(
-                    (*overrides, f"seed={seed}"),
+                    (*settled(overrides, cell_config), f"seed={seed}"),
                     config,
                     {key: value_of(config, key) for key in ablation.axes},
                     Store(Path(config["paths"]["results"])).run(config),

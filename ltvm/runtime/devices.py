@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import platform
+import re
 import resource
 import sys
-from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import torch
 
 from ltvm.errors import InputError, require
-
-Precision = Literal["float32", "bfloat16"]
+from ltvm.runtime.precision import cpu_field, cpu_has_bfloat16, cuda_has_bfloat16
 
 
 def resolve_device(name: str) -> torch.device:
@@ -37,11 +35,10 @@ def resolve_device(name: str) -> torch.device:
 
 
 def bfloat16_is_native(device: torch.device) -> bool:
-    """Whether the processor multiplies bfloat16 matrices itself."""
+    """Whether the processor multiplies bfloat16 itself by the rule of ``runtime.precision``."""
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    flags = _cpu_field("flags").split()
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+        return cuda_has_bfloat16(device.index or 0)
+    return cpu_has_bfloat16()
 
 
 def use_full_float32() -> None:
@@ -64,25 +61,31 @@ def keep_freed_memory() -> None:
     mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: free memory at its top that is kept
 
 
-@cache
-def _cpu_field(name: str) -> str:
-    """A field of the first processor in Linux's /proc/cpuinfo; empty elsewhere."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if not cpuinfo.is_file():
-        return ""
-    for line in cpuinfo.read_text().splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() == name:
-            return value.strip()
-    return ""
-
-
 def describe(device: torch.device) -> str:
     """The device in words, for records: a GPU's name, or a processor's name and threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    name = _cpu_field("model name") or platform.processor() or platform.machine()
+    name = cpu_field("model name") or platform.processor() or platform.machine()
     return f"{name}, {torch.get_num_threads()} threads"
+
+
+def software(device: torch.device) -> str:
+    """What runs on the device beside this package: torch and, of a GPU, CUDA, cuDNN and driver."""
+    words = [f"torch {torch.__version__}"]
+    if device.type == "cuda":
+        words.append(f"CUDA {torch.version.cuda}")
+        words.append(f"cuDNN {torch.backends.cudnn.version()}")
+        words.append(f"driver {driver_version() or 'unknown'}")
+    return ", ".join(words)
+
+
+def driver_version(file: Path = Path("/proc/driver/nvidia/version")) -> str | None:
+    """That of NVIDIA's driver, as Linux shows it; None where it shows none."""
+    try:
+        found = re.search(r"\b\d+\.\d+(\.\d+)?\b", file.read_text())
+    except OSError:
+        return None
+    return found.group() if found else None
 
 
 def peak_memory_mb(device: torch.device) -> dict[str, float]:

@@ -11,7 +11,7 @@ from ltvm.chain.execution import Execution, check_wanted
 from ltvm.chain.tuning import choose_execution
 from ltvm.errors import InputError
 
-WANTED = {"precision": "auto", "layout": "auto", "products": "auto", "graph": "auto"}
+WANTED = {"precision": "float32", "layout": "auto", "products": "auto", "graph": "auto"}
 
 
 def choose(wanted=WANTED, architecture="svhn"):
@@ -35,21 +35,32 @@ def test_an_execution_is_measured_once_and_kept(monkeypatch, capsys, tmp_path):
         return next(ratios)
 
     monkeypatch.setattr(tuning, "trial", trial)
-    monkeypatch.setattr(tuning, "bfloat16_is_native", lambda _: True)
+    monkeypatch.setattr(tuning, "onednn_available", lambda: True)
     how = choose()
-    assert how == Execution("bfloat16", "contiguous")
-    assert tried[1] == (Execution("bfloat16"), Execution("bfloat16", "channels_last"))
-    assert "precision=bfloat16 2.00x; layout=channels_last 0.90x" in capsys.readouterr().err
+    assert how == Execution("float32", "channels_last", "torch")
+    assert tried[1] == (how, Execution("float32", "channels_last", "onednn"))
+    assert "layout=channels_last 2.00x; products=onednn 0.90x" in capsys.readouterr().err
     assert choose() == how  # the iterator is exhausted: another trial would raise
-    assert len(json.loads((tmp_path / "cache" / "executions.json").read_text())) == 1
+    kept = json.loads((tmp_path / "cache" / "executions.json").read_text())
+    assert len(kept) == 1
+    monkeypatch.setattr(tuning, "software", lambda _: "another driver")
+    with pytest.raises(StopIteration):  # measured again
+        choose()
+
+
+@pytest.mark.usefixtures("_own_cache")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_no_timing_decides_the_precision(monkeypatch, precision):
+    monkeypatch.setattr(tuning, "trial", lambda *_: 100.0)
+    assert choose({**WANTED, "precision": precision}).precision == precision
 
 
 @pytest.mark.usefixtures("_own_cache")
 def test_what_is_given_is_not_tried(monkeypatch):
     monkeypatch.setattr(tuning, "trial", None)
     given = {"precision": "bfloat16", "layout": "channels_last", "products": "torch"}
-    assert choose({**given, "graph": True}) == Execution("bfloat16", "channels_last", "torch", True)
-    monkeypatch.setattr(tuning, "bfloat16_is_native", lambda _: False)
+    for graph in (True, False):  # there are none on a CPU
+        assert choose({**given, "graph": graph}) == Execution("bfloat16", "channels_last", "torch")
     assert choose({**WANTED, "products": "torch"}, "mnist") == Execution()
 
 
@@ -62,10 +73,18 @@ def test_a_damaged_cache_is_measured_again(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("precision", "half"), ("layout", "rows"), ("graph", "yes"), ("graph", 1)]
+    ("field", "value"),
+    [
+        ("precision", "half"),
+        ("precision", "auto"),
+        ("layout", "rows"),
+        ("graph", "yes"),
+        ("graph", 1),
+    ],
 )
 def test_bad_engine_values_name_what_is_allowed(field, value):
-    with pytest.raises(InputError, match=f"{field}={value}.*auto"):
+    allowed = "float32, bfloat16$" if field == "precision" else "auto"
+    with pytest.raises(InputError, match=f"{field}={value}.*{allowed}"):
         check_wanted({**WANTED, field: value})
 
 

@@ -23,12 +23,20 @@ def test_what_trains_nothing_makes_no_other_run(override):
 @pytest.mark.parametrize(
     "override",
     ["method.alpha=0.4", "method.steps=7", "model.sigma=0.2", "decoder.norm=group", "data=mnist",
-     "protocol.batch=50", "method=vae", "protocol.learning_rate=1e-3", "precision=float32",
+     "protocol.batch=50", "method=vae", "protocol.learning_rate=1e-3",
      "method.solver=exact", "method.kernel=underdamped", "method.kernel.noise=false",
      "protocol.train_images=500"],
 )  # fmt: skip
 def test_what_trains_makes_another_run(override):
     assert identity(resolve([override])) != identity(resolve([]))
+
+
+def test_precision_makes_another_run_and_auto_is_the_devices_own(monkeypatch):
+    by_precision = {p: identity(resolve([f"precision={p}"])) for p in ("float32", "bfloat16")}
+    assert len(set(by_precision.values())) == 2
+    for native, expected in by_precision.items():
+        monkeypatch.setattr("ltvm.config.native_precision", lambda _, native=native: native)
+        assert identity(resolve([])) == identity(resolve(["precision=auto"])) == expected
 
 
 def changed(*path, value):
