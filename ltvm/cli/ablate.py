@@ -37,7 +37,13 @@ def run(options: argparse.Namespace) -> int:
     if options.list:
         print_plan(planned)
         return 0
-    folder = ablate(options.overrides, options.name, options.allow_mixed, options.interval)
+    folder = ablate(
+        options.overrides,
+        options.name,
+        options.allow_mixed,
+        options.interval,
+        shown=print_report,
+    )
     print_report(folder)
     failed = [p for p in planned.runs if p.status == "failed"]
     for run in failed:

@@ -15,6 +15,7 @@ from typing import Any
 
 from ltvm.config import GROUPS, Config, choices, compose_raw, hydra_session, parse, resolve, to_dict
 from ltvm.errors import InputError, require
+from ltvm.runs.forecast import kind_of
 from ltvm.runs.identity import evaluation_identity, identity
 from ltvm.runs.store import FINAL, Run, Status, Store
 from ltvm.runtime.files import read_json, write_json
@@ -38,6 +39,11 @@ class PlannedRun:
     def command(self) -> str:
         """The exact command that does this run alone."""
         return train_command(self.overrides)
+
+    @property
+    def kind(self) -> str:
+        """What runs of it with other seeds have in common, their duration for one."""
+        return kind_of(self.config)
 
     @property
     def status(self) -> Status:
@@ -124,6 +130,11 @@ class Plan:
     @property
     def not_done(self) -> list[PlannedRun]:
         return [planned for planned in self.runs if planned.status not in FINAL]
+
+    def not_done_by_seed(self) -> list[list[PlannedRun]]:
+        """The runs that are not done, a list for every seed in the order of the definition."""
+        left = self.not_done
+        return [[run for run in left if run.config["seed"] == s] for s in self.ablation.seeds]
 
     def manifest(self, results: Path) -> dict[str, Any]:
         """What a report needs besides the records: the question, the cells, their runs."""
