@@ -22,6 +22,7 @@ from ltvm.metrics.base import Context, Metric
 from ltvm.runs.build import build_method, build_metrics, build_problem
 from ltvm.runs.environment import commit, now, versions
 from ltvm.runs.evaluate import Trained, evaluate_run
+from ltvm.runs.forecast import kind_of
 from ltvm.runs.identity import NUMERICS, evaluation_identity, identity
 from ltvm.runs.load import load_method
 from ltvm.runs.pictures import save_reconstructions, save_samples
@@ -53,7 +54,7 @@ def execute(config: Config, command: str) -> dict[str, Any]:
         devices.use_full_float32()
         devices.keep_freed_memory()
         reporter = current_reporter()
-        reporter.start_run(label_of(config, command))
+        reporter.start_run(label_of(config, command), kind_of(config))
         try:
             if run.status() not in FINAL:
                 trained, metrics = train(config, run, command)
