@@ -21,6 +21,7 @@ from ltvm.runs.store import FINAL, Run, Status, Store
 from ltvm.runtime.files import read_json, write_json
 
 COMBINATIONS = ("product", "one_factor", "paired")
+LONGEST_NAME = 80  # characters of a report's name, which is that of a file and of a folder
 
 
 @dataclass(frozen=True)
@@ -305,7 +306,8 @@ def default_name(
 ) -> str:
     """``ot-mnist5k``; with another protocol ``ot-mnist5k-smoke``; further overrides join on.
 
-    Changed axes or cells make another ablation: they join as a short hash.
+    Changed axes or cells make another ablation: they join as a short hash. So does the rest of
+    what would be longer than ``LONGEST_NAME``.
     """
     parts = [ablation.name]
     if "data" not in ablation.axes:
@@ -319,4 +321,12 @@ def default_name(
     changed = [o for o in own if not o.startswith(("ablation=", "ablation.seeds="))]
     if changed:
         parts.append(hashlib.sha256("\n".join(sorted(changed)).encode()).hexdigest()[:6])
-    return "-".join(part.replace("/", "_") for part in parts)
+    return shortened("-".join(part.replace("/", "_") for part in parts))
+
+
+def shortened(name: str) -> str:
+    """At most ``LONGEST_NAME`` characters; a hash of the whole name in place of what is cut."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    rest = "-" + hashlib.sha256(name.encode()).hexdigest()[:8]
+    return name[: LONGEST_NAME - len(rest)].rstrip("-") + rest

@@ -121,6 +121,17 @@ def test_changed_axes_make_another_report():
     assert len(names) == 2
 
 
+def test_a_report_without_a_name_of_its_own_has_a_short_one():
+    many = [f"method.{key}={n}" for n, key in enumerate(("steps", "sweeps", "infer_steps"), 1)]
+    many += ["method.kernel.size=0.05", "protocol.train_images=1000", "protocol.test_images=100"]
+    long = ["ablation=ot", "ablation.axes.method=[short_run_ot]", *many]
+    name, other = (plan([*long, f"optimizer.betas=[0.5,{b}]"]).report_name for b in (0.9, 0.99))
+    assert len(name) <= 80
+    assert name.startswith("ot-mnist5k-method.steps=1-")
+    assert name != other
+    assert plan(long, "x" * 90).report_name == "x" * 90  # what a user asks for is left
+
+
 def test_a_record_traces_its_numbers():
     record = ltvm.train(FEW)
     assert record["status"] == "done"
