@@ -179,6 +179,40 @@ def test_interruption_loses_at_most_the_iteration_and_resumes(monkeypatch):
     monkeypatch.undo()
 
 
+def test_a_checkpoint_of_other_code_is_refused_until_restart(monkeypatch, capsys):
+    from ltvm.cli.main import main
+    from ltvm.methods import VariationalAutoEncoder
+    from ltvm.runs import resuming
+
+    original, fitted = VariationalAutoEncoder.fit_iteration, []
+
+    def fit_iteration(self):
+        if len(fitted) == 1:
+            fitted.append("interrupted")
+            raise KeyboardInterrupt
+        fitted.append(self.iteration)
+        return original(self)
+
+    monkeypatch.setattr(VariationalAutoEncoder, "fit_iteration", fit_iteration)
+    few = [*FEW, "method=vae", "evaluation=none"]
+    with pytest.raises(KeyboardInterrupt):
+        ltvm.train(few)
+    monkeypatch.setattr(resuming, "NUMERICS", "later")
+    (run,) = execution.Store(results()).runs()
+    ablation = ["ablation=ot", "ablation.axes.method=[vae]", *FEW, "evaluation=none"]
+    for refused in (["train", *few], ["ablate", *ablation]):
+        capsys.readouterr()
+        assert main(refused) == 2
+        message = capsys.readouterr().err
+        assert "numerics was 2, is later" in message
+        assert "--restart" in message
+        assert run.status() == "interrupted"  # nothing was begun
+    assert main(["train", *few, "--restart"]) == 0
+    assert fitted == [0, "interrupted", 0, 1]
+    assert main(["train", *few, "--restart"]) == 0  # what is done stays so
+    assert len(fitted) == 4
+
+
 def test_a_killed_run_counts_as_interrupted(tmp_path):
     run = Run(tmp_path / "seed=0")
     run.directory.mkdir()
