@@ -9,8 +9,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +28,12 @@ def split_hydra(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
     return ours, [o for o in overrides if o not in ours]
 
 
-def train(overrides: Sequence[str] = ()) -> dict[str, Any]:
+def train(overrides: Sequence[str] = (), restart: bool = False) -> dict[str, Any]:
     """Do what is not done of one run and its evaluation; ``overrides`` as for ``ltvm train``.
 
-    Returns the record of the run, with the values of that evaluation under ``metrics``. Raises
-    :class:`ltvm.errors.InputError` for bad input.
+    An unfinished run goes on from its checkpoint; with ``restart`` it begins again. Returns the
+    record of the run, with the values of that evaluation under ``metrics``. Raises
+    :class:`ltvm.errors.InputError` for bad input, or a checkpoint that it cannot go on from.
     """
     from ltvm.config import resolve, settled
     from ltvm.runs.identity import evaluation_identity
@@ -49,10 +49,12 @@ def train(overrides: Sequence[str] = ()) -> dict[str, Any]:
     from ltvm.runs.execute import check_input
     from ltvm.runs.launch import launch
     from ltvm.runs.progress import Reporter, set_reporter
+    from ltvm.runs.resuming import check_checkpoint, discard_checkpoint
 
     store.check_writable()
     check_input(config)
-    with Reporter(runs=1) as reporter:
+    (discard_checkpoint if restart else check_checkpoint)(config)
+    with Reporter() as reporter:
         set_reporter(reporter)
         try:
             (record,) = launch([settled(ours, config)], hydra_overrides)
@@ -73,36 +75,39 @@ def ablate(
     name: str | None = None,
     allow_mixed: bool = False,
     interval: str = "t",
+    restart: bool = False,
+    shown: Callable[[Path], object] = lambda _: None,
 ) -> Path:
     """Do what is not done of an ablation's runs and write its report; returns its folder.
 
-    ``allow_mixed`` and ``interval`` are those of :func:`make_report`. Raises
+    Runs go seed by seed. The report is also written after every seed but the last, and when the
+    runs are stopped, Ctrl-C included; ``shown`` is then called with its folder. ``allow_mixed``
+    and ``interval`` are those of :func:`make_report`, ``restart`` that of :func:`train`. Raises
     :class:`ltvm.errors.InputError` for bad input; a report that is refused leaves its runs done.
     """
-    from ltvm.runs.execute import check_input
-    from ltvm.runs.launch import launch
-    from ltvm.runs.progress import Reporter, set_reporter
-    from ltvm.runs.store import Store
-
     planned = plan(overrides, name)
     paths = planned.runs[0].config["paths"]
     results, reports = Path(paths["results"]), Path(paths["reports"])
-    Store(results).check_writable()
+
+    def report() -> Path:
+        return make_report(planned.report_name, results, reports, allow_mixed, interval)
+
     todo = planned.not_done
-    for cell in {run.cell: run for run in todo}.values():
-        check_input(cell.config)
+    if todo:
+        from ltvm.runs.execute import check_input
+        from ltvm.runs.resuming import check_checkpoint, discard_checkpoint
+        from ltvm.runs.store import Store
+        from ltvm.runs.sweep import sweep
+
+        Store(results).check_writable()
+        for cell in {run.cell: run for run in todo}.values():
+            check_input(cell.config)
+        for run in todo:
+            (discard_checkpoint if restart else check_checkpoint)(run.config)
     planned.write_manifest(results)
-    with Reporter(runs=len(todo)) as reporter:
-        set_reporter(reporter)
-        try:
-            launch([run.overrides for run in todo], split_hydra(overrides)[1])
-        except Exception:  # what is done deserves its report, whatever stopped the rest
-            with contextlib.suppress(InputError):
-                make_report(planned.report_name, results, reports, allow_mixed, interval)
-            raise
-        finally:
-            set_reporter(None)
-    return make_report(planned.report_name, results, reports, allow_mixed, interval)
+    if todo:
+        sweep(planned, split_hydra(overrides)[1], lambda: shown(report()))
+    return report()
 
 
 def make_report(

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ltvm.cli.options import OVERRIDES, Add, shown
+from ltvm.cli.options import OVERRIDES, Add, restarted, shown
 
 if TYPE_CHECKING:
     from ltvm.runs.ablation import Plan
@@ -24,7 +24,7 @@ examples:
 
 def add(add_command: Add) -> None:
     text = "Do what is not done of an ablation's runs and evaluations, and write its report."
-    command = add_command("ablate", text, shown())
+    command = add_command("ablate", text, shown(), restarted())
     command.add_argument("overrides", **OVERRIDES)
     command.add_argument("--list", action="store_true", help="preview cells and runs, do nothing")
     command.add_argument("--name", help="the report's name (default: ABLATION-DATA)")
@@ -37,7 +37,14 @@ def run(options: argparse.Namespace) -> int:
     if options.list:
         print_plan(planned)
         return 0
-    folder = ablate(options.overrides, options.name, options.allow_mixed, options.interval)
+    folder = ablate(
+        options.overrides,
+        options.name,
+        options.allow_mixed,
+        options.interval,
+        options.restart,
+        shown=print_report,
+    )
     print_report(folder)
     failed = [p for p in planned.runs if p.status == "failed"]
     for run in failed:

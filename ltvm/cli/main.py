@@ -24,6 +24,7 @@ from ltvm.cli import (
 )
 from ltvm.cli.options import common
 from ltvm.errors import InputError
+from ltvm.runtime.threads import wait_passively
 
 COMMANDS: dict[str, ModuleType] = {
     "train": train,
@@ -68,6 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, _interrupt)
+    wait_passively()
     debug = "--debug" in arguments
     try:
         top = parser()

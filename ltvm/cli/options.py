@@ -28,6 +28,17 @@ def common() -> argparse.ArgumentParser:
     return options
 
 
+def restarted() -> argparse.ArgumentParser:
+    """Of commands that train."""
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument(
+        "--restart",
+        action="store_true",
+        help="discard the checkpoints of runs that are not done: they begin again",
+    )
+    return options
+
+
 def places() -> argparse.ArgumentParser:
     """Of commands that read records."""
     options = argparse.ArgumentParser(add_help=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ltvm.cli.options import OVERRIDES, Add
+from ltvm.cli.options import OVERRIDES, Add, restarted
 
 CHOOSES = ("data", "method", "protocol", "evaluation", "decoder", "prior", "kernel")
 EXAMPLES = """\
@@ -16,14 +16,16 @@ examples:
 
 
 def add(add_command: Add) -> None:
-    command = add_command("train", "Do one run: a method on a data set under a protocol.")
+    command = add_command(
+        "train", "Do one run: a method on a data set under a protocol.", restarted()
+    )
     command.add_argument("overrides", **OVERRIDES)
 
 
 def run(options: argparse.Namespace) -> int:
     from ltvm.api import train
 
-    record = train(options.overrides)
+    record = train(options.overrides, options.restart)
     print_values(record)
     return 1 if record["status"] in ("failed", "running") else 0
 

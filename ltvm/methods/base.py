@@ -24,7 +24,7 @@ from ltvm.errors import DivergedError, require
 from ltvm.methods.budget import Price, Visit
 from ltvm.methods.problem import Problem
 from ltvm.models.batchnorm import statistics
-from ltvm.runtime.devices import Precision
+from ltvm.runtime.precision import Precision
 from ltvm.runtime.randomness import shuffled_batches
 
 EVALUATION_BATCH = 1_000  # fixed: results depend a little on the batch

@@ -15,7 +15,7 @@ from ltvm.methods.base import EVALUATION_BATCH, Method, check_counts
 from ltvm.methods.budget import Price, Visit
 from ltvm.methods.problem import Problem
 from ltvm.runtime.construct import construct
-from ltvm.runtime.devices import Precision
+from ltvm.runtime.precision import Precision
 from ltvm.runtime.randomness import ImageDraws, image_normals, key_from
 
 Start = Literal["persistent", "prior"]

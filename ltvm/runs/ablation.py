@@ -25,11 +25,13 @@ from ltvm.config import (
     to_dict,
 )
 from ltvm.errors import InputError, require
+from ltvm.runs.forecast import kind_of
 from ltvm.runs.identity import evaluation_identity, identity
 from ltvm.runs.store import FINAL, Run, Status, Store
 from ltvm.runtime.files import read_json, write_json
 
 COMBINATIONS = ("product", "one_factor", "paired")
+LONGEST_NAME = 80  # characters of a report's name, which is that of a file and of a folder
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,11 @@ class PlannedRun:
     def command(self) -> str:
         """The exact command that does this run alone."""
         return train_command(self.overrides)
+
+    @property
+    def kind(self) -> str:
+        """What runs of it with other seeds have in common, their duration for one."""
+        return kind_of(self.config)
 
     @property
     def status(self) -> Status:
@@ -134,6 +141,11 @@ class Plan:
     @property
     def not_done(self) -> list[PlannedRun]:
         return [planned for planned in self.runs if planned.status not in FINAL]
+
+    def not_done_by_seed(self) -> list[list[PlannedRun]]:
+        """The runs that are not done, a list for every seed in the order of the definition."""
+        left = self.not_done
+        return [[run for run in left if run.config["seed"] == s] for s in self.ablation.seeds]
 
     def manifest(self, results: Path) -> dict[str, Any]:
         """What a report needs besides the records: the question, the cells, their runs."""
@@ -304,7 +316,8 @@ def default_name(
 ) -> str:
     """``ot-mnist5k``; with another protocol ``ot-mnist5k-smoke``; further overrides join on.
 
-    Changed axes or cells make another ablation: they join as a short hash.
+    Changed axes or cells make another ablation: they join as a short hash. So does the rest of
+    what would be longer than ``LONGEST_NAME``.
     """
     parts = [ablation.name]
     if "data" not in ablation.axes:
@@ -318,4 +331,12 @@ def default_name(
     changed = [o for o in own if not o.startswith(("ablation=", "ablation.seeds="))]
     if changed:
         parts.append(hashlib.sha256("\n".join(sorted(changed)).encode()).hexdigest()[:6])
-    return "-".join(part.replace("/", "_") for part in parts)
+    return shortened("-".join(part.replace("/", "_") for part in parts))
+
+
+def shortened(name: str) -> str:
+    """At most ``LONGEST_NAME`` characters; a hash of the whole name in place of what is cut."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    rest = "-" + hashlib.sha256(name.encode()).hexdigest()[:8]
+    return name[: LONGEST_NAME - len(rest)].rstrip("-") + rest

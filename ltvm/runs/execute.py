@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from ltvm.config import Config
 from ltvm.data.cache import load_data
@@ -23,10 +22,12 @@ from ltvm.metrics.base import Context, Metric
 from ltvm.runs.build import build_method, build_metrics, build_problem
 from ltvm.runs.environment import commit, now, versions
 from ltvm.runs.evaluate import Trained, evaluate_run
-from ltvm.runs.identity import NUMERICS, evaluation_identity, identity
+from ltvm.runs.forecast import kind_of
+from ltvm.runs.identity import evaluation_identity, identity
 from ltvm.runs.load import load_method
 from ltvm.runs.pictures import save_reconstructions, save_samples
 from ltvm.runs.progress import current_reporter
+from ltvm.runs.resuming import made_with
 from ltvm.runs.store import FINAL, Run, Store, with_evaluation
 from ltvm.runs.trained import save_trained
 from ltvm.runtime import devices
@@ -54,7 +55,7 @@ def execute(config: Config, command: str) -> dict[str, Any]:
         devices.use_full_float32()
         devices.keep_freed_memory()
         reporter = current_reporter()
-        reporter.start_run(label_of(config, command))
+        reporter.start_run(label_of(config, command), kind_of(config))
         try:
             if run.status() not in FINAL:
                 trained, metrics = train(config, run, command)
@@ -113,6 +114,7 @@ def train(config: Config, run: Run, command: str) -> tuple[Trained, dict[str, Me
         record |= {
             "finished": now(),
             "commit": " then ".join(trainer.commits),
+            "execution": " then ".join(trainer.executions),
             "iterations_done": method.iteration,
             "passes": method.passes,
             "decoder_updates": method.decoder_updates,
@@ -148,13 +150,8 @@ def trainer_of(config: Config, run: Run, trained: Trained, metrics: dict[str, Me
         run.checkpoint_file,
         curve=curve,
         every=config["evaluation"]["every"],
-        made_with={
-            "data": data.train.fingerprint,
-            "device": problem.device.type,
-            "execution": str(problem.execution),
-            "torch": str(torch.__version__),
-            "numerics": str(NUMERICS),
-        },
+        made_with=made_with(data, problem.device),
+        executions=[str(problem.execution)],
         commits=[str(commit())],
         after_iteration=lambda: reporter.line(f"iteration {method.iteration} of {iterations}"),
     )

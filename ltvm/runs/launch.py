@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
@@ -22,10 +23,13 @@ from ltvm.config import as_hydra, as_written, compose_raw, hydra_session, resolv
 from ltvm.errors import InputError
 from ltvm.runs.ablation import train_command
 from ltvm.runs.execute import execute
+from ltvm.runtime.threads import available_cores
 
 
 def task(config: DictConfig) -> dict[str, Any]:  # noqa: ARG001
     """What a launcher calls for each job, in this process or another; returns the record."""
+    # Fewer where a launcher said so: joblib divides the cores between its workers.
+    torch.set_num_threads(min(torch.get_num_threads(), available_cores()))
     overrides = [as_written(override) for override in HydraConfig.get().overrides.task]
     return execute(resolve(overrides), train_command(overrides))
 

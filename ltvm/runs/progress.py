@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -19,14 +20,20 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from ltvm.runs.forecast import Forecast
+
 
 class Reporter:
-    """Progress over a number of runs; use as a context manager around all of them."""
+    """Progress over runs, each given by its kind (see ``ltvm.runs.forecast``).
 
-    def __init__(self, runs: int = 1) -> None:
-        self.runs, self.finished, self.label = runs, 0, ""
+    Bars are there while it is entered, which may be more than once.
+    """
+
+    def __init__(self, kinds: Sequence[str] = ("",)) -> None:
+        self.runs, self.finished, self.label, self.kind = len(kinds), 0, "", ""
+        self.forecast = Forecast(kinds)
         self.console = Console(stderr=True)
-        self.started = time.monotonic()
+        self.started = self.run_started = time.monotonic()
         self.bars: Progress | None = None
         self.total_bar = self.run_bar = TaskID(0)
 
@@ -39,8 +46,14 @@ class Reporter:
                 TextColumn("left"),
                 TimeRemainingColumn(compact=True),
                 console=self.console,
+                transient=True,  # tables are printed between two batches of runs
             )
-            self.total_bar = self.bars.add_task(f"0 of {self.runs} runs", total=self.runs, doing="")
+            self.total_bar = self.bars.add_task(
+                f"{self.finished} of {self.runs} runs",
+                total=self.runs,
+                completed=self.finished,
+                doing="",
+            )
             self.run_bar = self.bars.add_task("", total=1.0, doing="starting")
             self.bars.start()
         return self
@@ -55,8 +68,8 @@ class Reporter:
             self.bars.stop()
             self.bars = None
 
-    def start_run(self, label: str) -> None:
-        self.label = label
+    def start_run(self, label: str, kind: str = "") -> None:
+        self.label, self.kind, self.run_started = label, kind, time.monotonic()
         if self.bars is not None:
             self.bars.reset(self.run_bar, description=label, doing="starting")
 
@@ -73,9 +86,21 @@ class Reporter:
         if self.bars is None:
             print(f"{position} {self.label}: {text}", file=sys.stderr, flush=True)
 
+    def say(self, text: str) -> None:
+        """A line of its own, on any kind of output; above the bars on a terminal."""
+        if self.bars is not None:
+            self.bars.console.print(text, highlight=False)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def count(self, kind: str, seconds: float) -> None:
+        """One more run is finished, which took so long."""
+        self.finished += 1
+        self.forecast.finished(kind, seconds)
+
     def finish_run(self, status: str) -> None:
         text = f"{self.label}: {status}"
-        self.finished += 1
+        self.count(self.kind, time.monotonic() - self.run_started)
         left = self.runs - self.finished
         if self.bars is not None:
             self.bars.update(
@@ -83,11 +108,13 @@ class Reporter:
                 completed=self.finished,
                 description=f"{self.finished} of {self.runs} runs",
             )
-            self.bars.console.print(text, highlight=False)
+            self.say(text)
         else:
             elapsed = time.monotonic() - self.started
             position = f"[{self.finished}/{self.runs}, {elapsed:.0f} s]"
-            print(f"{position} {text}; {left} left", file=sys.stderr, flush=True)
+            self.say(f"{position} {text}; {left} left")
+        if self.finished == 1 and left:
+            self.say(self.forecast.sentence())
 
 
 _current: Reporter | None = None
@@ -101,4 +128,4 @@ def set_reporter(reporter: Reporter | None) -> None:
 
 def current_reporter() -> Reporter:
     """The process's reporter; a fresh one for a single run where none was set (job workers)."""
-    return _current or Reporter(runs=1)
+    return _current or Reporter()

@@ -40,6 +40,7 @@ class Trainer:
     every: int = 1
     after_iteration: Callable[[], None] = lambda: None
     made_with: dict[str, str] = field(default_factory=dict)
+    executions: list[str] = field(default_factory=list)  # of the chain, where resuming changed it
     commits: list[str] = field(default_factory=list)  # of the code, one for each resumption
     history: list[dict[str, Any]] = field(default_factory=list)
 
@@ -73,6 +74,7 @@ class Trainer:
             return
         state = {
             "made_with": self.made_with,
+            "executions": self.executions,
             "commits": self.commits,
             "method": self.method.state_dict(),
             "history": self.history,
@@ -82,22 +84,37 @@ class Trainer:
             torch.save(state, file)
 
     def resume(self) -> bool:
-        """Load the checkpoint if there is one made with the same ``made_with``.
+        """Load the checkpoint; returns whether there is one.
 
-        Returns whether there was; a checkpoint of other images, precision or versions would
-        give numbers that no single configuration stands for. Raises
-        :class:`ltvm.errors.InputError` if it cannot be read.
+        What merely computes the same in another order (``executions``, ``commits``) may have
+        changed since: it is then listed after what was. Raises :class:`ltvm.errors.InputError` if
+        the checkpoint cannot be read, or was made with another ``made_with``: other images, for
+        one, would give numbers that no single configuration stands for.
         """
         if self.checkpoint_file is None or not self.checkpoint_file.is_file():
             return False
         state = read_checkpoint(self.checkpoint_file, self.method.problem.device)
-        if state["made_with"] != self.made_with:
-            return False
+        refuse_other(self.checkpoint_file, state["made_with"], self.made_with)
         self.method.load_state_dict(state["method"])
         self.history = state["history"]
+        self.executions = list(dict.fromkeys([*state["executions"], *self.executions]))
         self.commits = list(dict.fromkeys([*state["commits"], *self.commits]))
         self.method.problem.clock.seconds.update(state["seconds"])
         return True
+
+
+def refuse_other(path: Path, was: dict[str, str], now: dict[str, str]) -> None:
+    """Raise :class:`ltvm.errors.InputError`, naming each difference, unless both are the same."""
+    differences = [
+        f"{key} was {was.get(key)}, is {now.get(key)}"
+        for key in {**was, **now}
+        if was.get(key) != now.get(key)
+    ]
+    if differences:
+        raise InputError(
+            f"{path} cannot be resumed: {'; '.join(differences)}; allowed: as it was, or "
+            "--restart, which discards it"
+        )
 
 
 def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
@@ -107,6 +124,6 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise InputError(
             f"{path} cannot be read ({type(error).__name__}: "
-            f"{' '.join(str(error).split())[:100]}); training starts again where it is absent"
+            f"{' '.join(str(error).split())[:100]}); --restart discards it"
         ) from error
     return state

@@ -121,6 +121,17 @@ def test_changed_axes_make_another_report():
     assert len(names) == 2
 
 
+def test_a_report_without_a_name_of_its_own_has_a_short_one():
+    many = [f"method.{key}={n}" for n, key in enumerate(("steps", "sweeps", "infer_steps"), 1)]
+    many += ["method.kernel.size=0.05", "protocol.train_images=1000", "protocol.test_images=100"]
+    long = ["ablation=ot", "ablation.axes.method=[short_run_ot]", *many]
+    name, other = (plan([*long, f"optimizer.betas=[0.5,{b}]"]).report_name for b in (0.9, 0.99))
+    assert len(name) <= 80
+    assert name.startswith("ot-mnist5k-method.steps=1-")
+    assert name != other
+    assert plan(long, "x" * 90).report_name == "x" * 90  # what a user asks for is left
+
+
 def test_a_record_traces_its_numbers():
     record = ltvm.train(FEW)
     assert record["status"] == "done"
@@ -167,6 +178,40 @@ def test_interruption_loses_at_most_the_iteration_and_resumes(monkeypatch):
     assert record["status"] == "done"
     assert fitted == [0, "interrupted", 1]
     monkeypatch.undo()
+
+
+def test_a_checkpoint_of_other_code_is_refused_until_restart(monkeypatch, capsys):
+    from ltvm.cli.main import main
+    from ltvm.methods import VariationalAutoEncoder
+    from ltvm.runs import resuming
+
+    original, fitted = VariationalAutoEncoder.fit_iteration, []
+
+    def fit_iteration(self):
+        if len(fitted) == 1:
+            fitted.append("interrupted")
+            raise KeyboardInterrupt
+        fitted.append(self.iteration)
+        return original(self)
+
+    monkeypatch.setattr(VariationalAutoEncoder, "fit_iteration", fit_iteration)
+    few = [*FEW, "method=vae", "evaluation=none"]
+    with pytest.raises(KeyboardInterrupt):
+        ltvm.train(few)
+    monkeypatch.setattr(resuming, "NUMERICS", "later")
+    (run,) = execution.Store(results()).runs()
+    ablation = ["ablation=ot", "ablation.axes.method=[vae]", *FEW, "evaluation=none"]
+    for refused in (["train", *few], ["ablate", *ablation]):
+        capsys.readouterr()
+        assert main(refused) == 2
+        message = capsys.readouterr().err
+        assert "numerics was 2, is later" in message
+        assert "--restart" in message
+        assert run.status() == "interrupted"  # nothing was begun
+    assert main(["train", *few, "--restart"]) == 0
+    assert fitted == [0, "interrupted", 0, 1]
+    assert main(["train", *few, "--restart"]) == 0  # what is done stays so
+    assert len(fitted) == 4
 
 
 def test_a_killed_run_counts_as_interrupted(tmp_path):

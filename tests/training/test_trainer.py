@@ -59,8 +59,34 @@ def test_nothing_to_resume(tiny, tmp_path):
 def test_a_broken_checkpoint_is_named(tiny, tmp_path):
     broken = tmp_path / "broken.pt"
     broken.write_bytes(b"PK\x03\x04 not a checkpoint")
-    with pytest.raises(InputError, match=r"broken\.pt cannot be read.*training starts again"):
+    with pytest.raises(InputError, match=r"broken\.pt cannot be read.*--restart"):
         trainer(tiny, broken, "abp").resume()
+
+
+def test_a_checkpoint_made_otherwise_is_refused_with_what_differs(tiny, tmp_path):
+    first = trainer(tiny, tmp_path / "a.pt", "abp", iterations=1)
+    first.made_with = {"data": "old", "torch": "2", "device": "cpu"}
+    first.fit()
+    second = trainer(tiny, tmp_path / "a.pt", "abp")
+    second.made_with = {"data": "new", "torch": "2", "numerics": "3"}
+    with pytest.raises(
+        InputError, match=r"a\.pt cannot be resumed: data was old, is new; "
+    ) as stop:
+        second.resume()
+    assert "device was cpu, is None; numerics was None, is 3; " in str(stop.value)
+    assert "--restart" in str(stop.value)
+    assert second.method.iteration == 0
+
+
+def test_another_execution_goes_on_and_is_listed(tiny, tmp_path):
+    first = trainer(tiny, tmp_path / "a.pt", "abp", iterations=1)
+    first.executions, first.commits = ["float32"], ["a"]
+    first.fit()
+    second = trainer(tiny, tmp_path / "a.pt", "abp")
+    second.executions, second.commits = ["float32, onednn products"], ["a"]
+    assert second.resume()
+    assert second.executions == ["float32", "float32, onednn products"]
+    assert second.commits == ["a"]
 
 
 def test_curve_is_measured_every_so_often_and_at_the_end(tiny):
