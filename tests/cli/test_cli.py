@@ -125,9 +125,12 @@ def test_list_previews_and_writes_nothing(capsys):
 
 
 def test_train_status_and_debug(capsys):
-    assert main(["train", *TINY]) == 0
+    solver = ["method.solver=shortlist", "method.solver_options.gap=0.01"]  # keys of its own
+    assert main(["train", *TINY, *solver]) == 0
     text = capsys.readouterr().out
     assert "fd_digits" in text
+    (config,) = Path(os.environ["LTVM_RESULTS"]).rglob("config.yaml")
+    assert "gap: 0.01" in config.read_text()
     assert "status                   done" in text
     assert main(["status", "--results", os.environ["LTVM_RESULTS"]]) == 0
     assert "short_run_ot" in capsys.readouterr().out

@@ -273,12 +273,18 @@ def test_bad_input_leaves_nothing_behind():
     assert not list(results().rglob("*.json"))
 
 
-def test_jobs_go_through_another_hydra_launcher():
+def test_jobs_go_through_another_hydra_launcher_with_the_keys_of_a_solver():
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]  # two processes
-    folder = ltvm.ablate([*ABLATION, *launcher])
-    table = pd.read_csv(folder / "long.csv")
-    assert set(table["status"]) == {"done"}
+    solver = ["method.solver=shortlist", "method.solver_options.gap=0.02"]
+    axes = ["ablation.axes={method.alpha:[0.2,0.7]}", "ablation.seeds=[0]"]
+    folder = ltvm.ablate(["ablation=alpha", *axes, *FEW, *solver, *launcher])
+    assert set(pd.read_csv(folder / "long.csv")["status"]) == {"done"}
+    runs = execution.Store(results()).runs()
+    assert [run.record()["status"] for run in runs] == ["done", "done"]
+    for run in runs:
+        assert run.config()["method"]["solver_options"] == {"gap": 0.02}
+        assert "method.solver_options.gap=0.02" in run.record()["command"].split()
 
 
 def test_load_gives_the_trained_method_back():

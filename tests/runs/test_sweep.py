@@ -16,7 +16,7 @@ from ltvm.runs.store import Store
 TINY = [
     "ablation=ot", "ablation.axes.method=[vae,abp]", "ablation.seeds=[0,1,2]", "protocol=smoke",
     "protocol.train_images=40", "protocol.test_images=12", "protocol.batch=20", "device=cpu",
-    "protocol.evaluation.unseen_images=4", "protocol.evaluation.codes=40", "evaluation=latents",
+    "protocol.evaluation.unseen_images=4", "protocol.evaluation.codes=40",
 ]  # fmt: skip
 
 
