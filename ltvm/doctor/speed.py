@@ -1,0 +1,58 @@
+"""How fast a device runs chains, learning steps and a VAE's epoch, in passes per second."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from ltvm.doctor.agreement import method_on, random_images
+from ltvm.runtime.devices import begin_measuring_memory, peak_memory_mb
+
+SHAPES = {"mnist": (1, 28, 28), "svhn": (3, 32, 32), "celeba": (3, 64, 64)}
+# On a CPU enough images for its rate; on a GPU the paper's batch, which fills one.
+BATCHES = {"cpu": {"mnist": 200, "svhn": 64, "celeba": 8}, "cuda": dict.fromkeys(SHAPES, 2000)}
+STEPS = {"cpu": 4, "cuda": 30}  # of a chain that is timed
+REPEATS = 3
+
+
+def rates(data: str, device: str, batch: int | None = None) -> dict[str, Any]:
+    """Passes per second of ``chain``, ``learning`` and ``vae``, medians, and what they ran in."""
+    kind = "cuda" if device.startswith("cuda") else "cpu"
+    n = batch or BATCHES[kind][data]
+    images = random_images(SHAPES[data], n)
+    method = method_on(device, "abp", data, images)
+    where = method.problem.device
+    begin_measuring_memory(where)
+    x, codes = method.problem.images.scaled(), method.codes
+    state = method.kernel.init(codes)
+    numbers = torch.arange(n, device=where)
+    steps = STEPS[kind]
+
+    def chain() -> None:
+        method.run_chain(x, state, numbers, 1, steps=steps, iteration=0, batchnorm="batch")
+
+    encoder = method_on(device, "vae", data, images)
+    return {
+        "batch": n,
+        "execution": str(method.problem.execution),
+        "chain": n * steps / seconds(chain, where),
+        "learning": n / seconds(lambda: method.update_decoder(x, codes), where),
+        "vae": 2 * n / seconds(lambda: encoder.learn(0), where),
+        "peak_memory_mb": peak_memory_mb(where),
+    }
+
+
+def seconds(work: Callable[[], Any], device: torch.device) -> float:
+    """Of one call, the median after a first that warms up; a GPU is waited for."""
+    spent = []
+    for _ in range(REPEATS + 1):
+        started = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        spent.append(time.perf_counter() - started)
+    return statistics.median(spent[1:])

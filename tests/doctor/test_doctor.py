@@ -1,0 +1,115 @@
+"""A sound machine passes, one that computes wrongly does not, and hours follow from rates."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from scipy.linalg import sqrtm
+
+from ltvm.chain.engine import Engine
+from ltvm.cli.main import main
+from ltvm.config import resolve
+from ltvm.doctor import agreement, forecast, report, speed
+from ltvm.doctor.agreement import Check, numpy_distance
+from ltvm.methods.base import Method
+
+NAMES = {"noise", "chain", "learning step", "Frechet distance", "coupling"}
+
+
+def wrong_chain(engine, *arguments, **options):
+    state = right_chain(engine, *arguments, **options)
+    return {name: value * 1.05 for name, value in state.items()}
+
+
+def wrong_update(method, images, codes):
+    return right_update(method, images * 1.1, codes)
+
+
+right_chain, right_update = Engine.short_run, Method.update_decoder
+
+
+def test_this_machine_is_sound_and_the_file_says_all(tmp_path, capsys):
+    out = tmp_path / "doctor.json"
+    assert main(["doctor", "--device", "cpu", "--quick", "--out", str(out)]) == 0
+    found = json.loads(out.read_text())
+    assert {check["name"] for check in found["checks"]} == NAMES
+    assert found["reasons"] == []
+    assert found["precision"] == resolve(["device=cpu"])["precision"]
+    assert found["device"]
+    assert capsys.readouterr().out.rstrip().endswith("sound")
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "wrong", "reason"),
+    [(Engine, "short_run", wrong_chain, "chain on"),
+     (Method, "update_decoder", wrong_update, "learning step on"),
+     (agreement, "frechet_distance", lambda a, b: 1.0, "Frechet distance on"),
+     (agreement, "coupling_difference", lambda _: math.nan, "coupling on")],
+)  # fmt: skip
+def test_what_disagrees_is_the_reason_and_the_exit_code(
+    monkeypatch, capsys, owner, name, wrong, reason
+):
+    monkeypatch.setattr(owner, name, wrong)
+    assert main(["doctor", "--device", "cpu", "--quick"]) == 1
+    said = capsys.readouterr()
+    assert said.err.count("allowed: ") == 1
+    assert f"ltvm: {reason}" in said.err
+    assert said.out.count("DISAGREES") == 1
+
+
+def test_a_difference_that_is_no_number_does_not_pass():
+    assert not Check("x", math.nan, 1.0).passed
+    assert Check("x", 1.0, 1.0).passed
+
+
+def test_the_distance_compared_with_is_that_of_two_normals():
+    draw = np.random.default_rng(0)
+    first, second = draw.normal(size=(200, 5)), draw.normal(1, 2, size=(300, 5))
+    a, b = np.cov(first, rowvar=False), np.cov(second, rowvar=False)
+    expected = np.square(first.mean(0) - second.mean(0)).sum()
+    expected += np.trace(a + b - 2 * sqrtm(a @ b).real)
+    assert numpy_distance(first, second) == pytest.approx(expected)
+
+
+RATES = {"mnist": {"chain": 1000.0, "learning": 500.0, "vae": 250.0}}
+
+
+@pytest.mark.parametrize(
+    ("method", "seconds_per_image"),
+    [("short_run_ot", 50 * 50 / 1000 + (50 * 3 + 50) / 500), ("vae", (50 * 53 + 50) / 250),
+     ("abp", None), ("short_run", None)],
+)  # fmt: skip
+def test_hours_are_passes_by_rates(method, seconds_per_image):
+    config = resolve(["data=mnist", "protocol=full", f"method={method}"])
+    found = forecast.hours(config, RATES)
+    if seconds_per_image is None:  # as many passes, whose parts are between the two rates
+        total = (50 * 53 + 50) * 15 * 60_000 / 3600
+        assert total / 1000 < found < total / 500
+    else:
+        assert found == pytest.approx(15 * 60_000 * seconds_per_image / 3600)
+    assert forecast.hours(resolve(["data=svhn"]), RATES) is None
+
+
+def test_every_protocol_and_ablation_has_its_hours(monkeypatch):
+    rows = forecast.of_protocols(RATES)
+    assert [row["protocol"] for row in rows] == ["small", "medium", "full"]
+    assert all(row[method] > 0 for row in rows for method in forecast.METHODS)
+    monkeypatch.setattr(forecast, "choices", lambda _: ["ot"])  # of all: a minute of composing
+    (row,) = forecast.of_ablations(RATES)
+    assert (row["ablation"], row["runs"]) == ("ot", 15)
+    assert row["hours"] > 0
+
+
+def test_rates_are_measured_and_shown():
+    found = speed.rates("mnist", "cpu", batch=4)
+    assert all(found[kind] > 0 for kind in ("chain", "learning", "vae"))
+    everything = {
+        "device": "a", "software": "b", "precision": "float32", "memory_mb": {"machine": 1.0},
+        "checks": [], "reasons": [], "rates": {"mnist": found},
+        "protocol_hours": forecast.of_protocols(RATES),
+        "ablation_hours": [{"ablation": "ot", "runs": 15, "hours": None}],
+    }  # fmt: skip
+    text = report.as_text(everything)
+    assert "mnist    chain" in text
+    assert "unknown" in text
