@@ -72,9 +72,9 @@ def as_text(found: dict[str, Any]) -> str:
     lines.append("\nagreement with the CPU's plain float32 (relative difference)")
     for check in found["checks"]:
         word = "ok" if check["passed"] else "DISAGREES"
+        difference = "none" if check["difference"] is None else f"{check['difference']:.2g}"
         lines.append(
-            f"  {check['name']:<28} {check['difference']:<9.2g} "
-            f"(at most {check['tolerance']:g})  {word}"
+            f"  {check['name']:<28} {difference:<9} (at most {check['tolerance']:g})  {word}"
         )
     if "rates" in found:
         lines.append("\npasses per second (a pass: forward and backward for one image)")

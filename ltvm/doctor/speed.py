@@ -19,10 +19,23 @@ STEPS = {"cpu": 4, "cuda": 30}  # of a chain that is timed
 REPEATS = 3
 
 
-def rates(data: str, device: str, batch: int | None = None) -> dict[str, Any]:
-    """Passes per second of ``chain``, ``learning`` and ``vae``, medians, and what they ran in."""
-    kind = "cuda" if device.startswith("cuda") else "cpu"
-    n = batch or BATCHES[kind][data]
+def rates(data: str, device: str) -> dict[str, Any]:
+    """Passes per second of ``chain``, ``learning`` and ``vae``, medians, and what they ran in.
+
+    The batch is halved as long as the GPU's memory does not hold it.
+    """
+    n = BATCHES["cuda" if device.startswith("cuda") else "cpu"][data]
+    while True:
+        try:
+            return rates_at(data, device, n)
+        except torch.cuda.OutOfMemoryError:
+            if n < 16:
+                raise
+            n //= 2
+
+
+def rates_at(data: str, device: str, n: int) -> dict[str, Any]:
+    """``rates`` for batches of ``n`` images."""
     images = random_images(SHAPES[data], n)
     method = method_on(device, "abp", data, images)
     where = method.problem.device
@@ -30,7 +43,7 @@ def rates(data: str, device: str, batch: int | None = None) -> dict[str, Any]:
     x, codes = method.problem.images.scaled(), method.codes
     state = method.kernel.init(codes)
     numbers = torch.arange(n, device=where)
-    steps = STEPS[kind]
+    steps = STEPS[where.type]
 
     def chain() -> None:
         method.run_chain(x, state, numbers, 1, steps=steps, iteration=0, batchnorm="batch")

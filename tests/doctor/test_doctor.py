@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from scipy.linalg import sqrtm
 
 from ltvm.chain.engine import Engine
@@ -14,7 +15,15 @@ from ltvm.doctor import agreement, forecast, report, speed
 from ltvm.doctor.agreement import Check, numpy_distance
 from ltvm.methods.base import Method
 
-NAMES = {"noise", "chain", "learning step", "Frechet distance", "coupling"}
+NAMES = {
+    "noise", "chain, float32", "learning step, float32", "Frechet distance", "coupling",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _in_float32_alone(monkeypatch):
+    """Two precisions would take twice as long, and emulated bfloat16 more."""
+    monkeypatch.setattr("ltvm.config.native_precision", lambda _: "float32")
 
 
 def wrong_chain(engine, *arguments, **options):
@@ -42,16 +51,18 @@ def test_this_machine_is_sound_and_the_file_says_all(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("owner", "name", "wrong", "reason"),
-    [(Engine, "short_run", wrong_chain, "chain on"),
-     (Method, "update_decoder", wrong_update, "learning step on"),
+    [(Engine, "short_run", wrong_chain, "chain, float32 on"),
+     (Method, "update_decoder", wrong_update, "learning step, float32 on"),
      (agreement, "frechet_distance", lambda a, b: 1.0, "Frechet distance on"),
      (agreement, "coupling_difference", lambda _: math.nan, "coupling on")],
 )  # fmt: skip
 def test_what_disagrees_is_the_reason_and_the_exit_code(
-    monkeypatch, capsys, owner, name, wrong, reason
+    monkeypatch, capsys, tmp_path, owner, name, wrong, reason
 ):
     monkeypatch.setattr(owner, name, wrong)
-    assert main(["doctor", "--device", "cpu", "--quick"]) == 1
+    out = tmp_path / "doctor.json"
+    assert main(["doctor", "--device", "cpu", "--quick", "--out", str(out)]) == 1
+    assert len(json.loads(out.read_text())["reasons"]) == 1
     said = capsys.readouterr()
     assert said.err.count("allowed: ") == 1
     assert f"ltvm: {reason}" in said.err
@@ -70,6 +81,24 @@ def test_the_distance_compared_with_is_that_of_two_normals():
     expected = np.square(first.mean(0) - second.mean(0)).sum()
     expected += np.trace(a + b - 2 * sqrtm(a @ b).real)
     assert numpy_distance(first, second) == pytest.approx(expected)
+
+
+def test_a_batch_that_memory_does_not_hold_is_halved(monkeypatch):
+    def measured(_data, _device, n):
+        if n > 20:
+            raise torch.cuda.OutOfMemoryError("no room")
+        return n
+
+    monkeypatch.setattr(speed, "rates_at", measured)
+    assert speed.rates("mnist", "cpu") == 12  # of 200
+
+
+def test_where_bfloat16_is_native_both_precisions_are_examined(monkeypatch):
+    monkeypatch.setattr("ltvm.config.native_precision", lambda _: "bfloat16")
+    asked = []
+    monkeypatch.setattr(agreement, "of_decoder", lambda *given: asked.append(given) or [])
+    agreement.agreement("cpu")
+    assert asked == [("cpu", "float32"), ("cpu", "bfloat16")]
 
 
 RATES = {"mnist": {"chain": 1000.0, "learning": 500.0, "vae": 250.0}}
@@ -102,7 +131,7 @@ def test_every_protocol_and_ablation_has_its_hours(monkeypatch):
 
 
 def test_rates_are_measured_and_shown():
-    found = speed.rates("mnist", "cpu", batch=4)
+    found = speed.rates_at("mnist", "cpu", 4)
     assert all(found[kind] > 0 for kind in ("chain", "learning", "vae"))
     everything = {
         "device": "a", "software": "b", "precision": "float32", "memory_mb": {"machine": 1.0},
