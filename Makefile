@@ -5,7 +5,7 @@ LTVM = $(VENV)/bin/ltvm
 INSTALLED = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ablate smoke ablate-mnist ablate-svhn ablate-celeba report reference test lint types bench clean
+.PHONY: help setup ablate smoke ablate-mnist ablate-svhn ablate-celeba report reference test lint types doctor bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ lint: setup ## ruff: style and format; import-linter: imports run one way
 
 types: setup ## mypy
 	$(VENV)/bin/mypy
+
+doctor: setup ## whether this machine computes rightly, how fast, and what runs would take (minutes)
+	$(LTVM) doctor
 
 bench: setup ## speed of chain, transport, iteration and metrics on this machine (under ten minutes)
 	$(VENV)/bin/python benchmarks/chain.py --out results/bench

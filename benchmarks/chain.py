@@ -91,6 +91,7 @@ def contender(kind: str, architecture: str, batch: int, device_name: str) -> Cal
     steps = STEPS[device.type]
     images = torch.rand(batch, channels, size, size, device=device) * 2 - 1
     codes = torch.randn(batch, d, device=device)
+    use_full_float32()  # of all contenders: TF32 is not float32
     if kind.startswith("plain"):
         decoder = plain_decoder(architecture).to(device)
         how = kind.split()[-1]
@@ -100,7 +101,6 @@ def contender(kind: str, architecture: str, batch: int, device_name: str) -> Cal
             plain_loop(decoder, images, codes, steps, how)
     else:
         keep_freed_memory()
-        use_full_float32()
         precision = kind.split()[-1]
 
         def build() -> nn.Module:

@@ -106,10 +106,10 @@ from ltvm.config import resolve
 from ltvm.data.cache import load_data
 config = resolve(["method=short_run_ot", "protocol=small"])
 method = build_method(config, build_problem(config, load_data(config)))
-images = method.problem.images.scaled(method.batches(0)[0])
-method.engine.short_run(
-    images, method.codes[: len(images)], steps=1, eta=1e-4, tau=0.0, sigma=0.3, noise=None
-)
+batch = method.batches(0)[0]
+state = method.kernel.init(method.codes[batch])
+images = method.problem.images.scaled(batch)
+method.run_chain(images, state, batch, 1, steps=1, constants=method.kernel.constants(0), batchnorm="batch")
 print(time.perf_counter() - started)
 """
 

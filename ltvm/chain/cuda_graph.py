@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import warnings
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +13,17 @@ from ltvm.chain.short_run import short_run
 from ltvm.models.prior import Prior
 
 
+class CaptureError(RuntimeError):
+    """A chain cannot be a graph here; the reason is the message."""
+
+
 class StaticChain:
     """A chain of fixed shape on fixed buffers; on CUDA a captured graph replays it.
 
     The buffers outlive the call, so weights must change in place, as optimisers change them.
-    ``images``, ``state`` and ``noise`` give shapes and the device.
+    ``images``, ``state`` and ``noise`` give shapes and the device. Graphs may compute in the same
+    memory ``pool`` (``torch.cuda.graph_pool_handle``): they are replayed one after the other, and
+    what outlives a replay is in buffers made outside of it.
     """
 
     def __init__(
@@ -33,10 +40,11 @@ class StaticChain:
         prior: Prior,
         batchnorm: Literal["batch", "running"],
         dtype: torch.dtype | None,
+        pool: Any = None,
     ) -> None:
         self.decoder, self.kernel, self.prior = decoder, kernel, prior
         self.steps, self.batchnorm, self.dtype = steps, batchnorm, dtype
-        self.device = images.device
+        self.device, self.pool = images.device, pool
         self.images = images.clone()
         self.state = {name: value.clone() for name, value in state.items()}
         self.noise = None if noise is None else noise.clone()
@@ -76,13 +84,21 @@ class StaticChain:
             self.result[name].copy_(value)
 
     def capture(self) -> torch.cuda.CUDAGraph:
-        """Record ``run`` as a graph, after a warm-up on a side stream as CUDA asks for."""
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            self.run()
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self.run()
+        """Record ``run`` as a graph, after a warm-up on a side stream as CUDA asks for.
+
+        Raises :class:`CaptureError` where that fails, or where nothing was recorded.
+        """
+        try:
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                self.run()
+            torch.cuda.current_stream().wait_stream(side)
+            graph = torch.cuda.CUDAGraph()
+            with warnings.catch_warnings():
+                warnings.filterwarnings("error", message="The CUDA Graph is empty")
+                with torch.cuda.graph(graph, pool=self.pool):
+                    self.run()
+        except (RuntimeError, UserWarning) as error:
+            raise CaptureError(" ".join(str(error).split())[:200]) from error
         return graph

@@ -7,12 +7,13 @@ one graph on fixed buffers, so that no Python runs between them.
 
 from __future__ import annotations
 
-from typing import Literal
+import sys
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from ltvm.chain.cuda_graph import StaticChain
+from ltvm.chain.cuda_graph import CaptureError, StaticChain
 from ltvm.chain.execution import Execution
 from ltvm.chain.kernels.base import Kernel, State
 from ltvm.chain.onednn import products
@@ -43,6 +44,8 @@ class Engine:
         self.kernel, self.prior, self.sigma = kernel, prior, sigma
         self._copy: nn.Module | None = None
         self._graphs: dict[tuple[object, ...], StaticChain] = {}
+        self._capturing = execution.graph
+        self._pool: Any = None  # the memory that its graphs compute in, freed with the last of them
 
     def short_run(
         self,
@@ -56,12 +59,21 @@ class Engine:
     ) -> State:
         """As ``ltvm.chain.short_run.short_run`` with what this engine was made with."""
         decoder, images = in_rows(self.current_decoder(), images)
-        if self.execution.graph and images.is_cuda:
+        if self._capturing and images.is_cuda:
             chain = self.static_chain(
                 decoder, images, state, noise, steps=steps, constants=constants,
                 batchnorm=batchnorm,
             )  # fmt: skip
-            return chain(images, state, noise, constants)
+            try:
+                return chain(images, state, noise, constants)
+            except CaptureError as error:
+                self._capturing = False
+                self._graphs.clear()
+                print(
+                    f"ltvm: no CUDA graph of the chain ({error}); step by step from here on, "
+                    "as with execution.graph=false",
+                    file=sys.stderr,
+                )
         with products(self.execution.products):
             return short_run(
                 decoder, images, state, kernel=self.kernel, constants=constants, steps=steps,
@@ -85,12 +97,14 @@ class Engine:
         width = None if noise is None else noise.shape[-1]
         key = (tuple(images.shape), shapes, width, steps, batchnorm)
         if key not in self._graphs:
+            if self._pool is None and images.is_cuda:
+                self._pool = torch.cuda.graph_pool_handle()
             if len(self._graphs) == LARGEST_NUMBER_OF_GRAPHS:
                 self._graphs.pop(next(iter(self._graphs)))
             self._graphs[key] = StaticChain(
                 decoder, images, state, noise, kernel=self.kernel, constants=constants,
                 steps=steps, sigma=self.sigma, prior=self.prior, batchnorm=batchnorm,
-                dtype=self.execution.dtype,
+                dtype=self.execution.dtype, pool=self._pool,
             )  # fmt: skip
         return self._graphs[key]
 

@@ -39,11 +39,11 @@ class Execution:
         words += [f"{self.products} products"] if self.products != "torch" else []
         return ", ".join(words + (["one graph per chain"] if self.graph else []))
 
-    def prepare(self, decoder: nn.Module) -> nn.Module:
-        """The decoder with its weights in this memory format."""
+    def prepare(self, network: nn.Module) -> nn.Module:
+        """A decoder or encoder with its weights in this memory format."""
         if self.layout == "channels_last":
-            return decoder.to(memory_format=torch.channels_last)
-        return decoder
+            return network.to(memory_format=torch.channels_last)
+        return network
 
 
 def check_wanted(wanted: Mapping[str, Any]) -> None:

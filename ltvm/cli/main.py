@@ -15,6 +15,7 @@ from ltvm.cli import (
     ablate,
     cache,
     check,
+    doctor,
     evaluate,
     export,
     metric_parity,
@@ -35,6 +36,7 @@ COMMANDS: dict[str, ModuleType] = {
     "metric-parity": metric_parity,
     "export": export,
     "check": check,
+    "doctor": doctor,
     "cache": cache,
 }
 RESUMED = ("train", "ablate", "evaluate")

@@ -7,7 +7,7 @@ at 64x64 are 0.7 GB), and an index into a tensor is the fastest loader there is.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -72,7 +72,9 @@ class ImageSet:
         if self.images.device == device:
             return self
         labels = None if self.labels is None else self.labels.to(device)
-        return replace(self, images=self.images.to(device), labels=labels)
+        there = replace(self, images=self.images.to(device), labels=labels)
+        there.__dict__["fingerprint"] = self.fingerprint  # the same pixels: not read back
+        return there
 
     def subset(self, n: int | None) -> ImageSet:
         """Return ``n`` images drawn once with a fixed seed (None: all of them)."""
@@ -96,9 +98,18 @@ class DataSet:
 
     train: ImageSet
     test: ImageSet
+    _copies: dict[torch.device, DataSet] = field(
+        init=False, default_factory=dict, repr=False, compare=False
+    )
 
     def to(self, device: torch.device) -> DataSet:
-        return DataSet(self.train.to(device), self.test.to(device))
+        """The same images there; the last copy is kept: a process makes one for all runs."""
+        if self.train.images.device == self.test.images.device == device:
+            return self
+        if device not in self._copies:
+            self._copies.clear()
+            self._copies[device] = DataSet(self.train.to(device), self.test.to(device))
+        return self._copies[device]
 
     def limited(self, train: int | None, test: int | None) -> DataSet:
         return DataSet(self.train.subset(train), self.test.subset(test))

@@ -121,4 +121,4 @@ class Problem:
         """An encoder with this seed's initial weights, on the device."""
         norm = self.decoder.get("norm", "batch")
         encoder = build_encoder(parameters, self.latent_dim, self.images.shape, self.seed, norm)
-        return encoder.to(self.device)
+        return self.execution.prepare(encoder.to(self.device))

@@ -46,7 +46,7 @@ def build_problem(
     )  # fmt: skip
     latent_dim, seed = config["model"]["latent_dim"], config["seed"]
     problem = Problem(
-        images=data.train.to(device),
+        images=data.to(device).train,
         decoder=config["decoder"],
         latent_dim=latent_dim,
         sigma=config["model"]["sigma"],

@@ -74,6 +74,7 @@ def execute(config: Config, command: str) -> dict[str, Any]:
 def train(config: Config, run: Run, command: str) -> tuple[Trained, dict[str, Metric]]:
     """Train, or go on where training stopped, and write the record; Ctrl-C and bad input raise."""
     device = devices.resolve_device(config["device"])
+    devices.begin_measuring_memory(device)
     data = load_data(config).to(device)
     problem = build_problem(config, data)
     metrics = build_metrics(config, device)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import gc
 import platform
 import re
 import resource
@@ -16,12 +18,14 @@ from ltvm.runtime.precision import cpu_field, cpu_has_bfloat16, cuda_has_bfloat1
 
 
 def resolve_device(name: str) -> torch.device:
-    """``auto`` is the first CUDA device if there is one, else the CPU.
+    """``auto`` is CUDA's current device if there is one, else the CPU; a CUDA device has its index.
+
+    Without an index it would equal no tensor's device, and what is there would be copied again.
 
     Raises :class:`ltvm.errors.InputError` for an unknown device or ``cuda`` without one.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -31,6 +35,8 @@ def resolve_device(name: str) -> torch.device:
         count = torch.cuda.device_count()
         if (device.index or 0) >= count:
             raise InputError(f"device={name}: this machine has {count} CUDA devices; allowed: cpu")
+        if device.index is None:
+            return torch.device("cuda", torch.cuda.current_device())
     return device
 
 
@@ -88,8 +94,25 @@ def driver_version(file: Path = Path("/proc/driver/nvidia/version")) -> str | No
     return found.group() if found else None
 
 
+def begin_measuring_memory(device: torch.device) -> None:
+    """Give back what earlier runs of this process left, and count peaks from here on.
+
+    Methods and what they report to refer to each other, so that graphs and codes of a run before
+    stay until they are collected.
+    """
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+    with contextlib.suppress(OSError):  # Linux alone, and not in every container
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def peak_memory_mb(device: torch.device) -> dict[str, float]:
-    """Peak memory so far in MB: of the process and, where there is one, of the GPU."""
+    """Peak memory in MB since ``begin_measuring_memory``: of the process and, if there is one, GPU.
+
+    Where the system cannot begin anew, the peak of the process is that of all its runs.
+    """
     status = Path("/proc/self/status")
     if status.is_file():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))

@@ -209,3 +209,13 @@ def test_folder_with_a_broken_image(tmp_path):
     (tmp_path / "images" / "9.png").write_bytes(b"not a picture")
     with pytest.raises(InputError, match=r"9\.png: no image that can be read"):
         folder.load(path, 32, 3)
+
+
+def test_images_are_sent_to_a_device_once_for_all_runs(tiny):
+    meta = torch.device("meta")
+    there = tiny.to(meta)
+    assert there is tiny.to(meta)
+    assert there.to(meta) is there
+    assert tiny.to(torch.device("cpu")) is tiny
+    assert there.train.images.device == there.test.images.device == meta
+    assert there.train.fingerprint == tiny.train.fingerprint  # not read back

@@ -278,3 +278,10 @@ def test_a_trained_state_is_what_a_method_is_without_its_optimiser(tiny):
     draws = [torch.Generator().manual_seed(1) for _ in range(2)]
     assert torch.equal(method.infer(images, draws[0]), again.infer(images, draws[1]))
     assert torch.equal(method.posterior_draws(), again.posterior_draws())
+
+
+def test_both_networks_of_a_vae_have_the_layout_that_was_chosen(tiny):
+    method = build(tiny, "method=vae", "execution.layout=channels_last")
+    kernels = [p for p in method.encoder.parameters() if p.ndim == 4 and p.shape[1] > 1]
+    assert kernels
+    assert all(k.is_contiguous(memory_format=torch.channels_last) for k in kernels)

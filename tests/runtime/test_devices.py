@@ -1,8 +1,17 @@
 """What a machine says about itself."""
 
+import os
+import weakref
+
+import pytest
 import torch
 
-from ltvm.runtime.devices import driver_version, software
+from ltvm.runtime.devices import (
+    begin_measuring_memory,
+    driver_version,
+    peak_memory_mb,
+    software,
+)
 
 
 def test_the_driver_is_read_from_its_file(tmp_path):
@@ -20,3 +29,25 @@ def test_a_gpus_software_names_its_driver_and_a_cpus_does_not(monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91000)
     assert software(torch.device("cpu")) == f"torch {torch.__version__}"
     assert "cuDNN 91000, driver 580.65" in software(torch.device("cuda"))
+
+
+def test_what_an_earlier_run_left_is_collected_before_memory_is_measured():
+    class Holder:
+        pass
+
+    gone: list[int] = []
+    holder = Holder()
+    holder.itself = holder  # as a method and what it reports to
+    weakref.finalize(holder, gone.append, 1)
+    del holder
+    begin_measuring_memory(torch.device("cpu"))
+    assert gone == [1]
+
+
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="peaks stay here")
+def test_a_peak_is_counted_from_the_beginning_on():
+    large = torch.ones(30_000_000)  # 114 MB
+    before = peak_memory_mb(torch.device("cpu"))["process"]
+    del large
+    begin_measuring_memory(torch.device("cpu"))
+    assert peak_memory_mb(torch.device("cpu"))["process"] < before - 50

@@ -1,0 +1,1 @@
+"""What a machine computes rightly, how fast, and how long the protocols would take on it."""
