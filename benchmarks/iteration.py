@@ -109,7 +109,8 @@ method = build_method(config, build_problem(config, load_data(config)))
 batch = method.batches(0)[0]
 state = method.kernel.init(method.codes[batch])
 images = method.problem.images.scaled(batch)
-method.run_chain(images, state, batch, 1, steps=1, constants=method.kernel.constants(0), batchnorm="batch")
+constants = method.kernel.constants(0)
+method.run_chain(images, state, batch, 1, steps=1, constants=constants, batchnorm="batch")
 print(time.perf_counter() - started)
 """
 
