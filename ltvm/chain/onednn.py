@@ -42,7 +42,8 @@ class _Linear(torch.autograd.Function):
         of_x, of_weight, of_bias = ctx.needs_input_grad
         return (
             _linear(gradient, weight.t()) if of_x else None,
-            _linear(gradient.t(), x.t()) if of_weight else None,
+            # By torch: oneDNN would first copy both of these into another order.
+            gradient.t() @ x if of_weight else None,
             gradient.sum(0) if of_bias else None,
         )
 
