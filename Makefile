@@ -55,8 +55,9 @@ types: setup ## mypy
 doctor: setup ## whether this machine computes rightly, how fast, and what runs would take (minutes)
 	$(LTVM) doctor
 
-bench: setup ## speed of chain, transport, iteration and metrics on this machine (under ten minutes)
+bench: setup ## speed of chain, learning, iteration, transport and metrics on this machine (under ten minutes)
 	$(VENV)/bin/python benchmarks/chain.py --out results/bench
+	$(VENV)/bin/python benchmarks/learning.py --out results/bench
 	$(VENV)/bin/python benchmarks/iteration.py --out results/bench
 	$(VENV)/bin/python benchmarks/transport.py --out results/bench
 	$(VENV)/bin/python benchmarks/metrics.py --out results/bench

@@ -187,7 +187,7 @@ def chain_rows(architecture: str, batch: int, repeats: int, device: str) -> list
                 "computed in": given[-1]["words"],
                 "image-steps/s": f"{rate:,.0f}",
                 "ratio": f"{ratio(first, spent):.2f}",
-                "range of ratios": "{:.2f} to {:.2f}".format(*_range(first, spent)),
+                "range of ratios": "{:.2f} to {:.2f}".format(*ratio_range(first, spent)),
                 "share of matrix-product rate": f"{share:.0%}",
                 "peak memory, MB": f"{max(a['peak'] for a in given):,.0f}",
             }
@@ -195,7 +195,7 @@ def chain_rows(architecture: str, batch: int, repeats: int, device: str) -> list
     return rows
 
 
-def _range(slow: list[float], fast: list[float]) -> tuple[float, float]:
+def ratio_range(slow: list[float], fast: list[float]) -> tuple[float, float]:
     ratios = [a / b for a, b in zip(slow, fast, strict=True)]
     return min(ratios), max(ratios)
 

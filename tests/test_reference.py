@@ -31,7 +31,6 @@ QUOTED = {  # report -> the document that tells its numbers, and which of its ta
     "correction-mnist5k-medium": (
         "README.md", ["differences-generation", "differences-reconstruction", "differences-codes"]
     ),
-    "anomaly-mnist5k_without": ("docs/protocol.md", ["crossed-auprc-digit-left-out"]),
 }  # fmt: skip
 
 

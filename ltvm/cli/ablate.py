@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from ltvm.cli.options import OVERRIDES, Add, restarted, shown
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ltvm.runs.ablation import Plan
 
 CHOOSES = ("ablation", "data", "method", "protocol", "evaluation", "decoder", "prior", "kernel")
@@ -75,6 +77,14 @@ def print_plan(planned: Plan) -> None:
     )
 
 
+ONE_SEED = r" \(1 seed\)$"  # said once for all, where it holds for all
+
+
+def _of_one_seed(numbers: pd.DataFrame) -> pd.Series[bool]:
+    """Whether each column has nothing but values of one seed, or none."""
+    return numbers.apply(lambda column: column.str.contains(ONE_SEED + "|^-?$").all())
+
+
 def print_report(folder: Path) -> None:
     """The quality tables on the terminal, and where the rest is."""
     import pandas as pd
@@ -88,7 +98,12 @@ def print_report(folder: Path) -> None:
     ]
     for file in files:
         frame = pd.read_csv(file, dtype=str, keep_default_na=False)
-        table = Table(title=f"{folder.name}: {file.stem}", title_justify="left")
+        title = f"{folder.name}: {file.stem}"
+        numbers = frame.iloc[:, 2:]  # after the cell and its runs
+        if numbers.isin(["-", ""]).to_numpy().all() or _of_one_seed(numbers).all():
+            frame = frame.replace(ONE_SEED, "", regex=True)
+            title += ", one seed"
+        table = Table(title=title, title_justify="left")
         for column in frame.columns:
             table.add_column(column)
         for row in frame.itertuples(index=False):
