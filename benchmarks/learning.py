@@ -2,9 +2,9 @@
 
     python benchmarks/learning.py [--out DIR]
 
-An update is forward, backward to the weights, and Adam's step, on mean_i |x_i - g(z_i)|^2. The plain
-loop has torch's own layers in float32 and ``torch.optim.Adam`` as it comes. Ratios are medians
-over turns of one run; the contenders take turns, each in its own process.
+An update is forward, backward to the weights, and Adam's step, on mean_i |x_i - g(z_i)|^2. The
+plain loop has torch's own layers in float32 and ``torch.optim.Adam`` as it comes. Ratios are
+medians over turns of one run; the contenders take turns, each in its own process.
 """
 
 from __future__ import annotations
