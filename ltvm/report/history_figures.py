@@ -85,7 +85,7 @@ def learning_curves(
     path: Path,
     interval: str = "t",
 ) -> None:
-    """Columns of histories, with their headings, against passes per image: a line per cell."""
+    """Columns of histories, with their headings, against FLOP of training: a line per cell."""
     of_cells = cell_styles(histories, styles)
     figure, axes = panels(len(metrics), 4.6, 3.6)
     for axis, (metric, heading) in zip(axes, metrics.items(), strict=True):
@@ -139,16 +139,18 @@ def draw_curve(
     if rows.empty:
         return
     colour, marker = style
-    rows = rows.assign(value=rows[column])
-    curve = interval_rows(rows, ["iteration", "passes"], interval)
+    # Where seconds are equal, seeds differ in FLOP at the same iteration.
+    spent = rows.groupby("iteration")["flops"].transform("mean")
+    rows = rows.assign(value=rows[column], flops=spent)
+    curve = interval_rows(rows, ["iteration", "flops"], interval)
     fill = colour if when == BEFORE else "white"
-    axis.errorbar(curve["passes"], curve["mean"], [curve["below"], curve["above"]], color=colour,
+    axis.errorbar(curve["flops"], curve["mean"], [curve["below"], curve["above"]], color=colour,
                   linestyle=STYLE_OF[when], marker=marker, markerfacecolor=fill, capsize=2,
                   label=label)  # fmt: skip
 
 
 def finish(axis: Axes, heading: str, values: pd.Series) -> None:
-    axis.set_xlabel("passes per image")
+    axis.set_xlabel("training, FLOP")
     axis.set_title(heading)
     if values.min() >= 0:  # an unbiased estimate, or a log-likelihood, may be below
         axis.set_ylim(bottom=0)

@@ -206,7 +206,7 @@ def test_diagnostics_are_shown_and_not_subtracted():
 
 def test_codes_before_and_after_are_drawn_where_a_record_declares_both(tmp_path):
     rows = [
-        {"cell": "a", "method": "a", "seed": seed, "iteration": i, "passes": 3 * i,
+        {"cell": "a", "method": "a", "seed": seed, "iteration": i, "flops": 1e9 * i,
          "x_before": 1.0 + seed, "x_after": 0.5 + seed}
         for seed in (0, 1) for i in (1, 2)
     ]  # fmt: skip
