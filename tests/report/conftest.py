@@ -79,8 +79,11 @@ class Results:
             "peak_memory_mb": {"process": 100.0}, "final_mb": 1.0,
             "curves": {name: column.as_dict() for name, column in CURVES.items()},
         })  # fmt: skip
-        history = [{"iteration": i, "passes": 3 * i, "flops": 1e9 * i, **dict.fromkeys(CURVES, seed + 1 / i)}
-                   for i in (1, 2)]  # fmt: skip
+        history = [
+            {"iteration": i, "passes": 3 * i, "flops": 1e9 * i}
+            | dict.fromkeys(CURVES, seed + 1 / i)
+            for i in (1, 2)
+        ]
         write_text(folder / "history.csv", pd.DataFrame(history).to_csv(index=False))
         for kind in ("samples", "reconstructions"):
             plt.imsave(folder / f"{kind}.png", np.zeros((8, 8)))
