@@ -184,6 +184,7 @@ def test_a_checkpoint_of_other_code_is_refused_until_restart(monkeypatch, capsys
     from ltvm.cli.main import main
     from ltvm.methods import VariationalAutoEncoder
     from ltvm.runs import resuming
+    from ltvm.runs.identity import NUMERICS
 
     original, fitted = VariationalAutoEncoder.fit_iteration, []
 
@@ -205,7 +206,7 @@ def test_a_checkpoint_of_other_code_is_refused_until_restart(monkeypatch, capsys
         capsys.readouterr()
         assert main(refused) == 2
         message = capsys.readouterr().err
-        assert "numerics was 2, is later" in message
+        assert f"numerics was {NUMERICS}, is later" in message
         assert "--restart" in message
         assert run.status() == "interrupted"  # nothing was begun
     assert main(["train", *few, "--restart"]) == 0
