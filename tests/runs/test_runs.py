@@ -318,6 +318,24 @@ def test_export_keeps_what_a_report_needs():
     assert (rebuilt / "table.md").read_text() == original
     manifest = json.loads((target / "ablations" / f"{name}.json").read_text())
     assert len(manifest["runs"]) == 4
+    texts = [file.read_text() for file in target.rglob("config.yaml")]
+    assert len(texts) == 4
+    assert not [text for text in texts if str(results().parent) in text]
+
+
+def test_an_exported_configuration_names_no_directory_of_its_machine():
+    from ltvm.runs.export import without_places
+
+    config = {
+        "paths": {"results": "/here/results", "reports": "reports", "data": "/here/data"},
+        "data": {"load": {"root": "/here/data", "file": "/here/data/x.gz", "other": "/elsewhere"}},
+    }
+    assert without_places(config) == {
+        "paths": {"results": "results", "reports": "reports", "data": "~/.cache/ltvm"},
+        "data": {
+            "load": {"root": "~/.cache/ltvm", "file": "~/.cache/ltvm/x.gz", "other": "/elsewhere"}
+        },
+    }
 
 
 def test_the_command_of_a_report_has_its_name():
