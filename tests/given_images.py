@@ -35,6 +35,9 @@ class GivenImages:
     def infer(self, images, draws):  # noqa: ARG002
         return images.flatten(1)
 
+    def posterior_draws(self):
+        return self.codes
+
 
 def thorough(*overrides):
     """The metrics on features of the group ``digits_thorough``, by name."""
