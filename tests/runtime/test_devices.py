@@ -11,7 +11,6 @@ import torch
 from ltvm.runtime.devices import (
     begin_measuring_memory,
     driver_version,
-    peak_memory_mb,
     software,
 )
 
