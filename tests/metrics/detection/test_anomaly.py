@@ -142,7 +142,7 @@ def test_the_ablation_runs_from_end_to_end():
     page = (folder / "README.md").read_text()
     assert pd.read_parquet(folder / "long.parquet")["status"].eq("done").all()
     for needed in ("AUPRC, digit left out", "AUROC", "load.digit = 4", "auprc_heldout_9",
-                   "a random score", "data mnist_without, ours mnist5k_without"):  # fmt: skip
+                   "a random score", "data mnist, ours mnist5k_without"):  # fmt: skip
         assert needed in page, needed
     assert (folder / "sweep-load-digit.png").is_file()
 
