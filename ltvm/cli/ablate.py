@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +11,6 @@ from typing import TYPE_CHECKING
 from ltvm.cli.options import OVERRIDES, Add, restarted, shown
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ltvm.runs.ablation import Plan
 
 CHOOSES = ("ablation", "data", "method", "protocol", "evaluation", "decoder", "prior", "kernel")
@@ -77,12 +76,7 @@ def print_plan(planned: Plan) -> None:
     )
 
 
-ONE_SEED = r" \(1 seed\)$"  # said once for all, where it holds for all
-
-
-def _of_one_seed(numbers: pd.DataFrame) -> pd.Series[bool]:
-    """Whether each column has nothing but values of one seed, or none."""
-    return numbers.apply(lambda column: column.str.contains(ONE_SEED + "|^-?$").all())
+ONE_SEED = " (1 seed)"  # after a value without an interval
 
 
 def print_report(folder: Path) -> None:
@@ -99,9 +93,9 @@ def print_report(folder: Path) -> None:
     for file in files:
         frame = pd.read_csv(file, dtype=str, keep_default_na=False)
         title = f"{folder.name}: {file.stem}"
-        numbers = frame.iloc[:, 2:]  # after the cell and its runs
-        if numbers.isin(["-", ""]).to_numpy().all() or _of_one_seed(numbers).all():
-            frame = frame.replace(ONE_SEED, "", regex=True)
+        text = frame.to_csv()
+        if ONE_SEED in text and "±" not in text:  # said once, where it holds for all
+            frame = frame.replace(re.escape(ONE_SEED), "", regex=True)
             title += ", one seed"
         table = Table(title=title, title_justify="left")
         for column in frame.columns:

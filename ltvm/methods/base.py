@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -238,8 +238,22 @@ class Method(ABC):
         self.prior_optimizer.step()
         self.prior_updates += 1
 
+    def learn_by(self, work: Callable[[Visit], Tensor], price: Price) -> float:
+        """``work`` on visits until the iteration's allowance is spent; the mean of its losses.
+
+        They are looked at after every sweep, so that a training that has diverged ends there.
+        """
+        losses: list[Tensor] = []
+        looked_at = 0
+        for visit in self.visits(price, "learning"):
+            losses.append(work(visit))
+            if visit.ends_sweep:
+                self.mean_loss(losses[looked_at:])
+                looked_at = len(losses)
+        return self.mean_loss(losses)
+
     def mean_loss(self, losses: list[Tensor]) -> float:
-        """The mean of a sweep's losses; NaN if there are none.
+        """The mean of losses; NaN if there are none.
 
         The one place where losses leave the device, since the host would wait for each of
         them there. Raises :class:`ltvm.errors.DivergedError` if one is not finite.

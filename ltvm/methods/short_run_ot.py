@@ -117,12 +117,12 @@ class ShortRunOT(ChainMethod):
         return scalars
 
     def learn(self) -> float:
-        """Decoder updates on the corrected codes; returns the mean loss of the last sweep."""
-        losses: list[Tensor] = []
-        for visit in self.visits(self.problem.decoder_update, "learning"):
-            images = self.problem.images.scaled(visit.images)
-            losses.append(self.update_decoder(images, self.codes[visit.images]))
-        return self.mean_loss(losses)
+        """Decoder updates on the corrected codes; returns their mean loss."""
+        images, codes = self.problem.images, self.codes
+        return self.learn_by(
+            lambda visit: self.update_decoder(images.scaled(visit.images), codes[visit.images]),
+            self.problem.decoder_update,
+        )
 
     def posterior_draws(self) -> Tensor:
         """The inferred codes, not the corrected ones: those are part prior by construction."""

@@ -38,8 +38,7 @@ class VariationalAutoEncoder(Method):
 
     def fit_iteration(self) -> dict[str, float]:
         with self.problem.clock.phase("learning"):
-            losses = [self.learn(visit) for visit in self.visits(self.price, "learning")]
-            bound = self.mean_loss(losses)
+            bound = self.learn_by(self.learn, self.price)
         with self.problem.clock.phase("evaluation"):  # training itself needs no codes
             self.codes = self.encode_training_images()[0]
         self.check_codes(self.codes)

@@ -13,7 +13,7 @@ def cost(title: str, definition: str, unit: str = "") -> Column:
     return Column(title, definition, family="cost", unit=unit, role="cost")
 
 
-PEAK = "of the process so far: later runs of one process never show less"
+PEAK = "since the run began; where the system cannot count anew, since the process did"
 # What a run spends; ``protocol.equal`` names the one that all methods are made to spend equally.
 CURRENCIES = {  # word of ``protocol.equal`` -> cost
     "passes": "passes",

@@ -40,7 +40,8 @@ RESAMPLING = (
 COST = (
     "A pass is one forward and backward through the decoder (or the VAE's encoder) per image; "
     "FLOP are counted from the layers, a multiplication and an addition being two. "
-    "Peak memory is the process's so far, so later runs of one process never show less.\n"
+    "Peak memory is counted since the run began or, where the system cannot count anew, since the "
+    "process did.\n"
 )
 PUBLISHED = (
     "From the literature, not measured here: published re-runs of one method differ by a factor of "

@@ -214,6 +214,14 @@ def test_a_nan_loss_diverges(tiny):
         method.mean_loss([method.update_decoder(images, codes)])
 
 
+def test_a_training_that_diverges_ends_with_its_sweep(tiny):
+    method, visits = build(tiny, "method=vae", "protocol.sweeps=9"), []
+    method.learn = lambda visit: visits.append(visit) or torch.tensor(float("nan"))
+    with pytest.raises(DivergedError, match="nan"):
+        method.fit_iteration()
+    assert len(visits) == 2  # of many sweeps of two batches
+
+
 @pytest.mark.parametrize(
     ("overrides", "named"),
     [
