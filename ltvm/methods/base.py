@@ -243,14 +243,17 @@ class Method(ABC):
 
         They are looked at after every sweep, so that a training that has diverged ends there.
         """
-        losses: list[Tensor] = []
-        looked_at = 0
+        sums, visits, losses = 0.0, 0, []
         for visit in self.visits(price, "learning"):
             losses.append(work(visit))
             if visit.ends_sweep:
-                self.mean_loss(losses[looked_at:])
-                looked_at = len(losses)
-        return self.mean_loss(losses)
+                sums += len(losses) * self.mean_loss(losses)
+                visits += len(losses)
+                losses = []
+        if losses:  # the allowance may end within a sweep
+            sums += len(losses) * self.mean_loss(losses)
+            visits += len(losses)
+        return sums / visits if visits else float("nan")
 
     def mean_loss(self, losses: list[Tensor]) -> float:
         """The mean of losses; NaN if there are none.

@@ -1,6 +1,7 @@
 """The engine in the methods that use it: independence, waits of the host, and precision."""
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -49,12 +50,16 @@ def test_the_host_does_not_wait_within_a_sweep(work):
     for batch in (24, 6):
         method = method_for(f"protocol.batch={batch}", "method.updates_per_batch=1")
         clock, share = method.problem.clock, method.inference_share
+        assert method.problem.flops  # counted once a run
         looks = iter(range(10**9))
         clock._now = lambda looks=looks: float(next(looks))  # on CUDA each look waits
         with HostReads() as counter:
             method.infer_and_learn(share) if work == "sweep" else method.learn()
         reads.append((counter.count, next(looks)))
-    assert reads[0] == reads[1] <= (2, 2)  # not one per batch
+        sweeps = math.ceil(method.decoder_updates * batch / len(method.codes))
+        assert counter.count <= sweeps + 1
+        assert reads[-1][1] <= 2
+    assert reads[0] == reads[1]  # not one per batch
 
 
 @native_bfloat16
@@ -69,4 +74,6 @@ def test_bfloat16_metrics_agree_with_float32_within_the_spread_of_seeds():
     for name in {name for name, _ in values}:
         full, low = (torch.tensor(values[name, p]) for p in ("float32", "bfloat16"))
         assert not torch.equal(full, low)
-        assert (low - full).mean().abs() < full.max() - full.min(), name
+        # Three seeds may lie closer together than bfloat16 resolves (3 digits).
+        allowed = max(full.max() - full.min(), 0.005 * full.mean().abs())
+        assert (low - full).mean().abs() < allowed, name
