@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ltvm.methods.base import Method
     from ltvm.runs.ablation import Plan
+    from ltvm.runs.outcome import Outcome
 
 
 def split_hydra(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -60,6 +61,8 @@ def train(overrides: Sequence[str] = (), restart: bool = False) -> dict[str, Any
             (record,) = launch([settled(ours, config)], hydra_overrides)
         finally:
             set_reporter(None)
+    if record["status"] == "refused":
+        raise InputError(record["reason"])
     return dict(record)
 
 
@@ -70,44 +73,57 @@ def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
     return make_plan(split_hydra(overrides)[0], name)
 
 
-def ablate(
+def ablate(overrides: Sequence[str], name: str | None = None, **options: Any) -> Path:
+    """Do what is not done of an ablation's runs, write its report and return its folder.
+
+    ``options`` are those of :func:`do_ablation`, which also says how the runs stand.
+    """
+    return do_ablation(overrides, name, **options).folder
+
+
+def do_ablation(
     overrides: Sequence[str],
     name: str | None = None,
     allow_mixed: bool = False,
     interval: str = "t",
     restart: bool = False,
     shown: Callable[[Path], object] = lambda _: None,
-) -> Path:
-    """Do what is not done of an ablation's runs and write its report; returns its folder.
+    retry: Sequence[str] = (),
+    retries: int = 1,
+    wait: bool = False,
+) -> Outcome:
+    """Do what is not done of an ablation's runs and write its report, in ``.folder``.
 
     Runs go seed by seed. The report is also written after every seed but the last, and when the
     runs are stopped, Ctrl-C included; ``shown`` is then called with its folder. ``allow_mixed``
-    and ``interval`` are those of :func:`make_report`, ``restart`` that of :func:`train`. Raises
-    :class:`ltvm.errors.InputError` for bad input; a report that is refused leaves its runs done.
+    and ``interval`` are those of :func:`make_report`, ``restart`` that of :func:`train`. Runs that
+    failed or diverged before are left, unless ``retry`` names that status: they are then tried up
+    to ``retries`` times. Runs that other processes are at are left to them; ``wait`` waits for
+    them. Raises :class:`ltvm.errors.InputError` for bad input; a report that is refused leaves its
+    runs done.
     """
+    from ltvm.runs.manifest import write_manifest
+    from ltvm.runs.outcome import Options, Outcome
+    from ltvm.runs.store import FINAL
+
     planned = plan(overrides, name)
+    launcher, options = split_hydra(overrides)[1], Options(tuple(retry), retries, wait)
     paths = planned.runs[0].config["paths"]
     results, reports = Path(paths["results"]), Path(paths["reports"])
 
     def report() -> Path:
         return make_report(planned.report_name, results, reports, allow_mixed, interval)
 
-    todo = planned.not_done
+    todo = [p for p in planned.runs if p.status not in FINAL or p.status in retry]
+    refused: dict[str, str] = {}
     if todo:
-        from ltvm.runs.execute import check_input
-        from ltvm.runs.resuming import check_checkpoint, discard_checkpoint
-        from ltvm.runs.store import Store
-        from ltvm.runs.sweep import sweep
+        from ltvm.runs.sweep import prepare, sweep
 
-        Store(results).check_writable()
-        for cell in {run.cell: run for run in todo}.values():
-            check_input(cell.config)
-        for run in todo:
-            (discard_checkpoint if restart else check_checkpoint)(run.config)
-    planned.write_manifest(results)
+        prepare(todo, launcher, results, restart)
+    write_manifest(planned, results)
     if todo:
-        sweep(planned, split_hydra(overrides)[1], lambda: shown(report()))
-    return report()
+        refused = sweep(planned, launcher, lambda: shown(report()), options)
+    return Outcome(planned, report(), refused)
 
 
 def make_report(
@@ -124,8 +140,9 @@ def make_report(
     those, if there is no such ablation, or if none of its runs has a record.
     """
     from ltvm.report.page import write_report
+    from ltvm.runs.manifest import manifest_file
 
-    manifest = Path(results) / "ablations" / f"{name}.json"
+    manifest = manifest_file(Path(results), name)
     if not manifest.is_file():
         known = sorted(path.stem for path in manifest.parent.glob("*.json"))
         raise InputError(

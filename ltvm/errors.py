@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class InputError(ValueError):
     """The user's input cannot be worked with: exit code 2, one or two lines, no traceback.
@@ -12,6 +14,18 @@ class InputError(ValueError):
 
 class DivergedError(RuntimeError):
     """Training left the numbers (NaN, exploding codes): the run ends as ``diverged``."""
+
+
+class TakenOverError(RuntimeError):
+    """Another process has taken this one's run: it must not write to it any more."""
+
+
+class UnreadableError(InputError):
+    """A file of a run is damaged; ``path`` is the file."""
+
+    def __init__(self, path: Path, what: str, remedy: str) -> None:
+        super().__init__(f"{path} {what}; {remedy}")
+        self.path, self.what = path, what
 
 
 def require(holds: bool, key: str, value: object, allowed: str) -> None:

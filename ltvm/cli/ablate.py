@@ -28,29 +28,48 @@ def add(add_command: Add) -> None:
     command = add_command("ablate", text, shown(), restarted())
     command.add_argument("overrides", **OVERRIDES)
     command.add_argument("--list", action="store_true", help="preview cells and runs, do nothing")
+    command.add_argument(
+        "--retry",
+        choices=("failed", "diverged"),
+        action="append",
+        default=[],
+        help="try runs with this status again; twice for both",
+    )
+    command.add_argument(
+        "--retries",
+        type=int,
+        default=1,
+        metavar="N",
+        help="how often in this command (%(default)s)",
+    )
+    command.add_argument(
+        "--wait", action="store_true", help="wait for runs that other processes are at"
+    )
     command.add_argument("--name", help="the report's name (default: ABLATION-DATA)")
 
 
 def run(options: argparse.Namespace) -> int:
-    from ltvm.api import ablate, plan
+    from ltvm.api import do_ablation, plan
 
     planned = plan(options.overrides, options.name)
     if options.list:
         print_plan(planned)
         return 0
-    folder = ablate(
+    outcome = do_ablation(
         options.overrides,
         options.name,
         options.allow_mixed,
         options.interval,
         options.restart,
-        shown=print_report,
+        print_report,
+        options.retry,
+        options.retries,
+        options.wait,
     )
-    print_report(folder)
-    failed = [p for p in planned.runs if p.status == "failed"]
-    for run in failed:
-        print(f"failed: {run.run.directory / 'record.json'}", file=sys.stderr)
-    return 1 if failed else 0
+    print_report(outcome.folder)
+    for line in outcome.summary():
+        print(line, file=sys.stderr)
+    return 1 if outcome.failed else 0
 
 
 def print_plan(planned: Plan) -> None:
@@ -58,7 +77,7 @@ def print_plan(planned: Plan) -> None:
     from rich.table import Table
 
     ablation = planned.ablation
-    keys = list(ablation.axes)
+    keys = ablation.keys
     table = Table(title=f"{planned.report_name}: {ablation.question}", title_justify="left")
     for column in (*keys, "cell", *(f"seed {seed}" for seed in ablation.seeds)):
         table.add_column(column)

@@ -19,7 +19,13 @@ from ltvm.report.comparability import Marks
 from ltvm.report.statistics import CONFIDENCE, holm, leader, leader_p_value
 
 PRIMARY, EXPLORATORY = "primary", "exploratory"
-OUTSTANDING = ("failed", "interrupted", "running", "pending")  # not final: may still be done
+OUTSTANDING = (
+    "failed",
+    "unreadable",
+    "interrupted",
+    "running",
+    "pending",
+)  # not final: may still be done
 
 Key = tuple[str, str]  # metric, what is compared
 

@@ -6,12 +6,14 @@ record.json (training) + evaluations/*.json -> rows with the value, what it is a
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from ltvm.errors import InputError, UnreadableError
 from ltvm.metrics.columns import Column
 from ltvm.report.costs import COSTS, cost_of_evaluations, costs_of_training
 from ltvm.runs.store import Run, Store
@@ -22,7 +24,14 @@ RECORD_COLUMNS = (
     "equal",
 )  # fmt: skip
 EVALUATION_COLUMNS = ("device", "execution")  # with ``evaluation_`` before the name
-UNFINISHED = ("diverged", "failed", "interrupted", "running", "pending")  # what is said first
+UNFINISHED = (
+    "diverged",
+    "failed",
+    "unreadable",
+    "interrupted",
+    "running",
+    "pending",
+)  # what is said first
 
 Row = dict[str, Any]
 
@@ -51,8 +60,12 @@ def long_table_of_manifest(manifest: dict[str, Any], results: Path) -> pd.DataFr
 
 def rows_of_entry(run: Run, keys: Row, wanted: Sequence[str]) -> list[Row]:
     """The rows of one run of an ablation; without values, one row that says its status."""
-    found = {identity: run.evaluation(identity) for identity in wanted}
-    record, status, reason = run.record(), str(run.status()), None
+    try:
+        found = {identity: run.evaluation(identity) for identity in wanted}
+        record, status, reason = run.record(), str(run.status()), None
+    except UnreadableError as error:
+        status, reason = "unreadable", f"{error.path.name} {error.what}"
+        return [keys | {"status": status, "reason": reason, "metric": None, "value": None}]
     if record is not None:
         reason = record.get("reason")
     if status == "done":
@@ -88,7 +101,7 @@ def status_of_all(run: Run, found: dict[str, dict[str, Any] | None]) -> tuple[st
 def status_of_evaluation(run: Run, evaluation: dict[str, Any]) -> str:
     """Its status, where a ``running`` one of a run that nobody holds is ``interrupted``."""
     status = str(evaluation["status"])
-    return "interrupted" if status == "running" and not run.is_locked() else status
+    return "interrupted" if status == "running" and run.holder() is None else status
 
 
 def long_table_of_store(results: Path) -> pd.DataFrame:
@@ -97,7 +110,7 @@ def long_table_of_store(results: Path) -> pd.DataFrame:
     Keys of the training come from the run's configuration, keys of ``evaluation`` from that of
     each evaluation. A value that several evaluations of a run give has a row for each.
     """
-    runs = [(run, flatten(run.config()), run.evaluations()) for run in Store(results).runs()]
+    runs = readable(Store(results).runs())
     trained = varying_keys([training_keys(config) for _, config, _ in runs])
     evaluated = varying_keys(
         [evaluation_keys(e) for _, _, evaluations in runs for e in evaluations.values()]
@@ -114,6 +127,18 @@ def long_table_of_store(results: Path) -> pd.DataFrame:
         }
         rows += rows_of_stored(run, keys, evaluations, evaluated)
     return pd.DataFrame(rows)
+
+
+def readable(runs: Iterable[Run]) -> list[tuple[Run, Row, dict[str, dict[str, Any]]]]:
+    """Runs with their flat configurations and evaluations; a damaged one is named and left out."""
+    found = []
+    for run in runs:
+        try:
+            run.record()
+            found.append((run, flatten(run.config()), run.evaluations()))
+        except InputError as error:
+            warnings.warn(f"left out of the table: {error}", stacklevel=2)
+    return found
 
 
 def rows_of_stored(
@@ -145,13 +170,13 @@ def columns_of_record(record: dict[str, Any] | None) -> Row:
     """What a record says of all its run's values."""
     if record is None:
         return {}
-    first, last = record["temperature"] or (None, None)
+    first, last = record.get("temperature") or (None, None)
     return {
         **{column: record.get(column) for column in RECORD_COLUMNS},
         "temperature_first": first,
         "temperature_last": last,
         "identity": record["identity"],
-        "fingerprint": record["fingerprints"]["train"],
+        "fingerprint": record.get("fingerprints", {}).get("train"),
         "torch": record["versions"].get("torch"),
     }
 

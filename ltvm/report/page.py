@@ -29,7 +29,8 @@ from ltvm.report.resampling_table import resampling_table
 from ltvm.report.statistics import INTERVALS
 from ltvm.report.tables import by_family, crossed_table, estimates_table
 from ltvm.report.writers import write_long_table, write_table
-from ltvm.runtime.files import read_json, write_text
+from ltvm.runs.manifest import read_manifest
+from ltvm.runtime.files import write_text
 
 
 def write_report(
@@ -42,7 +43,7 @@ def write_report(
     without ``allow_mixed`` if provenance differs and no sweep is the reason.
     """
     require(interval in INTERVALS, "--interval", interval, ", ".join(INTERVALS))
-    manifest = read_json(manifest_file)
+    manifest = read_manifest(manifest_file)
     results = manifest_file.parent.parent
     table = long_table_of_manifest(manifest, results)
     if "identity" not in table:

@@ -6,10 +6,9 @@ ablation YAML + overrides -> cells x seeds -> run identities -> those not yet do
 from __future__ import annotations
 
 import hashlib
-import itertools
 import shlex
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +23,16 @@ from ltvm.config import (
     settled,
     to_dict,
 )
-from ltvm.errors import InputError, require
+from ltvm.errors import InputError
 from ltvm.runs.forecast import kind_of
+from ltvm.runs.grid import Ablation, changed
 from ltvm.runs.identity import evaluation_identity, identity
 from ltvm.runs.store import FINAL, Run, Status, Store
-from ltvm.runtime.files import read_json, write_json
 
-COMBINATIONS = ("product", "one_factor", "paired")
 LONGEST_NAME = 80  # characters of a report's name, which is that of a file and of a folder
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PlannedRun:
     """One run of an ablation: what to override, what that resolves to, where it lives."""
 
@@ -57,6 +55,15 @@ class PlannedRun:
         return kind_of(self.config)
 
     @property
+    def label(self) -> str:
+        """What is swept, in words: the method, the values of the other axes, the seed."""
+        words = [self.config["method"]["name"]]
+        for key, value in self.values.items():
+            if key != "method" and value is not None:
+                words.append(f"{key.removeprefix('method.').removesuffix('.name')}={value}")
+        return " ".join([*words, *filter(None, [self.note]), f"seed={self.config['seed']}"])
+
+    @property
     def status(self) -> Status:
         """Of the run and its evaluation."""
         return self.run.status(self.evaluation)
@@ -64,68 +71,6 @@ class PlannedRun:
 
 def train_command(overrides: Sequence[str]) -> str:
     return shlex.join(["ltvm", "train", *overrides])
-
-
-@dataclass(frozen=True)
-class Ablation:
-    """The content of ``ablations/ablation/<name>.yaml``.
-
-    ``axes`` maps an override key (``method``, ``method.alpha``) to its values. ``combine`` says
-    how: ``product`` (all combinations), ``one_factor`` (the base, then each value alone) or
-    ``paired`` (first values together, second values together, ...). ``extra`` lists further
-    cells. ``reference`` is the method that differences are taken to.
-    """
-
-    name: str
-    question: str
-    base: list[str]
-    axes: dict[str, list[Any]]
-    combine: str = "product"
-    seeds: list[int] = field(default_factory=lambda: [0])
-    extra: list[list[str]] = field(default_factory=list)
-    reference: str | None = None
-
-    def __post_init__(self) -> None:
-        require(
-            self.combine in COMBINATIONS, "ablation.combine", self.combine, ", ".join(COMBINATIONS)
-        )
-        require(bool(self.seeds), "ablation.seeds", self.seeds, "at least one seed")
-        require(
-            all(type(seed) is int and seed >= 0 for seed in self.seeds),
-            "ablation.seeds", self.seeds, "integers from 0",
-        )  # fmt: skip
-        require(len(set(self.seeds)) == len(self.seeds), "ablation.seeds", self.seeds, "no repeats")
-        for key, values in self.axes.items():
-            require(
-                isinstance(values, list) and bool(values),
-                f"ablation.axes.{key}", values, "a list of values",
-            )  # fmt: skip
-        if self.combine == "paired":
-            lengths = {len(values) for values in self.axes.values()}
-            require(len(lengths) <= 1, "ablation.combine", "paired", "axes of equal length")
-
-    def cells(self) -> Iterator[tuple[str, ...]]:
-        """The overrides of every cell, in the order of the definition."""
-        axes = [[f"{key}={literal(v)}" for v in values] for key, values in self.axes.items()]
-        if self.combine == "product":
-            yield from itertools.product(*axes)
-        elif self.combine == "paired":
-            yield from zip(*axes, strict=True)
-        else:
-            yield ()
-            yield from ((override,) for axis in axes for override in axis)
-        yield from (tuple(cell) for cell in self.extra)
-
-
-def literal(value: Any) -> str:
-    """A value as Hydra's override grammar reads it."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return "[" + ",".join(literal(v) for v in value) + "]"
-    return str(value)
 
 
 @dataclass(frozen=True)
@@ -142,60 +87,16 @@ class Plan:
     def not_done(self) -> list[PlannedRun]:
         return [planned for planned in self.runs if planned.status not in FINAL]
 
-    def not_done_by_seed(self) -> list[list[PlannedRun]]:
-        """The runs that are not done, a list for every seed in the order of the definition."""
-        left = self.not_done
-        return [[run for run in left if run.config["seed"] == s] for s in self.ablation.seeds]
-
-    def manifest(self, results: Path) -> dict[str, Any]:
-        """What a report needs besides the records: the question, the cells, their runs."""
-        return {
-            "name": self.report_name,
-            "ablation": self.ablation.name,
-            "question": self.ablation.question,
-            "reference": self.ablation.reference,
-            "combine": self.ablation.combine,
-            "axes": list(self.ablation.axes),
-            "command": self.command,
-            "seeds": list(self.ablation.seeds),
-            "runs": [
-                {
-                    "path": str(planned.run.directory.relative_to(results)),
-                    "cell": planned.cell,
-                    "seed": planned.config["seed"],
-                    "data": planned.config["data"]["name"],
-                    "method": planned.config["method"]["name"],
-                    "label": planned.config["method"].get("label", ""),
-                    "style": planned.config["method"].get("style") or {},
-                    "protocol": planned.config["protocol"]["name"],
-                    "evaluations": [planned.evaluation],
-                    "values": planned.values,
-                    "note": planned.note,
-                    "command": planned.command,
-                }
-                for planned in self.runs
-            ],
-        }
-
-    def write_manifest(self, results: Path) -> Path:
-        """Write the manifest; further seeds and evaluations of the same cells stay in it."""
-        path = results / "ablations" / f"{self.report_name}.json"
-        manifest = self.manifest(results)
-        if path.is_file():
-            own = {(entry["cell"], entry["seed"]): entry for entry in manifest["runs"]}
-            cells = {cell for cell, _ in own}
-            for entry in read_json(path)["runs"]:
-                same = own.get((entry["cell"], entry["seed"]))
-                if same is not None:
-                    known = [*same["evaluations"], *entry["evaluations"]]
-                    same["evaluations"] = list(dict.fromkeys(known))
-                elif entry["cell"] in cells:
-                    manifest["runs"].append(entry)
-            order = list(dict.fromkeys(entry["cell"] for entry in manifest["runs"]))
-            manifest["runs"].sort(key=lambda entry: (order.index(entry["cell"]), entry["seed"]))
-            manifest["seeds"] = sorted({entry["seed"] for entry in manifest["runs"]})
-        write_json(path, manifest)
-        return path
+    def by_seed(self) -> list[list[PlannedRun]]:
+        """The runs within ``max_runs``, a list for every seed in the order of the definition."""
+        seeds = self.ablation.seeds
+        ordered = [[run for run in self.runs if run.config["seed"] == s] for s in seeds]
+        left = self.ablation.max_runs or len(self.runs)
+        found = []
+        for runs in ordered:
+            found.append(runs[:left])
+            left -= len(found[-1])
+        return found
 
 
 def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
@@ -212,15 +113,14 @@ def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
     content = to_dict(compose_raw([*choice, *passed])).get("ablation")
     if not isinstance(content, dict):
         raise InputError("ablation=null: allowed: the name of an ablation")
-    for key, value in parse([o for o in own if o not in choice]):
-        change(content, key, value)
+    content = changed(content, parse([o for o in own if o not in choice]))
     try:
         ablation = Ablation(**content)
     except TypeError as error:
         raise InputError(f"ablation={content.get('name')}: {error}") from error
     given = [key for key, _ in parse(passed)]
     for key in given:
-        if key in ablation.axes or key == "seed":
+        if key in ablation.keys or key == "seed":
             axis = "seeds" if key == "seed" else f"axes.{key}"
             raise InputError(
                 f"{key}: swept by ablation={ablation.name}; allowed: ablation.{axis}=[...]"
@@ -260,7 +160,7 @@ def planned_runs(ablation: Ablation, shared: Sequence[str]) -> list[PlannedRun]:
                 PlannedRun(
                     (*settled(overrides, cell_config), f"seed={seed}"),
                     config,
-                    {key: value_of(config, key) for key in ablation.axes},
+                    {key: value_of(config, key) for key in ablation.keys},
                     Store(Path(config["paths"]["results"])).run(config),
                     evaluation,
                     f"{run_identity}+{evaluation}" if several else run_identity,
@@ -268,21 +168,6 @@ def planned_runs(ablation: Ablation, shared: Sequence[str]) -> list[PlannedRun]:
                 )
             )
     return runs
-
-
-def change(content: dict[str, Any], key: str, value: Any) -> None:
-    """Apply ``ablation.seeds=[0,1]``, ``ablation.axes.method.alpha=[0.1,0.5]`` and the like.
-
-    ``ablation.axes={KEY:[...]}`` replaces all axes; ``ablation.axes.KEY=[...]`` sets one, whose
-    KEY may hold dots (which is why Hydra does not apply these itself).
-    """
-    name, _, axis = key.removeprefix("ablation.").partition(".")
-    require(name in content, key, value, "ablation." + ", ablation.".join(content))
-    if axis:
-        require(name == "axes", key, value, f"ablation.{name}=...")
-        content["axes"][axis] = value
-    else:
-        content[name] = value
 
 
 def _is_own(key: str) -> bool:
@@ -320,7 +205,7 @@ def default_name(
     what would be longer than ``LONGEST_NAME``.
     """
     parts = [ablation.name]
-    if "data" not in ablation.axes:
+    if "data" not in ablation.keys:
         parts.append(config["data"]["name"])
     usual = dict(o.split("=", 1) for o in ablation.base if "=" in o)
     for key, value in (o.lstrip("+~").split("=", 1) for o in passed if "=" in o):

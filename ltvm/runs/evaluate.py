@@ -17,7 +17,7 @@ from ltvm.methods.base import EVALUATION_BATCH, Method
 from ltvm.metrics.base import Context, Metric, record_values
 from ltvm.runs.environment import commit, now, versions
 from ltvm.runs.identity import NUMERICS, evaluation_identity
-from ltvm.runs.store import Run
+from ltvm.runs.running import Running
 from ltvm.runtime import devices
 
 
@@ -31,14 +31,14 @@ class Trained:
 
 
 def evaluate_run(
-    config: Config, run: Run, trained: Trained, metrics: dict[str, Metric]
+    config: Config, running: Running, trained: Trained, metrics: dict[str, Metric]
 ) -> dict[str, Any]:
     """Measure ``config["evaluation"]`` and write it beside the record; returns what is written.
 
     One that fails is written as ``failed`` with its traceback and does not raise; one whose numbers
     are not finite, or whose samples are all alike, as ``diverged``. Bad input raises.
     """
-    content = new_evaluation(config, trained.method)
+    run, content = running.run, new_evaluation(config, trained.method)
     started = time.perf_counter()
     run.write_evaluation(content)
     try:
@@ -60,6 +60,7 @@ def evaluate_run(
         }
     finally:
         content["seconds"] = time.perf_counter() - started
+        running.hold.check()
         run.write_evaluation(content)
     return content
 

@@ -10,6 +10,7 @@ from typing import Any
 from ltvm.config import Config, parse, resolve
 from ltvm.errors import InputError, require
 from ltvm.runs.identity import evaluation_identity
+from ltvm.runs.running import Running
 from ltvm.runs.store import FINAL, Run, with_evaluation
 
 
@@ -47,8 +48,14 @@ def do_held(config: Config, run: Run) -> None:
     from ltvm.runs.evaluate import evaluate_run
     from ltvm.runs.execute import check_metrics, loaded  # torch takes seconds to import
 
-    with run.held() as mine:
-        require(mine, str(run.directory), "held by another process", "one process at a time")
+    with run.held() as hold:
+        if hold is None:
+            who = run.holder() or "another process"
+            raise InputError(f"{run.directory}: {who} is at it; allowed: one process at a time")
         trained, metrics = loaded(config, run)
         check_metrics(metrics, trained)
-        evaluate_run(config, run, trained, metrics)
+        running = Running(run, hold, config["protocol"]["iterations"])
+        try:
+            evaluate_run(config, running, trained, metrics)
+        finally:
+            running.finish()

@@ -6,34 +6,33 @@ configuration -> training (resumed where it stopped) -> final weights -> evaluat
 from __future__ import annotations
 
 import shlex
-import traceback
-from dataclasses import asdict
+import sys
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from ltvm.config import Config
 from ltvm.data.cache import load_data
-from ltvm.errors import DivergedError, InputError
+from ltvm.errors import DivergedError, InputError, TakenOverError, UnreadableError
 from ltvm.methods.base import Method
-from ltvm.methods.chain_method import ChainMethod
 from ltvm.metrics.base import Context, Metric
 from ltvm.runs.build import build_method, build_metrics, build_problem
-from ltvm.runs.environment import commit, now, versions
+from ltvm.runs.environment import commit
 from ltvm.runs.evaluate import Trained, evaluate_run
 from ltvm.runs.forecast import kind_of
-from ltvm.runs.identity import evaluation_identity, identity
+from ltvm.runs.identity import evaluation_identity
 from ltvm.runs.load import load_method
 from ltvm.runs.pictures import save_reconstructions, save_samples
-from ltvm.runs.progress import current_reporter
+from ltvm.runs.progress import Reporter, current_reporter
+from ltvm.runs.records import about, begun, failure, finish
 from ltvm.runs.resuming import made_with
+from ltvm.runs.running import Running
 from ltvm.runs.store import FINAL, Run, Store, with_evaluation
 from ltvm.runs.trained import save_trained
 from ltvm.runtime import devices
-from ltvm.runtime.clock import PHASES
-from ltvm.runtime.files import write_text
+from ltvm.runtime.files import set_aside
 from ltvm.training.trainer import Trainer
+
+Built = tuple[Trained, dict[str, Metric]]
 
 _metric_cache: dict[Any, Any] = {}  # features of the data, keyed by its fingerprint
 
@@ -43,98 +42,144 @@ def execute(config: Config, command: str) -> dict[str, Any]:
 
     A run that fails is recorded as ``failed`` with its traceback and does not raise, so that
     the others go on; bad input and Ctrl-C raise, the latter after the record says
-    ``interrupted``.
+    ``interrupted``. One that another process is at, or takes while this one is suspended, is
+    ``running``.
     """
     run = Store(Path(config["paths"]["results"])).run(config)
     evaluation = evaluation_identity(config)
-    with run.held() as mine:
-        if not mine:
-            return {"status": "running", "reason": "another process is at it"}
+    with run.held() as hold:
+        if hold is None:
+            return {"status": "running", "reason": f"{run.holder() or 'another process'} is at it"}
+        set_damaged_aside(run, evaluation)
         if run.status(evaluation) in FINAL:
             return with_evaluation(run, evaluation)
         devices.use_full_float32()
         devices.keep_freed_memory()
         reporter = current_reporter()
-        reporter.start_run(label_of(config, command), kind_of(config))
+        kind = kind_of(config)
+        label = reporter.labels.get((kind, config["seed"])) or label_of(config, command)
+        reporter.start_run(label, kind)
+        running = Running(run, hold, config["protocol"]["iterations"])
         try:
             if run.status() not in FINAL:
-                trained, metrics = train(config, run, command)
+                known = train(config, running, command)
             else:
-                trained, metrics = loaded(config, run)
-            if run.status() == "done":
-                reporter.update(1.0, f"evaluation {config['evaluation']['name']}")
-                evaluate_run(config, run, trained, metrics)
+                known = loaded(config, run)
+            if known is not None and run.status() == "done":
+                trained, metrics = known
+                say(reporter, running, 1.0, f"evaluation {config['evaluation']['name']}")
+                evaluate_run(config, running, trained, metrics)
+        except TakenOverError as error:
+            reporter.finish_run("taken over")
+            return {"status": "running", "reason": str(error)}
+        except BaseException:
+            report_end(reporter, run, evaluation)
+            raise
         finally:
-            known = {} if run.record() is None else with_evaluation(run, evaluation)
-            reason = f" ({known['reason']})" if known.get("reason") else ""
-            reporter.finish_run(known.get("status", "refused") + reason)
+            running.finish()
+        report_end(reporter, run, evaluation)
         return with_evaluation(run, evaluation)
 
 
-def train(config: Config, run: Run, command: str) -> tuple[Trained, dict[str, Metric]]:
-    """Train, or go on where training stopped, and write the record; Ctrl-C and bad input raise."""
+def report_end(reporter: Reporter, run: Run, evaluation: str) -> None:
+    known = {} if run.record() is None else with_evaluation(run, evaluation)
+    reason = f" ({known['reason']})" if known.get("reason") else ""
+    reporter.finish_run(known.get("status", "refused") + reason)
+
+
+def set_damaged_aside(run: Run, evaluation: str) -> None:
+    """Rename what cannot be read of a run, and say so: it is done again."""
+    for read in (run.record, lambda: run.evaluation(evaluation)):
+        try:
+            read()
+        except UnreadableError as error:
+            say_aside(error)
+
+
+def say_aside(error: UnreadableError) -> None:
+    aside = set_aside(error.path).name
+    print(f"ltvm: {error.path} {error.what}: set aside as {aside}", file=sys.stderr)
+
+
+def train(config: Config, running: Running, command: str) -> Built | None:
+    """Train, or go on where training stopped, and write the record; Ctrl-C and bad input raise.
+
+    None where the method could not even be built, which is a failure, too.
+    """
+    run, hold = running.run, running.hold
+    record = begun(config, command)
+    try:
+        trained, metrics = built(config)
+    except InputError:  # nothing is left of it
+        raise
+    except Exception as error:
+        run.write_config(config)
+        run.write_record(record | failure(error))
+        return None
+    run.write_config(config)
+    record |= about(config, trained, metrics)
+    run.write_record(record)
+    trainer = trainer_of(config, running, trained, metrics)
+    try:
+        try:
+            trainer.resume()
+        except UnreadableError as error:  # it begins again
+            say_aside(error)
+        trainer.fit()
+        method, data = trained.method, trained.data
+        with method.problem.clock.phase("evaluation"):
+            save_samples(run.directory / "samples.png", method, trained.context)
+            save_reconstructions(
+                run.directory / "reconstructions.png", method, data, trained.context
+            )
+        hold.check()
+        record |= {"status": "done", "final_mb": save_trained(run.trained_file, method)}
+    except TakenOverError:
+        raise
+    except DivergedError as error:
+        record |= {"status": "diverged", "reason": str(error)}
+    except KeyboardInterrupt:
+        record |= {"status": "interrupted", "reason": "interrupted by the user"}
+        finish(record, config, run, trainer)
+        raise
+    except InputError as error:
+        record |= {"status": "failed", "reason": str(error)}
+        finish(record, config, run, trainer)
+        raise
+    except Exception as error:
+        record |= failure(error)
+    hold.check()
+    finish(record, config, run, trainer)
+    return trained, metrics
+
+
+def built(config: Config) -> Built:
+    """The method with initial weights, the data and the metrics, on the device."""
     device = devices.resolve_device(config["device"])
     devices.begin_measuring_memory(device)
     data = load_data(config).to(device)
     problem = build_problem(config, data)
     metrics = build_metrics(config, device)
     method = build_method(config, problem)
-    trained = Trained(method, data, Context(config["seed"], device, _metric_cache))
-    record = new_record(config, command, trained, metrics)
-    run.write_config(config)
-    run.write_record(record)
-    trainer = trainer_of(config, run, trained, metrics)
-    try:
-        trainer.resume()
-        trainer.fit()
-        with problem.clock.phase("evaluation"):
-            save_samples(run.directory / "samples.png", method, trained.context)
-            save_reconstructions(
-                run.directory / "reconstructions.png", method, data, trained.context
-            )
-        record |= {"status": "done", "final_mb": save_trained(run.trained_file, method)}
-    except DivergedError as error:
-        record |= {"status": "diverged", "reason": str(error)}
-    except KeyboardInterrupt:
-        record |= {"status": "interrupted", "reason": "interrupted by the user"}
-        raise
-    except InputError as error:
-        record |= {"status": "failed", "reason": str(error)}
-        raise
-    except Exception as error:
-        record |= {
-            "status": "failed",
-            "reason": f"{type(error).__name__}: {error}",
-            "traceback": traceback.format_exc(),
-        }
-    finally:
-        if record["status"] in FINAL:
-            write_text(
-                run.directory / "history.csv", pd.DataFrame(trainer.history).to_csv(index=False)
-            )
-        record |= {
-            "finished": now(),
-            "commit": " then ".join(trainer.commits),
-            "execution": " then ".join(trainer.executions),
-            "iterations_done": method.iteration,
-            "passes": method.passes,
-            "decoder_updates": method.decoder_updates,
-            "flops": method.flops,
-            "seconds": {phase: problem.clock.seconds.get(phase, 0.0) for phase in PHASES},
-            "peak_memory_mb": devices.peak_memory_mb(device),
-        }
-        run.write_record(record)
-        if record["status"] in FINAL and config["keep"] == "final":
-            run.checkpoint_file.unlink(missing_ok=True)
-    return trained, metrics
+    return Trained(method, data, Context(config["seed"], device, _metric_cache)), metrics
 
 
-def trainer_of(config: Config, run: Run, trained: Trained, metrics: dict[str, Metric]) -> Trainer:
+def say(reporter: Reporter, running: Running, done: float, doing: str) -> None:
+    """Progress on this terminal, and in the store for others."""
+    reporter.update(done, doing)
+    running.update(min(int(done * (running.iterations + 1)), running.iterations), done, doing)
+
+
+def trainer_of(
+    config: Config, running: Running, trained: Trained, metrics: dict[str, Metric]
+) -> Trainer:
     """The trainer of a run, which reports its progress and measures learning curves."""
     method, data, context = trained.method, trained.data, trained.context
     problem, reporter = method.problem, current_reporter()
     iterations = config["protocol"]["iterations"]
-    problem.progress = lambda done, doing: reporter.update(
+    problem.progress = lambda done, doing: say(
+        reporter,
+        running,
         (method.iteration + done) / (iterations + 1),
         f"{min(method.iteration + 1, iterations)}/{iterations} {doing}",
     )
@@ -148,17 +193,18 @@ def trainer_of(config: Config, run: Run, trained: Trained, metrics: dict[str, Me
     return Trainer(
         method,
         iterations,
-        run.checkpoint_file,
+        running.run.checkpoint_file,
         curve=curve,
         every=config["evaluation"]["every"],
         made_with=made_with(data, problem.device),
         executions=[str(problem.execution)],
         commits=[str(commit())],
+        before_saving=running.hold.check,
         after_iteration=lambda: reporter.line(f"iteration {method.iteration} of {iterations}"),
     )
 
 
-def loaded(config: Config, run: Run) -> tuple[Trained, dict[str, Metric]]:
+def loaded(config: Config, run: Run) -> Built:
     """A run that is trained, to be evaluated: from its final weights and codes."""
     device = devices.resolve_device(config["device"])
     method = load_method(run.directory, config["device"])
@@ -167,19 +213,12 @@ def loaded(config: Config, run: Run) -> tuple[Trained, dict[str, Metric]]:
     return Trained(method, data, context), build_metrics(config, device)
 
 
-def temperature(method: Method, iterations: int) -> list[float] | None:
-    """Of a method's chain at its first and last iteration; 1 is the posterior's; None: no chain,
-    or none that samples at a temperature.
-    """
-    if not isinstance(method, ChainMethod):
-        return None
-    first, last = (method.kernel.temperature(at) for at in (0, iterations - 1))
-    return None if first is None or last is None else [first, last]
-
-
 def label_of(config: Config, command: str) -> str:
     """What is running, in words: the method, the single keys overridden, the seed."""
-    usual = ("data=", "method=", "protocol=", "evaluation=", "paths.", "device=", "seed=")
+    usual = (
+        "data=", "method=", "protocol=", "protocol.evaluation.", "evaluation", "paths.", "device=",
+        "precision=", "seed=",
+    )  # fmt: skip
     keys = [word for word in shlex.split(command)[2:] if not word.startswith(usual)]
     return " ".join([config["method"]["name"], *keys, f"seed={config['seed']}"])
 
@@ -202,40 +241,3 @@ def check_metrics(metrics: dict[str, Metric], trained: Trained) -> None:
     """Raise :class:`InputError` for what a metric would stumble over."""
     for metric in metrics.values():
         metric.check(trained.data, trained.context)
-
-
-def new_record(
-    config: Config, command: str, trained: Trained, metrics: dict[str, Metric]
-) -> dict[str, Any]:
-    """The record of a training that begins."""
-    problem, data = trained.method.problem, trained.data
-    curves = {
-        name: column.as_dict()
-        for metric in metrics.values()
-        for name, column in metric.curve_columns().items()
-    }
-    return {
-        "status": "running",
-        "reason": None,
-        "data": config["data"]["name"],
-        "method": config["method"]["name"],
-        "label": config["method"].get("label", config["method"]["name"]),
-        "style": config["method"].get("style") or {},
-        "protocol": config["protocol"]["name"],
-        "identity": identity(config),
-        "seed": config["seed"],
-        "command": command,
-        "started": now(),
-        "device": devices.describe(problem.device),
-        "device_type": problem.device.type,
-        "precision": problem.execution.precision,
-        "execution": str(problem.execution),
-        "execution_settings": asdict(problem.execution),
-        "versions": versions(),
-        "commit": commit(),
-        "fingerprints": {"train": data.train.fingerprint, "test": data.test.fingerprint},
-        "images": {"train": len(data.train), "test": len(data.test)},
-        "equal": problem.budget.equal,
-        "temperature": temperature(trained.method, config["protocol"]["iterations"]),
-        "curves": curves,
-    }

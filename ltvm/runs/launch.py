@@ -15,7 +15,6 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobStatus
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
@@ -27,11 +26,17 @@ from ltvm.runtime.threads import available_cores
 
 
 def task(config: DictConfig) -> dict[str, Any]:  # noqa: ARG001
-    """What a launcher calls for each job, in this process or another; returns the record."""
+    """What a launcher calls for each job, in this process or another; returns the record.
+
+    One with the status ``refused`` and the reason stands for bad input.
+    """
     # Fewer where a launcher said so: joblib divides the cores between its workers.
     torch.set_num_threads(min(torch.get_num_threads(), available_cores()))
     overrides = [as_written(override) for override in HydraConfig.get().overrides.task]
-    return execute(resolve(overrides), train_command(overrides))
+    try:
+        return execute(resolve(overrides), train_command(overrides))
+    except InputError as error:  # the other runs of a launcher go on
+        return {"status": "refused", "reason": str(error)}
 
 
 def launch(jobs: Sequence[Sequence[str]], hydra_overrides: Sequence[str] = ()) -> list[Any]:
@@ -55,7 +60,4 @@ def launch(jobs: Sequence[Sequence[str]], hydra_overrides: Sequence[str] = ()) -
             config=master,
         )
         returns = launcher.launch([list(map(as_hydra, job)) for job in jobs], initial_job_idx=0)
-    for job in returns:
-        if job.status == JobStatus.FAILED and isinstance(job._return_value, InputError):
-            raise job._return_value
     return [job.return_value for job in returns]

@@ -6,9 +6,10 @@ that a log file reads well.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -22,15 +23,24 @@ from rich.progress import (
 
 from ltvm.runs.forecast import Forecast
 
+SHOWN_VARIABLE = "LTVM_RUNS_SHOWN"  # set for the workers of a process that shows all runs
+
 
 class Reporter:
     """Progress over runs, each given by its kind (see ``ltvm.runs.forecast``).
 
+    ``labels`` say what is swept, by a run's kind and seed; ``quiet`` says nothing at all.
     Bars are there while it is entered, which may be more than once.
     """
 
-    def __init__(self, kinds: Sequence[str] = ("",)) -> None:
+    def __init__(
+        self,
+        kinds: Sequence[str] = ("",),
+        labels: Mapping[tuple[str, int], str] | None = None,
+        quiet: bool = False,
+    ) -> None:
         self.runs, self.finished, self.label, self.kind = len(kinds), 0, "", ""
+        self.labels, self.quiet = labels or {}, quiet
         self.forecast = Forecast(kinds)
         self.console = Console(stderr=True)
         self.started = self.run_started = time.monotonic()
@@ -79,15 +89,17 @@ class Reporter:
             self.bars.update(self.run_bar, completed=done, doing=doing)
             self.bars.update(self.total_bar, completed=self.finished + done)
 
-    def line(self, text: str) -> None:
-        """A line for the log; above the bars on a terminal."""
-        elapsed = time.monotonic() - self.started
-        position = f"[{self.finished + 1}/{self.runs}, {elapsed:.0f} s]"
-        if self.bars is None:
-            print(f"{position} {self.label}: {text}", file=sys.stderr, flush=True)
+    def line(self, text: str, label: str | None = None) -> None:
+        """A line for the log; none on a terminal, where bars move. ``label``: another process's."""
+        if self.bars is None and not self.quiet:
+            number = self.finished + 1 if label is None else self.finished
+            position = f"[{number}/{self.runs}, {time.monotonic() - self.started:.0f} s]"
+            print(f"{position} {label or self.label}: {text}", file=sys.stderr, flush=True)
 
     def say(self, text: str) -> None:
         """A line of its own, on any kind of output; above the bars on a terminal."""
+        if self.quiet:
+            return
         if self.bars is not None:
             self.bars.console.print(text, highlight=False)
         else:
@@ -98,9 +110,17 @@ class Reporter:
         self.finished += 1
         self.forecast.finished(kind, seconds)
 
-    def finish_run(self, status: str) -> None:
-        text = f"{self.label}: {status}"
-        self.count(self.kind, time.monotonic() - self.run_started)
+    def finish_run(
+        self,
+        status: str,
+        label: str | None = None,
+        kind: str | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        """The run that was started last has ended; or another process's, by its label and kind."""
+        text = f"{label or self.label}: {status}"
+        own = time.monotonic() - self.run_started
+        self.count(self.kind if kind is None else kind, own if seconds is None else seconds)
         left = self.runs - self.finished
         if self.bars is not None:
             self.bars.update(
@@ -113,7 +133,7 @@ class Reporter:
             elapsed = time.monotonic() - self.started
             position = f"[{self.finished}/{self.runs}, {elapsed:.0f} s]"
             self.say(f"{position} {text}; {left} left")
-        if self.finished == 1 and left:
+        if self.finished == 1 and left > 0:
             self.say(self.forecast.sentence())
 
 
@@ -127,5 +147,12 @@ def set_reporter(reporter: Reporter | None) -> None:
 
 
 def current_reporter() -> Reporter:
-    """The process's reporter; a fresh one for a single run where none was set (job workers)."""
-    return _current or Reporter()
+    """The process's reporter; where none was set, one of a single run.
+
+    A launcher's worker says nothing where the process that launched it shows all runs on the same
+    terminal. A batch system keeps what a job prints in a file of its own: there it speaks.
+    """
+    if _current is not None:
+        return _current
+    shown = SHOWN_VARIABLE in os.environ and "SUBMITIT_EXECUTOR" not in os.environ
+    return Reporter(quiet=shown)

@@ -15,6 +15,7 @@ import torch
 from ltvm.config import Config
 from ltvm.data.cache import load_data
 from ltvm.data.image_set import DataSet
+from ltvm.errors import UnreadableError
 from ltvm.runs.identity import NUMERICS
 from ltvm.runs.store import FINAL, Run, Store
 from ltvm.runtime.devices import resolve_device
@@ -34,11 +35,15 @@ def made_with(data: DataSet, device: torch.device) -> dict[str, str]:
 def check_checkpoint(config: Config) -> None:
     """Raise :class:`ltvm.errors.InputError` if a run has a checkpoint that it cannot go on from.
 
-    It names what differs. Before other runs of an ablation have spent their time.
+    It names what differs. Before other runs of an ablation have spent their time. One that cannot
+    be read is none: the run will set it aside.
     """
     run = unfinished(config)
-    if run is not None and not run.is_locked():
-        state = read_checkpoint(run.checkpoint_file, torch.device("cpu"))
+    if run is not None and run.holder() is None:
+        try:
+            state = read_checkpoint(run.checkpoint_file, torch.device("cpu"))
+        except UnreadableError:
+            return
         now = made_with(load_data(config), resolve_device(config["device"]))
         refuse_other(run.checkpoint_file, state["made_with"], now)
 
@@ -47,8 +52,8 @@ def discard_checkpoint(config: Config) -> None:
     """Remove the checkpoint of a run that is not done, unless another process is at it."""
     run = unfinished(config)
     if run is not None:
-        with run.held() as mine:
-            if mine:
+        with run.held() as hold:
+            if hold is not None:
                 run.checkpoint_file.unlink(missing_ok=True)
 
 

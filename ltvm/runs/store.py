@@ -4,9 +4,10 @@
         config.yaml  record.json  history.csv  checkpoint.pt (while running)  final.safetensors
         evaluations/<identity>.json  samples.png  reconstructions.png
 
-A run is ``done`` or ``diverged`` (final), ``failed`` or ``interrupted`` (will be tried or
-resumed again), ``running`` (another process holds its lock) or ``pending`` (no record). Its
-evaluations have the same states, each its own.
+A run is ``done`` or ``diverged`` (final), ``failed`` (tried again where that is asked for),
+``interrupted`` (goes on), ``running`` (a process holds it: ``ltvm.runs.locks``), ``pending`` (no
+record) or ``unreadable`` (its record is damaged). Its evaluations have the same states, each its
+own. While it runs, ``running.json`` says how far it is.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from filelock import FileLock, Timeout
 
-from ltvm.errors import InputError
+from ltvm.errors import InputError, UnreadableError
 from ltvm.runs.identity import identity
+from ltvm.runs.locks import Hold, Holder, holder, holding
 from ltvm.runtime.files import read_json, write_json, write_text
 
-Status = Literal["pending", "running", "done", "failed", "diverged", "interrupted"]
+Status = Literal["pending", "running", "done", "failed", "diverged", "interrupted", "unreadable"]
 FINAL: tuple[Status, ...] = ("done", "diverged")
 
 
@@ -65,17 +66,9 @@ class Run:
     def record(self) -> dict[str, Any] | None:
         """The record, or None if there is none.
 
-        Raises :class:`InputError` if it cannot be read.
+        Raises :class:`ltvm.errors.UnreadableError` if it is damaged.
         """
-        if not self.record_file.is_file():
-            return None
-        try:
-            content: dict[str, Any] = read_json(self.record_file)
-        except ValueError as error:
-            raise InputError(
-                f"{self.record_file} is not a record ({error}); delete it to run again"
-            ) from error
-        return content
+        return read_with_status(self.record_file, "a record")
 
     def evaluation_file(self, identity: str) -> Path:
         return self.directory / "evaluations" / f"{identity}.json"
@@ -83,16 +76,9 @@ class Run:
     def evaluation(self, identity: str) -> dict[str, Any] | None:
         """An evaluation of this run (see ``ltvm.runs.evaluate``), or None if there is none.
 
-        Raises :class:`InputError` if it cannot be read.
+        Raises :class:`ltvm.errors.UnreadableError` if it is damaged.
         """
-        file = self.evaluation_file(identity)
-        if not file.is_file():
-            return None
-        try:
-            content: dict[str, Any] = read_json(file)
-        except ValueError as error:
-            raise InputError(f"{file} is not an evaluation ({error}); delete it") from error
-        return content
+        return read_with_status(self.evaluation_file(identity), "an evaluation")
 
     def evaluations(self) -> dict[str, dict[str, Any]]:
         """All evaluations of this run by their identity, in the order of their names."""
@@ -106,13 +92,15 @@ class Run:
         What says ``running`` while nobody holds the run is ``interrupted``. The first evaluation
         that is not done decides.
         """
-        contents = [self.record(), *(self.evaluation(identity) for identity in evaluations)]
         status: Status = "pending"
-        for content in contents:
-            status = "pending" if content is None else content["status"]
-            if status != "done":
-                break
-        return "interrupted" if status == "running" and not self.is_locked() else status
+        try:
+            for content in (self.record(), *map(self.evaluation, evaluations)):
+                status = "pending" if content is None else content["status"]
+                if status != "done":
+                    break
+        except UnreadableError:
+            return "unreadable"
+        return "interrupted" if status == "running" and self.holder() is None else status
 
     def write_record(self, record: dict[str, Any]) -> None:
         write_json(self.record_file, record)
@@ -123,30 +111,45 @@ class Run:
     def write_config(self, config: dict[str, Any]) -> None:
         write_text(self.config_file, yaml.safe_dump(config, sort_keys=False))
 
-    def is_locked(self) -> bool:
-        lock_file = self.directory / ".lock"
-        if not lock_file.exists():
-            return False
-        try:
-            with FileLock(lock_file, timeout=0):
-                return False
-        except Timeout:
-            return True
+    @property
+    def lease_file(self) -> Path:
+        return self.directory / ".held"
+
+    def holder(self) -> Holder | None:
+        """The process that is at this run, if any."""
+        return holder(self.lease_file)
 
     @contextmanager
-    def held(self) -> Iterator[bool]:
-        """Hold the run's lock; yields False, holding nothing, if another process does."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.directory / ".lock")
+    def held(self, timeout: float = 1.0) -> Iterator[Hold | None]:
+        """Hold this run; yields None, holding nothing, if another process does."""
+        with holding(self.lease_file, timeout) as hold:
+            yield hold
+
+    @property
+    def progress_file(self) -> Path:
+        return self.directory / "running.json"
+
+    def progress(self) -> dict[str, Any] | None:
+        """How far it is (see ``ltvm.runs.progress``), or None where nobody says."""
         try:
-            lock.acquire(timeout=1)  # somebody may be asking for the status just now
-        except Timeout:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
+            content: dict[str, Any] = read_json(self.progress_file)
+        except (OSError, ValueError):  # none, or gone between two looks: there will be another
+            return None
+        return content
+
+
+def read_with_status(file: Path, what: str) -> dict[str, Any] | None:
+    """A JSON file with a status; None if there is none, ``UnreadableError`` if it is damaged."""
+    try:
+        content = read_json(file)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        why = " ".join(str(error).split())[:120]
+        raise UnreadableError(file, f"is not {what} ({why})", "delete it to do it again") from error
+    if not isinstance(content, dict) or "status" not in content:
+        raise UnreadableError(file, f"is not {what} (it has no status)", "delete it to do it again")
+    return content
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,167 @@
 """The runs of an ablation, seed by seed, so that a whole first table is there early.
 
-plan -> the runs not done of the first seed -> a table -> those of the next seed -> ...
+plan -> the runs to do of the first seed -> a table -> those of the next seed -> ...
+
+Everything that several processes have to agree on stands in the store: a run that another one is
+at is left to it, and one that was killed goes on from its last iteration.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from ltvm.errors import InputError
 from ltvm.runs.ablation import Plan, PlannedRun
+from ltvm.runs.execute import check_input
 from ltvm.runs.launch import launch
+from ltvm.runs.outcome import Options, counted
 from ltvm.runs.progress import Reporter, set_reporter
-from ltvm.runs.store import FINAL
+from ltvm.runs.resuming import check_checkpoint, discard_checkpoint
+from ltvm.runs.store import FINAL, Store
+from ltvm.runs.watch import Watch
+
+STARTS = 3  # of a batch whose launcher stops: a worker that died, a node that was lost
+UNDONE = ("pending", "interrupted", "unreadable")
+POLL = 5.0  # seconds between two looks at runs that others are at
 
 
-def sweep(plan: Plan, hydra_overrides: Sequence[str], table: Callable[[], object]) -> None:
-    """Do what is not done of a plan; a launcher is given one batch for every seed.
+def in_process(launcher: Sequence[str]) -> bool:
+    """Whether Hydra's overrides choose its basic launcher: one run after another, here."""
+    chosen = [o.split("=", 1)[1] for o in launcher if o.startswith("hydra/launcher=")]
+    return chosen in ([], ["basic"])
+
+
+def prepare(
+    runs: Sequence[PlannedRun], launcher: Sequence[str], results: Path, restart: bool
+) -> None:
+    """Check what can be checked before anything is begun; raises :class:`InputError`.
+
+    Where the runs go to other processes, which may be on other machines, nothing here touches
+    data, feature extractors or a GPU, which a login node does not have: a cell's first run finds
+    what is wrong with it, and its others are then not begun.
+    """
+    Store(results).check_writable()
+    if restart:
+        for planned in runs:
+            discard_checkpoint(planned.config)
+    if not in_process(launcher):
+        return
+    for cell in {planned.cell: planned for planned in runs}.values():
+        check_input(cell.config)
+    for planned in runs:
+        check_checkpoint(planned.config)
+
+
+@dataclass
+class Sweep:
+    """One command's way through a plan; ``launcher`` are Hydra's overrides that choose one."""
+
+    plan: Plan
+    launcher: Sequence[str]
+    options: Options
+    reporter: Reporter
+    refused: dict[str, str] = field(default_factory=dict)  # cells, with the reason
+    started: float = field(default_factory=time.monotonic)
+
+    def to_do(self, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+        """Those to be begun now; statuses are read anew."""
+        wanted = {*UNDONE, *self.options.retry}
+        return [p for p in runs if p.cell not in self.refused and p.status in wanted]
+
+    def out_of_time(self) -> bool:
+        hours = self.plan.ablation.max_hours
+        return hours is not None and time.monotonic() - self.started > hours * 3600
+
+    def do(self, runs: Sequence[PlannedRun]) -> None:
+        """Runs of one seed, and again those that are to be retried."""
+        one_by_one = in_process(self.launcher) and self.plan.ablation.max_hours is not None
+        for part in [[run] for run in runs] if one_by_one else [list(runs)]:
+            if self.out_of_time():
+                return
+            self.launch(part)
+            for _ in range(self.options.retries - 1):
+                again = [p for p in part if p.status in self.options.retry]
+                if again:
+                    self.launch(again)
+
+    def launch(self, runs: Sequence[PlannedRun]) -> None:
+        """Hand runs to the launcher, and again what it leaves undone.
+
+        That is what a worker that died was at, what comes after an engine that stopped, and the
+        second of two cells that share their training. Raises what stopped the launcher where it
+        did nothing more, or stopped too often.
+        """
+        left = list(runs)
+        for planned in left:
+            forget_divergence(planned)
+        for start in range(1, STARTS + 1):
+            stopped: Exception | None = None
+            try:
+                self.launch_once(left)
+            except InputError:
+                raise
+            except Exception as error:
+                stopped = error
+                what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+                self.reporter.say(f"the launcher stopped ({what})")
+            before, left = len(left), [p for p in left if p.status in UNDONE]
+            left = [p for p in left if p.cell not in self.refused]
+            if not left or (stopped is None and len(left) == before):
+                return
+            if stopped is not None and (start == STARTS or len(left) == before):
+                raise stopped
+
+    def launch_once(self, runs: Sequence[PlannedRun]) -> None:
+        with self.reporter, Watch(runs, self.reporter, shown=not in_process(self.launcher)):
+            records = launch([planned.overrides for planned in runs], self.launcher)
+        for planned, record in zip(runs, records or [], strict=False):
+            if isinstance(record, dict) and record.get("status") == "refused":
+                self.refused.setdefault(planned.cell, record["reason"])
+
+    def others(self) -> list[PlannedRun]:
+        """The runs that other processes are at."""
+        return [p for seed in self.plan.by_seed() for p in seed if p.status == "running"]
+
+    def settle_others(self) -> None:
+        """Wait for others' runs, and do those that they leave undone; or say whose they are."""
+        held = self.others()
+        if held and not self.options.wait:
+            who = ", ".join(sorted({str(p.run.holder() or "another process") for p in held}))
+            self.reporter.say(
+                f"{counted(held)} left to {who}; --wait waits, the same command looks again"
+            )
+        while held and self.options.wait and not self.out_of_time():
+            time.sleep(POLL)
+            free = self.to_do(held)
+            if free:
+                self.do(free)
+            held = self.others()
+
+
+def sweep(
+    plan: Plan,
+    launcher: Sequence[str],
+    table: Callable[[], object],
+    options: Options | None = None,
+) -> dict[str, str]:
+    """Do what is to do of a plan; a launcher is given one batch for every seed.
 
     ``table`` makes the table of what is done so far. It is called after every seed but the last
     one that had anything to do, and when something stops the runs, Ctrl-C included, which is
-    raised again. A table that cannot be made stops no run.
+    raised again. A table that cannot be made stops no run. Returns the cells that were refused
+    with the reasons; raises :class:`ltvm.errors.InputError` where all were.
     """
-    batches = [batch for batch in plan.not_done_by_seed() if batch]
-    reporter = Reporter([planned.kind for batch in batches for planned in batch])
+    options = options or Options()
+    going = Sweep(plan, launcher, options, Reporter())
+    batches = [batch for batch in map(going.to_do, plan.by_seed()) if batch]
+    all_runs = [planned for batch in batches for planned in batch]
+    going.reporter = reporter = Reporter(
+        [planned.kind for planned in all_runs],
+        {(planned.kind, planned.config["seed"]): planned.label for planned in all_runs},
+    )
     set_reporter(reporter)
 
     def say_table(text: str) -> None:
@@ -34,9 +173,12 @@ def sweep(plan: Plan, hydra_overrides: Sequence[str], table: Callable[[], object
 
     try:
         for batch in batches:
-            launch_batch(batch, hydra_overrides, reporter)
-            if batch is not batches[-1]:
+            going.do(going.to_do(batch))
+            if len(going.refused) == len({planned.cell for planned in plan.runs}):
+                raise InputError(next(iter(going.refused.values())))
+            if batch is not batches[-1] and not going.out_of_time():
                 say_table(seed_sentence(plan, batch[0].config["seed"], reporter))
+        going.settle_others()
     except (Exception, KeyboardInterrupt):
         done = sum(planned.status in FINAL for planned in plan.runs)
         if done:
@@ -44,19 +186,22 @@ def sweep(plan: Plan, hydra_overrides: Sequence[str], table: Callable[[], object
         raise
     finally:
         set_reporter(None)
+    return going.refused
 
 
-def launch_batch(
-    batch: Sequence[PlannedRun], hydra_overrides: Sequence[str], reporter: Reporter
-) -> None:
-    """Launch the runs of one seed. Those in other processes report nothing: they share its time."""
-    started, before = time.monotonic(), reporter.finished
-    with reporter:
-        launch([planned.overrides for planned in batch], hydra_overrides)
-    if reporter.finished == before:
-        share = (time.monotonic() - started) / len(batch)
-        for planned in batch:
-            reporter.count(planned.kind, share)
+def forget_divergence(planned: PlannedRun) -> None:
+    """Have a run that ended as ``diverged`` begin again, by what its record says."""
+    if planned.status != "diverged":
+        return
+    with planned.run.held() as hold:
+        record = planned.run.record()
+        if hold is None or record is None:
+            return
+        if record["status"] == "diverged":
+            reason = f"to be tried again; it had diverged ({record.get('reason')})"
+            planned.run.write_record(record | {"status": "interrupted", "reason": reason})
+        else:
+            planned.run.evaluation_file(planned.evaluation).unlink(missing_ok=True)
 
 
 def seed_sentence(plan: Plan, seed: int, reporter: Reporter) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import IO, Any
 def writing(path: Path) -> Iterator[IO[bytes]]:
     """Open a binary file that takes its place at ``path`` when the block ends without error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")  # unique on every host
     try:
         with aside.open("wb") as file:
             yield file
@@ -35,3 +35,13 @@ def write_json(path: Path, content: Any) -> None:
 
 def read_json(path: Path) -> Any:
     return json.loads(path.read_text())
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file so that nothing reads it; returns where it is now."""
+    number, aside = 1, path.with_name(f"{path.name}.unreadable")
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.unreadable{number}")
+    path.rename(aside)
+    return aside

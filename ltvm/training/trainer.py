@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ltvm.errors import InputError
+from ltvm.errors import InputError, UnreadableError
 from ltvm.methods.base import Method
 from ltvm.runtime.clock import PHASES
 from ltvm.runtime.files import writing
@@ -39,6 +39,7 @@ class Trainer:
     curve: Callable[[Method], dict[str, float]] = no_curve
     every: int = 1
     after_iteration: Callable[[], None] = lambda: None
+    before_saving: Callable[[], None] = lambda: None  # raises where it must not write any more
     made_with: dict[str, str] = field(default_factory=dict)
     executions: list[str] = field(default_factory=list)  # of the chain, where resuming changed it
     commits: list[str] = field(default_factory=list)  # of the code, one for each resumption
@@ -72,6 +73,7 @@ class Trainer:
     def save(self) -> None:
         if self.checkpoint_file is None:
             return
+        self.before_saving()
         state = {
             "made_with": self.made_with,
             "executions": self.executions,
@@ -118,12 +120,10 @@ def refuse_other(path: Path, was: dict[str, str], now: dict[str, str]) -> None:
 
 
 def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    """Load a checkpoint; raises :class:`ltvm.errors.InputError` if it cannot be read."""
+    """Load a checkpoint; raises :class:`ltvm.errors.UnreadableError` if it cannot be read."""
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise InputError(
-            f"{path} cannot be read ({type(error).__name__}: "
-            f"{' '.join(str(error).split())[:100]}); --restart discards it"
-        ) from error
+        why = f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
+        raise UnreadableError(path, f"cannot be read ({why})", "--restart discards it") from error
     return state

@@ -31,9 +31,9 @@ def trainings(monkeypatch):
     """The directories of runs that were really trained."""
     directories, original = [], execute.train
 
-    def counting(config, run, command):
-        directories.append(run.directory)
-        return original(config, run, command)
+    def counting(config, running, command):
+        directories.append(running.run.directory)
+        return original(config, running, command)
 
     monkeypatch.setattr(execute, "train", counting)
     return directories

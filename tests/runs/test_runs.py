@@ -88,9 +88,9 @@ def counted(monkeypatch):
     counts = []
     original = execution.train
 
-    def counting(config, run, command):
-        counts.append(str(run.directory))
-        return original(config, run, command)
+    def counting(config, running, command):
+        counts.append(str(running.run.directory))
+        return original(config, running, command)
 
     monkeypatch.setattr(execution, "train", counting)
     return counts

@@ -1,0 +1,157 @@
+"""The cells of an ablation: axes and how they combine, grids joined, cells left out and added."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ltvm.errors import InputError, require
+
+COMBINATIONS = ("product", "one_factor", "paired")
+
+Cell = tuple[str, ...]  # its overrides
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Axes, which map an override key (``method``, ``method.alpha``) to its values.
+
+    ``combine`` says how: ``product`` (all combinations), ``one_factor`` (the base, then each value
+    alone) or ``paired`` (first values together, second values together, ...). ``exclude`` lists
+    what is left out: cells that have all values of an entry, where a list means any of them.
+    """
+
+    axes: dict[str, list[Any]]
+    combine: str = "product"
+    exclude: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        require(
+            self.combine in COMBINATIONS, "ablation.combine", self.combine, ", ".join(COMBINATIONS)
+        )
+        for key, values in self.axes.items():
+            require(
+                isinstance(values, list) and bool(values),
+                f"ablation.axes.{key}", values, "a list of values",
+            )  # fmt: skip
+        if self.combine == "paired":
+            lengths = {len(values) for values in self.axes.values()}
+            require(len(lengths) <= 1, "ablation.combine", "paired", "axes of equal length")
+        for entry in self.exclude:
+            known = isinstance(entry, Mapping) and set(entry) <= set(self.axes)
+            require(known, "ablation.exclude", entry, f"values of {', '.join(self.axes)}")
+
+    def cells(self) -> Iterator[Cell]:
+        """The overrides of every cell, in the order of the definition."""
+        for values in self.combinations():
+            if not any(matches(entry, values) for entry in self.exclude):
+                yield tuple(f"{key}={literal(value)}" for key, value in values.items())
+
+    def combinations(self) -> Iterator[dict[str, Any]]:
+        keys, axes = list(self.axes), list(self.axes.values())
+        if self.combine == "one_factor":
+            yield {}
+            yield from ({key: value} for key in keys for value in self.axes[key])
+        else:
+            ways = (
+                itertools.product(*axes) if self.combine == "product" else zip(*axes, strict=True)
+            )
+            yield from (dict(zip(keys, values, strict=True)) for values in ways)
+
+
+def matches(entry: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    return all(
+        key in values and values[key] in (wanted if isinstance(wanted, list) else [wanted])
+        for key, wanted in entry.items()
+    )
+
+
+def literal(value: Any) -> str:
+    """A value as Hydra's override grammar reads it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return "[" + ",".join(literal(v) for v in value) + "]"
+    return str(value)
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """The content of ``ablations/ablation/<name>.yaml``.
+
+    ``axes``, ``combine`` and ``exclude`` make its grid, ``union`` joins further ones (mappings of
+    the same three), ``extra`` lists further cells, each by its overrides. ``reference`` is the
+    method that differences are taken to. ``max_runs`` and ``max_hours`` are its budget: the first
+    so many runs, all cells at the first seed before the second, and no run is begun after so many
+    hours of a command.
+    """
+
+    name: str
+    question: str
+    base: list[str]
+    axes: dict[str, list[Any]]
+    combine: str = "product"
+    exclude: list[dict[str, Any]] = field(default_factory=list)
+    union: list[dict[str, Any]] = field(default_factory=list)
+    seeds: list[int] = field(default_factory=lambda: [0])
+    extra: list[list[str]] = field(default_factory=list)
+    reference: str | None = None
+    max_runs: int | None = None
+    max_hours: float | None = None
+
+    def __post_init__(self) -> None:
+        require(bool(self.seeds), "ablation.seeds", self.seeds, "at least one seed")
+        require(
+            all(type(seed) is int and seed >= 0 for seed in self.seeds),
+            "ablation.seeds", self.seeds, "integers from 0",
+        )  # fmt: skip
+        require(len(set(self.seeds)) == len(self.seeds), "ablation.seeds", self.seeds, "no repeats")
+        for key, kinds in (("max_runs", (int,)), ("max_hours", (int, float))):
+            value = getattr(self, key)
+            sound = value is None or (type(value) in kinds and value > 0)
+            require(sound, f"ablation.{key}", value, "a number above 0, or null: no limit")
+        self.grids()
+
+    def grids(self) -> list[Grid]:
+        """All grids; raises :class:`ltvm.errors.InputError` for one that is none."""
+        first = Grid(self.axes, self.combine, self.exclude)
+        try:
+            return [first, *(Grid(**content) for content in self.union)]
+        except TypeError as error:
+            raise InputError(
+                f"ablation.union={self.union}: allowed: mappings of axes, combine, exclude"
+            ) from error
+
+    @property
+    def keys(self) -> list[str]:
+        """What is swept, by any grid."""
+        return list(dict.fromkeys(key for grid in self.grids() for key in grid.axes))
+
+    def cells(self) -> Iterator[Cell]:
+        """The overrides of every cell, in the order of the definition."""
+        for grid in self.grids():
+            yield from grid.cells()
+        yield from (tuple(cell) for cell in self.extra)
+
+
+def changed(content: dict[str, Any], changes: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """A definition with ``ablation.seeds=[0,1]``, ``ablation.axes.method.alpha=[0.1,0.5]``, ...
+
+    ``ablation.axes={KEY:[...]}`` replaces all axes; ``ablation.axes.KEY=[...]`` sets one, whose
+    KEY may hold dots (which is why Hydra does not apply these itself).
+    """
+    content = {**content, "axes": dict(content.get("axes") or {})}
+    known = list(Ablation.__dataclass_fields__)
+    for key, value in changes:
+        name, _, axis = key.removeprefix("ablation.").partition(".")
+        require(name in known, key, value, "ablation." + ", ablation.".join(known))
+        if axis:
+            require(name == "axes", key, value, f"ablation.{name}=...")
+            content["axes"][axis] = value
+        else:
+            content[name] = value
+    return content

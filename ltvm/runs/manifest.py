@@ -1,0 +1,98 @@
+"""Manifests: what a report needs of an ablation besides its records.
+
+The question, the cells, their runs and evaluations, in ``<results>/ablations/<name>.json``.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from ltvm.errors import InputError, UnreadableError
+from ltvm.runs.ablation import Plan
+from ltvm.runs.locks import LEASE, holding
+from ltvm.runtime.files import read_json, set_aside, write_json
+
+
+def manifest_file(results: Path, name: str) -> Path:
+    return results / "ablations" / f"{name}.json"
+
+
+def manifest_of(plan: Plan, results: Path) -> dict[str, Any]:
+    return {
+        "name": plan.report_name,
+        "ablation": plan.ablation.name,
+        "question": plan.ablation.question,
+        "reference": plan.ablation.reference,
+        "combine": plan.ablation.combine,
+        "axes": plan.ablation.keys,
+        "command": plan.command,
+        "seeds": list(plan.ablation.seeds),
+        "runs": [
+            {
+                "path": str(planned.run.directory.relative_to(results)),
+                "cell": planned.cell,
+                "seed": planned.config["seed"],
+                "data": planned.config["data"]["name"],
+                "method": planned.config["method"]["name"],
+                "label": planned.config["method"].get("label", ""),
+                "style": planned.config["method"].get("style") or {},
+                "protocol": planned.config["protocol"]["name"],
+                "evaluations": [planned.evaluation],
+                "values": planned.values,
+                "note": planned.note,
+                "command": planned.command,
+            }
+            for planned in plan.runs
+        ],
+    }
+
+
+def read_manifest(file: Path) -> dict[str, Any]:
+    """Raises :class:`ltvm.errors.UnreadableError` for a damaged one."""
+    remedy = "the command that made it makes it again"
+    try:
+        content = read_json(file)
+        if not isinstance(content, dict) or not isinstance(content["runs"], list):
+            raise ValueError("it lists no runs")
+    except (OSError, ValueError, KeyError) as error:
+        why = " ".join(str(error).split())[:120]
+        raise UnreadableError(file, f"is not a manifest ({why})", remedy) from error
+    return content
+
+
+def write_manifest(plan: Plan, results: Path) -> Path:
+    """Write the manifest; further seeds and evaluations of the same cells stay in it.
+
+    One process at a time, on any host. A damaged one is set aside.
+    """
+    path = manifest_file(results, plan.report_name)
+    with holding(path.with_name(f".{path.name}.held"), timeout=2 * LEASE) as hold:
+        if hold is None:
+            raise InputError(f"{path}: kept by another process; allowed: one at a time")
+        manifest = manifest_of(plan, results)
+        if path.is_file():
+            try:
+                merge(manifest, read_manifest(path)["runs"])
+            except UnreadableError as error:
+                print(f"ltvm: {path} {error.what}: set aside as {set_aside(path).name}",
+                      file=sys.stderr)  # fmt: skip
+        write_json(path, manifest)
+    return path
+
+
+def merge(manifest: dict[str, Any], others: list[dict[str, Any]]) -> None:
+    """Add further seeds and evaluations of a manifest's own cells to it."""
+    own = {(entry["cell"], entry["seed"]): entry for entry in manifest["runs"]}
+    cells = {cell for cell, _ in own}
+    for entry in others:
+        same = own.get((entry["cell"], entry["seed"]))
+        if same is not None:
+            known = [*same["evaluations"], *entry["evaluations"]]
+            same["evaluations"] = list(dict.fromkeys(known))
+        elif entry["cell"] in cells:
+            manifest["runs"].append(entry)
+    order = list(dict.fromkeys(entry["cell"] for entry in manifest["runs"]))
+    manifest["runs"].sort(key=lambda entry: (order.index(entry["cell"]), entry["seed"]))
+    manifest["seeds"] = sorted({entry["seed"] for entry in manifest["runs"]})
