@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 import ltvm
+from ltvm.api import do_ablation
 from ltvm.errors import InputError
 from ltvm.runs import execute as execution
-from ltvm.runs.ablation import Ablation, plan
+from ltvm.runs.ablation import plan
 from ltvm.runs.store import Run
 
 FEW = [
@@ -22,28 +23,6 @@ def results():
     import os
 
     return Path(os.environ["LTVM_RESULTS"])
-
-
-def cells(**changes):
-    content = {"name": "x", "question": "?", "base": [], "axes": {"a": [1, 2], "b": [3, 4]}}
-    return list(Ablation(**(content | changes)).cells())
-
-
-def test_how_axes_combine():
-    assert cells() == [("a=1", "b=3"), ("a=1", "b=4"), ("a=2", "b=3"), ("a=2", "b=4")]
-    assert cells(combine="one_factor") == [(), ("a=1",), ("a=2",), ("b=3",), ("b=4",)]
-    assert cells(combine="paired") == [("a=1", "b=3"), ("a=2", "b=4")]
-    assert cells(extra=[["c=9"]])[-1] == ("c=9",)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [{"combine": "zip"}, {"seeds": []}, {"seeds": [0, 0]}, {"seeds": [-1]}, {"axes": {"a": 3}},
-     {"axes": {"a": [1], "b": [1, 2]}, "combine": "paired"}],
-)  # fmt: skip
-def test_bad_ablations_are_refused(changes):
-    with pytest.raises(InputError, match="ablation"):
-        cells(**changes)
 
 
 @pytest.mark.parametrize("name", ["ot", "alpha", "steps", "sigma", "step_size", "solver", "paper"])
@@ -231,16 +210,22 @@ def test_a_failing_run_is_recorded_and_the_others_go_on(monkeypatch):
     def fail(self):
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr(VariationalAutoEncoder, "fit_iteration", fail)
-    folder = ltvm.ablate(ABLATION)
-    page = (folder / "README.md").read_text()
+    with monkeypatch.context() as patched:
+        patched.setattr(VariationalAutoEncoder, "fit_iteration", fail)
+        outcome = do_ablation(ABLATION)
+    assert outcome.failed
+    assert outcome.summary()[0] == "4 runs: 2 done, 2 failed"
+    assert "failed: vae seed=0: RuntimeError: out of luck (" in outcome.summary()[1]
+    assert "--retry failed tries them again" in outcome.summary()[-1]
+    page = (outcome.folder / "README.md").read_text()
     assert "failed: RuntimeError: out of luck" in page
     assert "0 of 2 (2 failed)" in page
     statuses = sorted(run.status() for run in execution.Store(results()).runs())
     assert statuses == ["done", "done", "failed", "failed"]
-    monkeypatch.undo()
-    page = (ltvm.ablate(ABLATION) / "README.md").read_text()  # failed ones are tried again
-    assert "failed" not in page
+    assert do_ablation(ABLATION).failed  # left as they are
+    outcome = do_ablation(ABLATION, retry=["failed"])
+    assert outcome.summary() == ["4 runs: 4 done"]
+    assert "failed" not in (outcome.folder / "README.md").read_text()
 
 
 def test_divergence_is_a_status_never_a_number():

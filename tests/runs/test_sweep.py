@@ -3,15 +3,22 @@
 import pandas as pd
 import pytest
 
+from ltvm.api import do_ablation, long_table
 from ltvm.cli.main import main
+from ltvm.config import resolve
+from ltvm.errors import InputError
 from ltvm.methods import VariationalAutoEncoder
 from ltvm.runs import launch as launching
 from ltvm.runs import sweep as sweeping
 from ltvm.runs.ablation import plan
+from ltvm.runs.execute import execute
 from ltvm.runs.forecast import Forecast, kind_of
 from ltvm.runs.identity import evaluation_identity
-from ltvm.runs.progress import current_reporter
+from ltvm.runs.outcome import Options, Outcome
+from ltvm.runs.progress import Reporter, current_reporter
+from ltvm.runs.running import Running
 from ltvm.runs.store import Store
+from ltvm.runs.watch import Watch
 
 TINY = [
     "ablation=ot", "ablation.axes.method=[vae,abp]", "ablation.seeds=[0,1,2]", "protocol=smoke",
@@ -131,6 +138,152 @@ def test_a_failed_run_is_said_after_its_seed(pretended, capsys):
     otherwise["abp", 0] = "failed"
     sweeping.sweep(plan(TINY), [], list)
     assert "seed 0 done for 1 of 2 cells: a first table (0 of 3 seeds)" in capsys.readouterr().err
+
+
+def swept(options=None, plan_of=TINY):
+    return sweeping.sweep(plan(plan_of), [], list, options)
+
+
+def test_failed_and_diverged_runs_are_tried_again_where_asked(pretended):
+    done, otherwise = pretended
+    otherwise |= {("abp", 0): "failed", ("vae", 1): "diverged"}
+    swept()
+    assert len(done) == 6
+    swept()
+    assert len(done) == 6  # left as they are
+    swept(Options(("failed",), retries=3))
+    assert done[6:] == [("abp", 0)] * 3  # no more
+    otherwise.clear()
+    swept(Options(("diverged", "failed"), retries=3))
+    assert done[9:] == [("abp", 0), ("vae", 1)]
+    assert {planned.status for planned in plan(TINY).runs} == {"done"}
+    with pytest.raises(InputError, match="--retry=done: allowed: failed, diverged"):
+        Options(("done",))
+
+
+def test_a_refused_cell_stops_its_own_runs_alone(pretended):
+    done, otherwise = pretended
+    otherwise["abp", 0] = InputError("data=moon: allowed: none")
+    (reason,) = swept().values()
+    assert reason == "data=moon: allowed: none"
+    assert done == [("vae", 0), ("vae", 1), ("vae", 2)]
+    outcome = Outcome(plan(TINY), None, {plan(TINY).runs[-1].cell: reason})
+    assert outcome.failed
+    assert outcome.summary() == [
+        "6 runs: 3 done, 3 refused", "refused: abp: data=moon: allowed: none",
+    ]  # fmt: skip
+    otherwise["vae", 0] = otherwise["abp", 0]
+    with pytest.raises(InputError, match="moon"):  # nothing can be done
+        swept(plan_of=[*TINY, "protocol.batch=10"])
+
+
+def test_a_launcher_that_stops_is_given_what_it_left(pretended, monkeypatch, capsys):
+    done, _ = pretended
+    original = sweeping.launch
+
+    def launch(jobs, launcher):
+        if len(jobs) > 1 and len(done) < 3:
+            original(jobs[:1], launcher)
+            raise OSError("a worker died")
+        return original(jobs, launcher)
+
+    monkeypatch.setattr(sweeping, "launch", launch)
+    swept()
+    assert len(done) == len(set(done)) == 6
+    assert capsys.readouterr().err.count("the launcher stopped (OSError: a worker died)") == 2
+    monkeypatch.setattr(sweeping, "launch", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):  # it does nothing at all
+        swept(plan_of=[*TINY, "protocol.batch=10"])
+
+
+def test_hours_are_looked_at_before_every_run(pretended, monkeypatch):
+    done, _ = pretended
+    monkeypatch.setattr(sweeping.Sweep, "out_of_time", lambda self: len(done) >= 3)
+    swept(plan_of=[*TINY, "ablation.max_hours=1"])
+    assert len(done) == 3
+
+
+def test_what_another_process_is_at_is_left_or_waited_for(pretended, monkeypatch, capsys):
+    done, _ = pretended
+    planned = plan(TINY)
+    taken = planned.runs[0]
+    hold = taken.run.held()
+    hold.__enter__()
+    taken.run.write_record({"status": "running"})
+    swept()
+    assert len(done) == 5
+    assert "1 run left to process" in capsys.readouterr().err
+    looks = []
+
+    def sleep(seconds):
+        looks.append(seconds)
+        if len(looks) == 2:  # it is killed: what it left is done here
+            hold.__exit__(None, None, None)
+
+    monkeypatch.setattr(sweeping.time, "sleep", sleep)
+    swept(Options(wait=True))
+    assert done[5:] == [("vae", 0)]
+    assert len(looks) == 2
+
+
+def test_a_damaged_record_is_named_set_aside_and_done_again(capsys, tmp_path):
+    alone = ["ablation.axes.method=[vae]", "ablation.seeds=[0]"]
+    outcome = do_ablation([*TINY, *alone])
+    (planned,) = outcome.plan.runs
+    planned.run.record_file.write_text('{"status": "do')
+    (tmp_path / "results" / "ablations" / f"{outcome.plan.report_name}.json").write_text("[")
+    assert planned.status == "unreadable"
+    with pytest.warns(UserWarning, match="record.json is not a record"):
+        assert long_table(tmp_path / "results").empty
+    assert do_ablation([*TINY, *alone]).summary() == ["1 run: 1 done"]
+    printed = capsys.readouterr().err
+    assert "record.json.unreadable" in printed
+    assert f"{outcome.plan.report_name}.json.unreadable" in printed
+    assert planned.run.record_file.with_name("record.json.unreadable").is_file()
+
+
+def test_a_run_that_was_taken_over_writes_nothing_more(monkeypatch, tmp_path):
+    original = VariationalAutoEncoder.fit_iteration
+    config = resolve([o for o in TINY if not o.startswith("ablation")] + ["method=vae"])
+    run = Store(tmp_path / "results").run(config)
+
+    def fit_iteration(self):
+        run.lease_file.unlink()
+        run.write_record({"status": "done", "by": "another process"})
+        return original(self)
+
+    monkeypatch.setattr(VariationalAutoEncoder, "fit_iteration", fit_iteration)
+    record = execute(config, "ltvm train")
+    assert record["status"] == "running"
+    assert "taken over" in record["reason"]
+    assert run.record()["by"] == "another process"
+    assert not run.checkpoint_file.exists()
+
+
+def test_the_store_shows_runs_of_other_processes(tmp_path, capsys):
+    planned = plan([*TINY, "ablation.seeds=[0]"]).runs
+    reporter = Reporter([one.kind for one in planned])
+    watch = Watch(planned, reporter, shown=True)
+    first = planned[0].run
+    with first.held() as hold:
+        first.write_record({"status": "running", "started": "now"})
+        running = Running(first, hold, 4)
+        running.update(0, 0.0, "inference")
+        watch.look()
+        running.written = -10.0
+        running.update(1, 0.25, "inference")
+        watch.look()
+        watch.look()
+        running.finish()
+    first.write_record({"status": "done", "started": "now"})
+    first.write_evaluation({"identity": planned[0].evaluation, "status": "done", "started": "now"})
+    watch.look()
+    lines = [line.split("] ", 1)[-1] for line in capsys.readouterr().err.splitlines()]
+    assert lines[0] == "vae seed=0: iteration 0 of 4"
+    assert lines[1].startswith("vae seed=0: iteration 1 of 4, ")
+    assert lines[2] == "vae seed=0: done; 1 left"
+    assert len(lines) == 4  # and what the other will take
+    assert list(watch.left) == [planned[1]]
 
 
 def test_ctrl_c_prints_and_writes_the_table_of_what_is_done(monkeypatch, capsys, tmp_path):
