@@ -1,28 +1,107 @@
-"""``ltvm status``: how many runs there are, by data, method and status."""
+"""``ltvm status``: how the runs of ablations stand, also while they run elsewhere."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ltvm.cli.options import Add, places
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ltvm.runs.overview import Standing
+
+EVERY = 2.0  # seconds between two looks of --watch
+EXAMPLES = """\
+examples:
+  ltvm status                   # all ablations
+  ltvm status ot-mnist5k --watch
+  ltvm status --json | jq '.[] | select(.state == "failed")'"""
+
 
 def add(add_command: Add) -> None:
-    add_command("status", "Count runs by data, method and status.", places())
+    text = "Say how the runs of ablations stand: state, iteration, time left, who is at them."
+    command = add_command("status", text, places())
+    command.add_argument("names", nargs="*", metavar="NAME", help="ablations (default: all)")
+    command.add_argument("--watch", action="store_true", help="look again every two seconds")
+    command.add_argument("--json", action="store_true", help="a list of runs, for programs")
 
 
 def run(options: argparse.Namespace) -> int:
-    import pandas as pd
+    from ltvm.runs.overview import as_json, damaged, standings
 
+    results = Path(options.results)
+    rows = standings(results, options.names)
+    if options.json:
+        print(json.dumps(as_json(rows), indent=2))
+        return 0
+    for line in [] if options.names else damaged(results):
+        print(line, file=sys.stderr)
+    if not rows:
+        return count_runs(results)
+    if options.watch:
+        watch(results, options.names)
+        return 0
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    for table in tables(rows):
+        console.print(table)
+    return 0
+
+
+def watch(results: Path, names: Sequence[str]) -> None:
+    """Show the tables until all runs have ended, or Ctrl-C."""
+    from rich.console import Group
+    from rich.live import Live
+
+    from ltvm.runs.overview import standings
+
+    with Live(refresh_per_second=1) as live:
+        while True:
+            rows = standings(results, names)
+            live.update(Group(*tables(rows)))
+            if not any(row.state in ("pending", "running", "evaluating") for row in rows):
+                return
+            time.sleep(EVERY)
+
+
+def tables(rows: Sequence[Standing]) -> list[Table]:
+    """One for each ablation: cells by seeds."""
+    from rich.table import Table
+
+    found = []
+    for name in dict.fromkeys(row.ablation for row in rows):
+        own = [row for row in rows if row.ablation == name]
+        counts = Counter(row.state for row in own)
+        words = ", ".join(f"{count} {state}" for state, count in counts.items())
+        table = Table(title=f"{name}: {len(own)} runs: {words}", title_justify="left")
+        seeds = sorted({row.seed for row in own})
+        for column in ("cell", *(f"seed {seed}" for seed in seeds)):
+            table.add_column(column)
+        for cell in dict.fromkeys(row.cell for row in own):
+            by_seed = {row.seed: row.in_words() for row in own if row.cell == cell}
+            table.add_row(cell, *(by_seed.get(seed, "") for seed in seeds))
+        found.append(table)
+    return found
+
+
+def count_runs(results: Path) -> int:
+    """Where no ablation was begun: the single runs, by data, method and status."""
     from ltvm.runs.store import Store
 
-    runs = Store(Path(options.results)).runs()
+    runs = Store(results).runs()
     if not runs:
-        print(f"no runs in {options.results}")
+        print(f"no runs in {results}")
         return 0
-    rows = [(run.directory.parts[-4], run.directory.parts[-3], run.status()) for run in runs]
-    frame = pd.DataFrame(rows, columns=["data", "method", "status"])
-    counts = frame.value_counts().unstack("status", fill_value=0).reset_index()
-    print(counts.to_string(index=False))
+    counts = Counter((*run.directory.parts[-4:-2], run.status()) for run in runs)
+    for (data, method, status), count in sorted(counts.items()):
+        print(f"{data:<12} {method:<24} {status:<12} {count}")
     return 0

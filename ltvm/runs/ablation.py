@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,16 +57,22 @@ class PlannedRun:
     @property
     def label(self) -> str:
         """What is swept, in words: the method, the values of the other axes, the seed."""
-        words = [self.config["method"]["name"]]
-        for key, value in self.values.items():
-            if key != "method" and value is not None:
-                words.append(f"{key.removeprefix('method.').removesuffix('.name')}={value}")
-        return " ".join([*words, *filter(None, [self.note]), f"seed={self.config['seed']}"])
+        words = label_of_values(self.config["method"]["name"], self.values, self.note)
+        return f"{words} seed={self.config['seed']}"
 
     @property
     def status(self) -> Status:
         """Of the run and its evaluation."""
         return self.run.status(self.evaluation)
+
+
+def label_of_values(method: str, values: Mapping[str, Any], note: str) -> str:
+    """A cell in words: ``short_run_ot alpha=0.3``."""
+    words = [method]
+    for key, value in values.items():
+        if key != "method" and value is not None:
+            words.append(f"{key.removeprefix('method.')}={value}")
+    return " ".join([*words, *filter(None, [note])])
 
 
 def train_command(overrides: Sequence[str]) -> str:

@@ -18,9 +18,9 @@ EVERY = 2.0  # seconds between two writes
 class Running:
     """A run that this process holds; says in ``running.json`` how far it is, until it ends.
 
-    The file has ``iteration`` (done so far) of ``iterations``, ``doing``, ``done`` (the fraction of
-    the whole), ``seconds`` since it began or went on, ``seconds_left`` (None where nothing is
-    known yet) and ``updated``.
+    The file has ``iteration`` (done so far) of ``iterations``, ``iterations_here`` (by this
+    process), ``doing``, ``done`` (the fraction of the whole), ``seconds`` since it began or went
+    on, ``seconds_left`` (None where nothing is known yet) and ``updated``.
     """
 
     run: Run
@@ -28,13 +28,14 @@ class Running:
     iterations: int
     began: float = field(default_factory=time.monotonic)
     began_at: float | None = None  # the fraction that was done when it went on
+    began_iteration: int = 0
     written: float = -EVERY
 
     def update(self, iteration: int, done: float, doing: str) -> None:
         """Not written more often than every ``EVERY`` seconds."""
         moment = time.monotonic()
         if self.began_at is None:
-            self.began_at = done
+            self.began_at, self.began_iteration = done, iteration
         if moment - self.written < EVERY:
             return
         self.written, spent = moment, moment - self.began
@@ -42,6 +43,7 @@ class Running:
         content = {
             "iteration": iteration,
             "iterations": self.iterations,
+            "iterations_here": iteration - self.began_iteration,
             "doing": doing,
             "done": round(done, 4),
             "seconds": round(spent, 1),

@@ -1,0 +1,135 @@
+"""How the runs of ablations stand, from what is in the store: for ``ltvm status``.
+
+manifest -> a row per run: state, iteration, time so far, time left, who is at it
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ltvm.errors import InputError, UnreadableError
+from ltvm.runs.ablation import label_of_values
+from ltvm.runs.forecast import in_words
+from ltvm.runs.manifest import manifest_file, read_manifest
+from ltvm.runs.store import Run
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one run of an ablation stands; times in seconds, None where not known."""
+
+    ablation: str
+    cell: str  # its words: method, values, note
+    seed: int
+    state: str  # see ``ltvm.runs.store``; ``evaluating`` of a run that is trained
+    iteration: int | None = None  # done
+    iterations: int | None = None
+    seconds_an_iteration: float | None = None
+    seconds: float | None = None  # of this process, or of the whole run where it is done
+    seconds_left: float | None = None
+    holder: str | None = None
+    reason: str | None = None
+    path: str = ""
+
+    def in_words(self) -> str:
+        """``running: iteration 3 of 6, 2 min left, process 12 on host``, ``done``, ..."""
+        words = []
+        if self.iteration is not None and self.state == "running":
+            words.append(f"iteration {self.iteration} of {self.iterations}")
+        if self.seconds_left is not None:
+            words.append(f"{in_words(self.seconds_left)} left")
+        if self.holder is not None:
+            words.append(self.holder)
+        if self.state == "done" and self.seconds is not None:
+            words.append(in_words(self.seconds))
+        return f"{self.state}: {', '.join(words)}" if words else self.state
+
+
+def standings(results: Path, names: Sequence[str] = ()) -> list[Standing]:
+    """Of all runs of these ablations (none: of all), in the order of their manifests.
+
+    Raises :class:`ltvm.errors.InputError` for a name without a manifest; a damaged one that was not
+    asked for by name is left out, in words, by ``damaged``.
+    """
+    for name in names:
+        if not manifest_file(results, name).is_file():
+            known = ", ".join(p.stem for p in manifests(results))
+            raise InputError(f"status {name}: no such ablation in {results}; allowed: {known}")
+    found = []
+    for file in [manifest_file(results, name) for name in names] or manifests(results):
+        try:
+            manifest = read_manifest(file)
+        except UnreadableError:
+            if names:
+                raise
+            continue
+        found += [standing(manifest, entry, results) for entry in manifest["runs"]]
+    return found
+
+
+def manifests(results: Path) -> list[Path]:
+    return sorted((results / "ablations").glob("*.json"))
+
+
+def damaged(results: Path) -> list[str]:
+    """A line for every manifest that cannot be read."""
+    lines = []
+    for file in manifests(results):
+        try:
+            read_manifest(file)
+        except UnreadableError as error:
+            lines.append(str(error))
+    return lines
+
+
+def standing(manifest: dict[str, Any], entry: dict[str, Any], results: Path) -> Standing:
+    run = Run(results / entry["path"])
+    evaluation = entry["evaluations"][0]
+    about = {
+        "ablation": manifest["name"],
+        "cell": label_of_values(entry["method"], entry["values"], entry["note"]),
+        "seed": entry["seed"],
+        "path": str(run.directory),
+    }
+    state: str = run.status(evaluation)
+    if state == "unreadable":
+        return Standing(**about, state=state, reason="its record or evaluation is damaged")
+    record = run.record() or {}
+    measured = run.evaluation(evaluation) or {}
+    reason = measured.get("reason") if record.get("status") == "done" else record.get("reason")
+    holder = run.holder()
+    progress = run.progress() or {} if holder is not None else {}
+    if holder is not None:
+        state = "evaluating" if record.get("status") == "done" else "running"
+    seconds = progress.get("seconds")
+    if state == "done":
+        seconds = sum(record.get("seconds", {}).values()) + (measured.get("seconds") or 0)
+    iteration = progress.get("iteration", record.get("iterations_done"))
+    own = progress.get("iterations_here") or 0
+    return Standing(
+        **about,
+        state=state,
+        iteration=iteration,
+        iterations=progress.get("iterations"),
+        seconds_an_iteration=round(seconds / own, 2) if seconds and own else None,
+        seconds=seconds,
+        seconds_left=progress.get("seconds_left"),
+        holder=None if holder is None else str(holder),
+        reason=reason,
+    )
+
+
+def as_json(rows: Sequence[Standing]) -> list[dict[str, Any]]:
+    """The rows, each with the time (UTC) at which it is expected to end."""
+    moment = datetime.datetime.now(datetime.UTC)
+    return [asdict(row) | {"expected_end": expected_end(row.seconds_left, moment)} for row in rows]
+
+
+def expected_end(seconds_left: float | None, moment: datetime.datetime) -> str | None:
+    if seconds_left is None:
+        return None
+    return (moment + datetime.timedelta(seconds=seconds_left)).isoformat(timespec="seconds")
