@@ -69,7 +69,9 @@ def run(options: argparse.Namespace) -> int:
     print_report(outcome.folder)
     for line in outcome.summary():
         print(line, file=sys.stderr)
-    return 1 if outcome.failed else 0
+    if outcome.failed:
+        return 1
+    return 3 if outcome.unfinished else 0
 
 
 def print_plan(planned: Plan) -> None:

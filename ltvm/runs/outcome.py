@@ -45,6 +45,11 @@ class Outcome:
         """Whether a run failed, or a cell was refused."""
         return bool(self.refused) or any(p.status == "failed" for p in self.plan.runs)
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether other processes are at runs of it, or left some undone."""
+        return any(p.status in ("running", "interrupted") for p in self.plan.runs)
+
     def summary(self) -> list[str]:
         """How the runs stand, and why those that are not done are not: lines to print."""
         plan, refused = self.plan, self.refused
