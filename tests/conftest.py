@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ltvm.data import DataSet, ImageSet
-from ltvm.metrics.features.weights import sha256_of
+from ltvm.runtime.files import sha256_of
 
 torch.set_num_threads(min(2, torch.get_num_threads()))
 

@@ -121,10 +121,7 @@ def train(config: Config, running: Running, command: str) -> Built | None:
     run.write_record(record)
     trainer = trainer_of(config, running, trained, metrics)
     try:
-        try:
-            trainer.resume()
-        except UnreadableError as error:  # it begins again
-            say_aside(error)
+        resume(trainer)
         trainer.fit()
         method, data = trained.method, trained.data
         with method.problem.clock.phase("evaluation"):
@@ -133,7 +130,7 @@ def train(config: Config, running: Running, command: str) -> Built | None:
                 run.directory / "reconstructions.png", method, data, trained.context
             )
         hold.check()
-        record |= {"status": "done", "final_mb": save_trained(run.trained_file, method)}
+        record |= {"status": "done"} | save_trained(run.trained_file, method)
     except TakenOverError:
         raise
     except DivergedError as error:
@@ -151,6 +148,16 @@ def train(config: Config, running: Running, command: str) -> Built | None:
     hold.check()
     finish(record, config, run, trainer)
     return trained, metrics
+
+
+def resume(trainer: Trainer) -> None:
+    """Go on from the newest checkpoint that is sound; a damaged one is set aside."""
+    while True:
+        try:
+            trainer.resume()
+            return
+        except UnreadableError as error:
+            say_aside(error)
 
 
 def built(config: Config) -> Built:

@@ -15,7 +15,7 @@ from ltvm.runs.build import build_method, build_problem
 from ltvm.runs.store import Run
 from ltvm.runs.trained import restore_trained
 from ltvm.runtime.devices import resolve_device, use_full_float32
-from ltvm.training.trainer import read_checkpoint
+from ltvm.training.checkpoint import newest, read_checkpoint
 
 
 def load_method(directory: Path | str, device: str | None = None) -> Method:
@@ -38,19 +38,20 @@ def load_method(directory: Path | str, device: str | None = None) -> Method:
     except KeyError as error:
         raise InputError(f"{directory}: its files do not fit: no key {error}") from error
     if run.trained_file.is_file():
-        restore_trained(run.trained_file, method)
+        restore_trained(run.trained_file, method, record.get("final_sha256"))
         return method
-    if not run.checkpoint_file.is_file():
+    checkpoint = newest(run.checkpoint_file)
+    if checkpoint is None:
         raise InputError(
             f"{directory}: no {run.trained_file.name} and no {run.checkpoint_file.name} there: "
             f"the run is {run.status()}; the command in its record does it again"
         )
     try:
-        method.load_state_dict(read_checkpoint(run.checkpoint_file, problem.device)["method"])
+        method.load_state_dict(read_checkpoint(checkpoint, problem.device)["method"])
     except (KeyError, TypeError, RuntimeError) as error:
         what = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
         raise InputError(
-            f"{directory}: config.yaml and {run.checkpoint_file.name} do not fit ({what})"
+            f"{directory}: config.yaml and {checkpoint.name} do not fit ({what})"
         ) from error
     return method
 

@@ -19,6 +19,7 @@ from ltvm.runs.store import FINAL, Run
 from ltvm.runtime import devices
 from ltvm.runtime.clock import PHASES
 from ltvm.runtime.files import write_text
+from ltvm.training.checkpoint import delete_checkpoints
 from ltvm.training.trainer import Trainer
 
 
@@ -100,4 +101,4 @@ def finish(record: dict[str, Any], config: Config, run: Run, trainer: Trainer) -
     }
     run.write_record(record)
     if record["status"] in FINAL and config["keep"] == "final":
-        run.checkpoint_file.unlink(missing_ok=True)
+        delete_checkpoints(run.checkpoint_file)

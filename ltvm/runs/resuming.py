@@ -19,7 +19,12 @@ from ltvm.errors import UnreadableError
 from ltvm.runs.identity import NUMERICS
 from ltvm.runs.store import FINAL, Run, Store
 from ltvm.runtime.devices import resolve_device
-from ltvm.training.trainer import read_checkpoint, refuse_other
+from ltvm.training.checkpoint import (
+    delete_checkpoints,
+    newest,
+    read_checkpoint,
+    refuse_other,
+)
 
 
 def made_with(data: DataSet, device: torch.device) -> dict[str, str]:
@@ -39,13 +44,14 @@ def check_checkpoint(config: Config) -> None:
     be read is none: the run will set it aside.
     """
     run = unfinished(config)
-    if run is not None and run.holder() is None:
+    file = None if run is None or run.holder() is not None else newest(run.checkpoint_file)
+    if file is not None:
         try:
-            state = read_checkpoint(run.checkpoint_file, torch.device("cpu"))
+            state = read_checkpoint(file, torch.device("cpu"))
         except UnreadableError:
             return
         now = made_with(load_data(config), resolve_device(config["device"]))
-        refuse_other(run.checkpoint_file, state["made_with"], now)
+        refuse_other(file, state["made_with"], now)
 
 
 def discard_checkpoint(config: Config) -> None:
@@ -54,10 +60,10 @@ def discard_checkpoint(config: Config) -> None:
     if run is not None:
         with run.held() as hold:
             if hold is not None:
-                run.checkpoint_file.unlink(missing_ok=True)
+                delete_checkpoints(run.checkpoint_file)
 
 
 def unfinished(config: Config) -> Run | None:
     """The run of a configuration if it has a checkpoint and its training is not done."""
     run = Store(Path(config["paths"]["results"])).run(config)
-    return run if run.checkpoint_file.is_file() and run.status() not in FINAL else None
+    return run if newest(run.checkpoint_file) and run.status() not in FINAL else None

@@ -5,6 +5,7 @@ One safetensors file; numbers and words stand in its header as JSON, under their
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,15 @@ from torch import Tensor
 
 from ltvm.errors import InputError
 from ltvm.methods.base import Method
-from ltvm.runtime.files import writing
+from ltvm.runtime.files import sha256_of, writing
 
 SEPARATOR = "/"
 HEADER = "ltvm"  # the entry of the file's header that has what is no tensor
 Leaf = Tensor | int | float | str | None
 
 
-def save_trained(path: Path, method: Method) -> float:
-    """Write ``method.trained_state()``; returns the size of the file in MB."""
+def save_trained(path: Path, method: Method) -> dict[str, Any]:
+    """Write ``method.trained_state()``; returns the file's size and checksum, for the record."""
     leaves = dict(flatten(method.trained_state()))
     # A file holds every tensor once: what shares memory is copied.
     tensors = {
@@ -36,15 +37,17 @@ def save_trained(path: Path, method: Method) -> float:
     content = save(tensors, {HEADER: json.dumps(about)})
     with writing(path) as file:
         file.write(content)
-    return len(content) / 1e6
+    return {"final_mb": len(content) / 1e6, "final_sha256": hashlib.sha256(content).hexdigest()}
 
 
-def restore_trained(path: Path, method: Method) -> None:
+def restore_trained(path: Path, method: Method, sha256: str | None = None) -> None:
     """Make ``method`` the one that was saved.
 
-    Raises :class:`ltvm.errors.InputError` if the file cannot be read, was trained on other
-    images, or does not fit the method.
+    Raises :class:`ltvm.errors.InputError` if the file cannot be read, is not the one with this
+    checksum (None: not looked at), was trained on other images, or does not fit the method.
     """
+    if sha256 is not None and sha256_of(path) != sha256:
+        raise InputError(f"{path} is damaged: its checksum is not that of its record")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()[HEADER])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 from collections.abc import Iterator
@@ -11,13 +12,18 @@ from typing import IO, Any
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a binary file that takes its place at ``path`` when the block ends without error."""
+def writing(path: Path, kept_as: Path | None = None) -> Iterator[IO[bytes]]:
+    """Open a binary file that takes its place at ``path`` when the block ends without error.
+
+    What was there is gone, or ``kept_as`` that.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")  # unique on every host
     try:
         with aside.open("wb") as file:
             yield file
+        if kept_as is not None and path.exists():
+            path.replace(kept_as)
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
@@ -45,3 +51,9 @@ def set_aside(path: Path) -> Path:
         aside = path.with_name(f"{path.name}.unreadable{number}")
     path.rename(aside)
     return aside
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from ltvm.errors import InputError, UnreadableError
 from ltvm.methods.base import Method
 from ltvm.runtime.clock import PHASES
-from ltvm.runtime.files import writing
+from ltvm.training.checkpoint import newest, read_checkpoint, refuse_other, write_checkpoint
 
 
 def no_curve(method: Method) -> dict[str, float]:  # noqa: ARG001
@@ -82,48 +78,24 @@ class Trainer:
             "history": self.history,
             "seconds": dict(self.method.problem.clock.seconds),
         }
-        with writing(self.checkpoint_file) as file:
-            torch.save(state, file)
+        write_checkpoint(self.checkpoint_file, state)
 
     def resume(self) -> bool:
-        """Load the checkpoint; returns whether there is one.
+        """Load the newest checkpoint; returns whether there is one.
 
         What merely computes the same in another order (``executions``, ``commits``) may have
         changed since: it is then listed after what was. Raises :class:`ltvm.errors.InputError` if
-        the checkpoint cannot be read, or was made with another ``made_with``: other images, for
-        one, would give numbers that no single configuration stands for.
+        it was made with another ``made_with``: other images, for one, would give numbers that no
+        single configuration stands for; and :class:`ltvm.errors.UnreadableError` if it is damaged.
         """
-        if self.checkpoint_file is None or not self.checkpoint_file.is_file():
+        file = None if self.checkpoint_file is None else newest(self.checkpoint_file)
+        if file is None:
             return False
-        state = read_checkpoint(self.checkpoint_file, self.method.problem.device)
-        refuse_other(self.checkpoint_file, state["made_with"], self.made_with)
+        state = read_checkpoint(file, self.method.problem.device)
+        refuse_other(file, state["made_with"], self.made_with)
         self.method.load_state_dict(state["method"])
         self.history = state["history"]
         self.executions = list(dict.fromkeys([*state["executions"], *self.executions]))
         self.commits = list(dict.fromkeys([*state["commits"], *self.commits]))
         self.method.problem.clock.seconds.update(state["seconds"])
         return True
-
-
-def refuse_other(path: Path, was: dict[str, str], now: dict[str, str]) -> None:
-    """Raise :class:`ltvm.errors.InputError`, naming each difference, unless both are the same."""
-    differences = [
-        f"{key} was {was.get(key)}, is {now.get(key)}"
-        for key in {**was, **now}
-        if was.get(key) != now.get(key)
-    ]
-    if differences:
-        raise InputError(
-            f"{path} cannot be resumed: {'; '.join(differences)}; allowed: as it was, or "
-            "--restart, which discards it"
-        )
-
-
-def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    """Load a checkpoint; raises :class:`ltvm.errors.UnreadableError` if it cannot be read."""
-    try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        why = f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
-        raise UnreadableError(path, f"cannot be read ({why})", "--restart discards it") from error
-    return state

@@ -160,7 +160,7 @@ def test_files_that_do_not_fit_are_named(tmp_path):
     run = the_run(tmp_path)
     content = run.trained_file.read_bytes()
     run.trained_file.write_bytes(content[: len(content) // 2])
-    with pytest.raises(InputError, match=r"final\.safetensors cannot be read"):
+    with pytest.raises(InputError, match=r"final\.safetensors is damaged"):
         ltvm.load(run.directory)
     run.trained_file.write_bytes(content)
     config = run.config()

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from ltvm.errors import InputError
 from ltvm.metrics.features.base import Extractor
 from ltvm.metrics.features.conventions import Convention, feature_conventions
-from ltvm.metrics.features.weights import sha256_of, verify
+from ltvm.metrics.features.weights import verify
+from ltvm.runtime.files import sha256_of
 
 WEIGHTS = Path(__file__).with_name("digits.npz")
 CHECKSUM = "2dcf40c6bc218bfd3916b886b0ae23bd4a63524d943a36c1f8c53d7d1e811773"

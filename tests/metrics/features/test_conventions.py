@@ -279,7 +279,7 @@ def test_truncated_weights_are_an_error_and_stay(weights, tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"not an archive", None])
 def test_another_file_with_the_expected_checksum_is_an_error(tmp_path, content):
-    from ltvm.metrics.features.weights import sha256_of
+    from ltvm.runtime.files import sha256_of
 
     file = tmp_path / "other.npz"
     if content is None:
