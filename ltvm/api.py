@@ -141,7 +141,9 @@ def make_report(
     """
     from ltvm.report.page import write_report
     from ltvm.runs.manifest import manifest_file
+    from ltvm.runs.trust import check_name
 
+    check_name("report", name)
     manifest = manifest_file(Path(results), name)
     if not manifest.is_file():
         known = sorted(path.stem for path in manifest.parent.glob("*.json"))
@@ -202,12 +204,14 @@ def evaluate_runs(
     return {str(run): evaluate_again(Path(run), overrides, device) for run in runs}
 
 
-def load(run_directory: Path | str, device: str | None = None) -> Method:
+def load(run_directory: Path | str, device: str | None = None, trust: bool = False) -> Method:
     """A trained method from a run's directory, computing as it did in training.
 
     It may have been trained on another ``device`` (None: the one in its configuration). Raises
     :class:`ltvm.errors.InputError` if files are absent or unreadable, or do not fit each other.
+    Nothing of a stranger's run is executed: parts that its configuration names are followed where
+    this installation offers them, or with ``trust``.
     """
     from ltvm.runs.load import load_method
 
-    return load_method(run_directory, device)
+    return load_method(run_directory, device, trust)

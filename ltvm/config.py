@@ -67,12 +67,16 @@ def search_path_override() -> list[str]:
         for directory in os.environ.get(CONFIG_DIRS_VARIABLE, "").split(os.pathsep)
         if directory
     ]
-    for entry in importlib.metadata.entry_points(group="ltvm.configs"):
-        places.append(f"pkg://{entry.value}")
+    places += [f"pkg://{package}" for package in config_packages()]
     if not places:
         return []
     quoted = ",".join(f'"{place}"' for place in places)
     return [f"hydra.searchpath=[{quoted}]"]
+
+
+def config_packages() -> list[str]:
+    """Installed packages that bring YAML groups."""
+    return [entry.value for entry in importlib.metadata.entry_points(group="ltvm.configs")]
 
 
 @contextmanager

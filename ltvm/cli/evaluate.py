@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from ltvm.cli.options import Add
@@ -34,9 +35,16 @@ def add(add_command: Add) -> None:
     )
     command = add_command("evaluate", text, shared_options())
     command.add_argument("overrides", metavar="RUN|FOLDER|KEY=VALUE", nargs="+", help=REFERENCE)
+    command.add_argument(
+        "--trust",
+        action="store_true",
+        help="follow any part that a run's configuration names, and so execute it",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.trust:
+        os.environ["LTVM_TRUST"] = "1"
     overrides = [
         word for word in options.overrides if "=" in word and "/" not in word.split("=")[0]
     ]

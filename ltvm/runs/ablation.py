@@ -28,6 +28,7 @@ from ltvm.runs.forecast import kind_of
 from ltvm.runs.grid import Ablation, changed
 from ltvm.runs.identity import evaluation_identity, identity
 from ltvm.runs.store import FINAL, Run, Status, Store
+from ltvm.runs.trust import check_name
 
 LONGEST_NAME = 80  # characters of a report's name, which is that of a file and of a folder
 
@@ -132,6 +133,8 @@ def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
                 f"{key}: swept by ablation={ablation.name}; allowed: ablation.{axis}=[...]"
             )
     base = [o for o in ablation.base if o.split("=")[0] not in given]
+    if name is not None:
+        check_name("--name", name)
     with hydra_session():  # once for all cells
         runs = planned_runs(ablation, [*base, *passed])
     command = shlex.join(["ltvm", "ablate", *overrides, *(["--name", name] if name else [])])

@@ -12,6 +12,7 @@ from ltvm.errors import InputError, require
 from ltvm.runs.identity import evaluation_identity
 from ltvm.runs.running import Running
 from ltvm.runs.store import FINAL, Run, with_evaluation
+from ltvm.runs.trust import check_parts
 
 
 def evaluate_again(
@@ -27,6 +28,7 @@ def evaluate_again(
     if record is None or record["status"] != "done":
         raise InputError(f"{directory}: the run is {run.status()}; allowed: one that is trained")
     config = with_overrides(run.config(), record["command"], overrides)
+    check_parts(config, run.config_file)
     config["device"] = config["device"] if device is None else device
     evaluation = evaluation_identity(config)
     if run.status(evaluation) not in FINAL:

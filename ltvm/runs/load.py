@@ -14,22 +14,24 @@ from ltvm.methods.base import Method
 from ltvm.runs.build import build_method, build_problem
 from ltvm.runs.store import Run
 from ltvm.runs.trained import restore_trained
+from ltvm.runs.trust import check_parts
 from ltvm.runtime.devices import resolve_device, use_full_float32
 from ltvm.training.checkpoint import newest, read_checkpoint
 
 
-def load_method(directory: Path | str, device: str | None = None) -> Method:
+def load_method(directory: Path | str, device: str | None = None, trust: bool = False) -> Method:
     """The method of a run as training left it, computing as it did then.
 
     ``device`` None is that of its configuration. Of a run that was interrupted, the last
     checkpoint. Raises :class:`ltvm.errors.InputError` if files are absent, unreadable, or do
-    not fit each other.
+    not fit each other, or name parts that are not to be followed without ``trust``.
     """
     run = Run(Path(directory))
     record = run.record()
     if record is None or not run.config_file.is_file():
         raise InputError(f"{directory}: no config.yaml and record.json there")
     config = run.config()
+    check_parts(config, run.config_file, trust)
     config["device"] = config["device"] if device is None else device
     use_full_float32()
     try:

@@ -12,6 +12,7 @@ from typing import Any
 from ltvm.errors import InputError, UnreadableError
 from ltvm.runs.ablation import Plan
 from ltvm.runs.locks import LEASE, holding
+from ltvm.runs.trust import check_inside, check_name
 from ltvm.runtime.files import read_json, set_aside, write_json
 
 
@@ -56,7 +57,10 @@ def read_manifest(file: Path) -> dict[str, Any]:
         content = read_json(file)
         if not isinstance(content, dict) or not isinstance(content["runs"], list):
             raise ValueError("it lists no runs")
-    except (OSError, ValueError, KeyError) as error:
+        check_name("name", content["name"])
+        for entry in content["runs"]:
+            check_inside(file, entry["path"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         why = " ".join(str(error).split())[:120]
         raise UnreadableError(file, f"is not a manifest ({why})", remedy) from error
     return content

@@ -24,6 +24,7 @@ import yaml
 from ltvm.errors import InputError, UnreadableError
 from ltvm.runs.identity import identity
 from ltvm.runs.locks import Hold, Holder, holder, holding
+from ltvm.runs.trust import check_name
 from ltvm.runtime.files import read_json, write_json, write_text
 
 Status = Literal["pending", "running", "done", "failed", "diverged", "interrupted", "unreadable"]
@@ -159,7 +160,12 @@ class Store:
     root: Path
 
     def run(self, config: dict[str, Any]) -> Run:
-        """Where the run of a resolved configuration lives, whether it exists or not."""
+        """Where the run of a resolved configuration lives, whether it exists or not.
+
+        Raises :class:`InputError` for names that are none of a folder.
+        """
+        for group in ("data", "method"):
+            check_name(f"{group}.name", config[group]["name"])
         return Run(
             self.root
             / "runs"
