@@ -1,22 +1,51 @@
-"""``ltvm export``: an ablation's records without weights, elsewhere."""
+"""``ltvm export``: an ablation's records elsewhere, as a directory or as one file."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from pathlib import Path
 
 from ltvm.cli.options import Add, places
 
+EXAMPLES = """\
+examples:
+  ltvm export ot-mnist5k --to ot-mnist5k.tar.gz           # one file, for `ltvm import` elsewhere
+  ltvm export ot-mnist5k --to ot-mnist5k.tar.gz --weights # with what `ltvm evaluate` needs
+  ltvm export ot-mnist5k --to results/reference           # small files alone, to commit"""
+
 
 def add(add_command: Add) -> None:
-    text = "Copy an ablation's records, without weights, elsewhere."
+    text = "Copy an ablation's records elsewhere: into a directory, or into one file."
     command = add_command("export", text, places())
-    command.add_argument("name", metavar="NAME")
-    command.add_argument("--to", required=True, metavar="DIR", help="another results directory")
+    command.add_argument("name", metavar="NAME", help="of a report, as `ltvm report` has it")
+    command.add_argument(
+        "--to",
+        required=True,
+        metavar="DIR|FILE.tar.gz",
+        help="another results directory, or a file",
+    )
+    command.add_argument("--weights", action="store_true", help="final weights and codes, too")
+    command.add_argument(
+        "--reports",
+        default=os.environ.get("LTVM_REPORTS", "reports"),
+        help="where the report is that goes into a file (%(default)s)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    from ltvm.runs.export import export
+    from ltvm.runs.export import export, export_file, is_file_name
 
-    print(export(options.name, Path(options.results), Path(options.to)))
+    results, target = Path(options.results), Path(options.to)
+    if not is_file_name(target):
+        print(export(options.name, results, target, options.weights))
+        return 0
+    report = Path(options.reports) / options.name
+    export_file(options.name, results, target, options.weights, report)
+    print(f"{target}: {target.stat().st_size / 1e6:.1f} MB")
+    if not report.is_dir():
+        print(
+            f"without a report: no {report}; `ltvm report {options.name}` makes it", file=sys.stderr
+        )
     return 0

@@ -1,17 +1,24 @@
-"""Copy an ablation's records to another results directory: what is worth committing."""
+"""Copy an ablation's records to another results directory, or into one file: what is worth keeping.
+
+manifest -> its runs' small files (and weights, if wanted) -> a directory, or FILE.tar.gz
+"""
 
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ltvm.errors import InputError
-from ltvm.runtime.files import read_json, write_json, write_text
+from ltvm.errors import InputError, require
+from ltvm.runs.archive import SUFFIXES, pack, write_sums
+from ltvm.runs.manifest import manifest_file, read_manifest
+from ltvm.runtime.files import write_json, write_text
 
 CONFIG = "config.yaml"
+WEIGHTS = "final.safetensors"
 KEPT = (CONFIG, "record.json", "history.csv", "samples.png", "reconstructions.png")
 # and the evaluations that the ablation asked for
 
@@ -38,24 +45,53 @@ def without_places(config: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def export(name: str, results: Path, target: Path) -> Path:
+def export(name: str, results: Path, target: Path, weights: bool = False) -> Path:
     """Copy the manifest and every run's small files; returns the manifest's new path.
 
-    Configurations are copied without this machine's directories (see ``without_places``).
-    Raises :class:`ltvm.errors.InputError` if there is no such ablation in ``results``.
+    With ``weights`` the final weights and codes, too. Configurations are copied without this
+    machine's directories (see ``without_places``). Raises :class:`ltvm.errors.InputError` if there
+    is no such ablation in ``results``.
     """
-    manifest_file = results / "ablations" / f"{name}.json"
-    if not manifest_file.is_file():
-        raise InputError(f"export {name}: no file {manifest_file}")
-    manifest = read_json(manifest_file)
+    file = manifest_file(results, name)
+    if not file.is_file():
+        raise InputError(f"export {name}: no file {file}")
+    manifest = read_manifest(file)
+    kept = (*KEPT, WEIGHTS) if weights else KEPT
     for entry in manifest["runs"]:
         source, copy = results / entry["path"], target / entry["path"]
-        for file in (*KEPT, *(f"evaluations/{one}.json" for one in entry["evaluations"])):
-            if (source / file).is_file():
-                (copy / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source / file, copy / file)
+        for part in (*kept, *(f"evaluations/{one}.json" for one in entry["evaluations"])):
+            if (source / part).is_file():
+                (copy / part).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source / part, copy / part)
         if (copy / CONFIG).is_file():
             config = yaml.safe_load((copy / CONFIG).read_text())
             write_text(copy / CONFIG, yaml.safe_dump(without_places(config), sort_keys=False))
-    write_json(target / "ablations" / f"{name}.json", manifest)
-    return target / "ablations" / f"{name}.json"
+    write_json(manifest_file(target, name), manifest)
+    return manifest_file(target, name)
+
+
+def export_file(
+    name: str, results: Path, file: Path, weights: bool = False, report: Path | None = None
+) -> Path:
+    """The same as one ``.tar.gz``, with the folder ``report`` if it exists, and checksums.
+
+    Equal contents make equal files. Raises as ``export``, and if the file cannot be written.
+    """
+    require(file.parent.is_dir(), "--to", file, "a file in a directory that exists")
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=file.parent) as temporary:
+        folder = Path(temporary) / name
+        export(name, results, folder, weights)
+        if report is not None and report.is_dir():
+            shutil.copytree(report, folder / "reports" / name)
+        write_sums(folder)
+        pack(folder, file)
+    return file
+
+
+def is_file_name(target: Path) -> bool:
+    """Whether ``--to`` names an archive; raises :class:`InputError` for kinds that are not made."""
+    if target.name.endswith(SUFFIXES):
+        return True
+    other = target.suffix in (".zip", ".tar", ".gz", ".bz2", ".xz", ".zst", ".7z")
+    require(not other, "--to", target, f"a directory, or a file named *{' or *'.join(SUFFIXES)}")
+    return False

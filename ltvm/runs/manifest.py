@@ -6,6 +6,8 @@ The question, the cells, their runs and evaluations, in ``<results>/ablations/<n
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +68,22 @@ def read_manifest(file: Path) -> dict[str, Any]:
     return content
 
 
-def write_manifest(plan: Plan, results: Path) -> Path:
-    """Write the manifest; further seeds and evaluations of the same cells stay in it.
-
-    One process at a time, on any host. A damaged one is set aside.
-    """
-    path = manifest_file(results, plan.report_name)
+@contextmanager
+def changing(path: Path) -> Iterator[None]:
+    """Hold a manifest while it is changed: one process at a time, on any host."""
     with holding(path.with_name(f".{path.name}.held"), timeout=2 * LEASE) as hold:
         if hold is None:
             raise InputError(f"{path}: kept by another process; allowed: one at a time")
+        yield
+
+
+def write_manifest(plan: Plan, results: Path) -> Path:
+    """Write the manifest; further seeds and evaluations of the same cells stay in it.
+
+    A damaged one is set aside.
+    """
+    path = manifest_file(results, plan.report_name)
+    with changing(path):
         manifest = manifest_of(plan, results)
         if path.is_file():
             try:

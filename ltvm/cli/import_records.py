@@ -1,0 +1,42 @@
+"""``ltvm import``: records from another machine beside those that are here."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from ltvm.cli.options import Add, places
+
+EXAMPLES = """\
+examples:
+  ltvm import ot-mnist5k.tar.gz                       # of `ltvm export` on another machine
+  ltvm import /mnt/other/results --results results    # a results directory, without checksums
+  ltvm import ot-mnist5k.tar.gz && ltvm report ot-mnist5k"""
+
+
+def add(add_command: Add) -> None:
+    text = (
+        "Add exported records to those that are here. Checksums come first; nothing is "
+        "overwritten: the same run with another content is named, and the exit code is 1."
+    )
+    command = add_command("import", text, places())
+    command.add_argument("source", metavar="FILE|DIR", help="what `ltvm export` has made")
+
+
+def run(options: argparse.Namespace) -> int:
+    from ltvm.runs.merge import import_records
+
+    merged = import_records(Path(options.source), Path(options.results))
+    for what in ("runs", "evaluations", "ablations"):
+        ways = [(how, n) for (kind, how), n in merged.counts.items() if kind == what]
+        if ways:
+            print(f"{what}: " + ", ".join(f"{n} {how}" for how, n in ways))
+    if not merged.checked:
+        print("no checksums there: taken as it is", file=sys.stderr)
+    for text in merged.conflicts:
+        print(f"conflict: {text}", file=sys.stderr)
+    if merged.ablations:
+        print(f"next: ltvm report {shlex.join(merged.ablations)}")
+    return 1 if merged.conflicts else 0

@@ -1,0 +1,111 @@
+"""A folder as one file: ``.tar.gz`` with a SHA-256 for every file in it, checked before use.
+
+    NAME/SHA256SUMS   NAME/ablations/NAME.json   NAME/runs/...   NAME/reports/NAME/...
+
+``sha256sum -c SHA256SUMS`` checks the same by hand.
+"""
+
+from __future__ import annotations
+
+import gzip
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from ltvm.errors import InputError
+from ltvm.runtime.files import sha256_of, write_text, writing
+
+SUFFIXES = (".tar.gz", ".tgz")
+SUMS = "SHA256SUMS"
+LEVEL = 1  # of compression: weights hardly get smaller, and take their time
+NAMED = 3  # files that an error names
+
+
+def files_of(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def write_sums(folder: Path) -> None:
+    """Write ``SHA256SUMS`` of all files below ``folder``, as ``sha256sum`` would."""
+    lines = [f"{sha256_of(p)}  {p.relative_to(folder).as_posix()}\n" for p in files_of(folder)]
+    write_text(folder / SUMS, "".join(lines))
+
+
+def verify(folder: Path, named: Path) -> None:
+    """Raise :class:`InputError` unless the files are those of ``SHA256SUMS``, no more, no less."""
+    listed = {}
+    for line in (folder / SUMS).read_text().splitlines():
+        digest, _, name = line.partition("  ")
+        listed[name] = digest
+    found = {p.relative_to(folder).as_posix(): p for p in files_of(folder) if p.name != SUMS}
+    wrong = {
+        "absent": [name for name in listed if name not in found],
+        "not listed": [name for name in found if name not in listed],
+        "changed": [n for n, p in found.items() if n in listed and sha256_of(p) != listed[n]],
+    }
+    said = [
+        f"{', '.join(names[:NAMED])}{', ...' if len(names) > NAMED else ''} ({what})"
+        for what, names in wrong.items()
+        if names
+    ]
+    if said:
+        raise InputError(f"{named}: not what its {SUMS} lists: {'; '.join(said)}")
+
+
+def pack(folder: Path, file: Path) -> None:
+    """Write ``folder`` as a ``.tar.gz``; names, order and times depend on its content alone."""
+
+    def plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        member.uid = member.gid = member.mtime = 0
+        member.uname = member.gname = ""
+        member.mode = 0o644
+        return member
+
+    with (
+        writing(file) as raw,
+        gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=LEVEL, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as archive,
+    ):
+        for path in files_of(folder):
+            archive.add(path, f"{folder.name}/{path.relative_to(folder)}", filter=plain)
+
+
+@contextmanager
+def unpacked(file: Path, beside: Path) -> Iterator[Path]:
+    """The verified content of an archive, in a temporary folder below ``beside``.
+
+    Raises :class:`InputError` for what is no archive of ours: links, names that lead elsewhere, or
+    files that are not those of its checksums.
+    """
+    with tempfile.TemporaryDirectory(prefix=".import-", dir=beside) as temporary:
+        try:
+            with tarfile.open(file, "r:gz") as archive:
+                members = archive.getmembers()
+                for member in members:
+                    refuse_unsafe(file, member)
+                archive.extractall(temporary, members, filter="data")
+        except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+            what = " ".join(str(error).split())[:120]
+            raise InputError(f"{file}: cannot be unpacked ({what})") from error
+        yield verified(Path(temporary), file)
+
+
+def refuse_unsafe(file: Path, member: tarfile.TarInfo) -> None:
+    """Raise :class:`InputError` unless a member is a file or a folder below the archive's own."""
+    name = PurePosixPath(member.name)
+    plain = member.isreg() or member.isdir()
+    if not plain or name.is_absolute() or ".." in name.parts:
+        raise InputError(f"{file}: member {member.name}: allowed: files and folders within it")
+
+
+def verified(folder: Path, named: Path) -> Path:
+    """The folder that has the checksums, ``folder`` or the only one in it, when they hold."""
+    inside = [path for path in folder.iterdir() if path.is_dir()]
+    for root in (folder, *(inside if len(inside) == 1 else ())):
+        if (root / SUMS).is_file():
+            verify(root, named)
+            return root
+    raise InputError(f"{named}: no {SUMS} in it; allowed: what `ltvm export` has made")

@@ -1,0 +1,199 @@
+"""Records from another machine beside those that are here: nothing is ever overwritten.
+
+an export -> checksums -> runs, evaluations, manifests: new ones join, equal ones stay, conflicts
+are named
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ltvm.errors import InputError
+from ltvm.runs.archive import SUMS, unpacked, verified
+from ltvm.runs.export import CONFIG, KEPT, PLACES, WEIGHTS, without_places
+from ltvm.runs.manifest import changing, manifest_file, read_manifest
+from ltvm.runs.store import Run, Store
+from ltvm.runtime.files import write_json, write_text, writing
+
+RECORD = "record.json"
+TRAINING = (*(file for file in KEPT if file != RECORD), WEIGHTS, RECORD)  # the record last
+ONE_ABLATION = ("ablation", "axes", "combine", "reference")  # what manifests of one agree in
+
+
+@dataclass
+class Merged:
+    """What came of an import: (what, how) -> how many, and what is in conflict."""
+
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    conflicts: list[str] = field(default_factory=list)
+    ablations: list[str] = field(default_factory=list)  # those that have something new
+    checked: bool = True  # whether there were checksums
+
+    def conflict(self, what: str, where: str, why: str) -> None:
+        self.counts[what, "in conflict"] += 1
+        self.conflicts.append(f"{where}: {why}")
+
+
+def import_records(source: Path, results: Path) -> Merged:
+    """Add what an export has, an archive or a directory, to ``results``.
+
+    The same run with another content is a conflict: what is here stays, and the rest is added.
+    Raises :class:`InputError`, before anything is added, for what is no export, or is not what its
+    checksums say. A directory without checksums is taken as it is.
+    """
+    Store(results).check_writable()
+    if source.is_file():
+        with unpacked(source, results) as folder:
+            return merge(folder, results)
+    if not source.is_dir():
+        raise InputError(f"import {source}: allowed: a file or directory made by `ltvm export`")
+    if (source / SUMS).is_file():
+        return merge(verified(source, source), results)
+    merged = merge(source, results)
+    merged.checked = False
+    return merged
+
+
+def merge(source: Path, results: Path) -> Merged:
+    """Add the runs and manifests below ``source`` to ``results``."""
+    manifests = [their_manifest(file) for file in sorted((source / "ablations").glob("*.json"))]
+    runs = Store(source).runs()
+    if not manifests and not runs:
+        raise InputError(f"import {source}: no records in it")
+    merged = Merged()
+    for run in runs:
+        path = run.directory.relative_to(source)
+        check_path(run.record_file, path)
+        merge_run(run, Run(results / path), path.as_posix(), merged)
+    for manifest in manifests:
+        merge_manifest(manifest, manifest_file(results, manifest["name"]), merged)
+    return merged
+
+
+def merge_run(theirs: Run, ours: Run, name: str, merged: Merged) -> None:
+    """Add one run: what its training left as a whole or not at all, then its evaluations."""
+    there = theirs.status()
+    if there == "unreadable":
+        merged.conflict("runs", name, f"the {RECORD} there is damaged")
+        return
+    with ours.held() as hold:
+        if hold is None:
+            merged.conflict("runs", name, f"{ours.holder() or 'another process'} is at it")
+            return
+        pairs = [(theirs.directory / file, ours.directory / file) for file in TRAINING]
+        pairs = [(new, old) for new, old in pairs if new.is_file()]
+        other = [old.name for new, old in pairs if old.is_file() and not equal(new, old)]
+        if other:
+            what = f"{', '.join(other)}: another content"
+            merged.conflict("runs", name, f"{what} (here {ours.status()}, there {there})")
+            return
+        absent = [(new, old) for new, old in pairs if not old.is_file()]
+        for new, old in absent:
+            add(new, old)
+        merged.counts["runs", "added" if absent else "equal"] += 1
+        for new in sorted((theirs.directory / "evaluations").glob("*.json")):
+            old = ours.evaluation_file(new.stem)
+            if not old.is_file():
+                add(new, old)
+                merged.counts["evaluations", "added"] += 1
+            elif equal(new, old):
+                merged.counts["evaluations", "equal"] += 1
+            else:
+                where = f"{name}/evaluations/{new.name}"
+                merged.conflict("evaluations", where, "another content")
+
+
+def equal(new: Path, old: Path) -> bool:
+    """Whether two files say the same: byte for byte, or but for the directories of a machine."""
+    if new.read_bytes() == old.read_bytes():
+        return True
+    if old.name != CONFIG:
+        return False
+    first, second = (Run(path.parent).config() for path in (new, old))
+    return without_places(first) == without_places(second)
+
+
+def add(new: Path, old: Path) -> None:
+    """Copy a file to where there is none; a configuration gets this machine's directories."""
+    if old.name == CONFIG:
+        config = with_places(Run(new.parent).config(), old.parents[5])
+        write_text(old, yaml.safe_dump(config, sort_keys=False))
+    else:
+        with new.open("rb") as source, writing(old) as file:
+            shutil.copyfileobj(source, file)
+
+
+def with_places(config: dict[str, Any], results: Path) -> dict[str, Any]:
+    """A configuration with this machine's directories, so that its run can be evaluated here."""
+    own = {
+        "results": str(results),
+        "reports": os.environ.get("LTVM_REPORTS", PLACES["reports"]),
+        "data": os.environ.get("LTVM_DATA_ROOT", PLACES["data"]),
+    }
+    return replaced(without_places(config), PLACES["data"], own["data"]) | {"paths": own}
+
+
+def replaced(value: Any, place: str, other: str) -> Any:
+    """Paths at and below ``place`` moved to ``other``, anywhere in a configuration."""
+    if isinstance(value, dict):
+        return {key: replaced(content, place, other) for key, content in value.items()}
+    if isinstance(value, str) and (value == place or value.startswith(f"{place}/")):
+        return other + value[len(place) :]
+    return value
+
+
+def their_manifest(file: Path) -> dict[str, Any]:
+    """A manifest of theirs; raises :class:`InputError` if it is none, or of another name."""
+    manifest = read_manifest(file)
+    if manifest["name"] != file.stem:
+        raise InputError(f"{file}: the manifest of another name, {manifest['name']}")
+    return manifest
+
+
+def check_path(file: Path, path: Path) -> None:
+    """Raise :class:`InputError` unless a path is that of a run below a results directory."""
+    if len(path.parts) != 5:
+        raise InputError(f"{file}: allowed: runs/DATA/METHOD/IDENTITY/seed=N/{RECORD}")
+
+
+def merge_manifest(theirs: dict[str, Any], file: Path, merged: Merged) -> None:
+    """Add a manifest, or its cells, seeds and evaluations to that of the same ablation here."""
+    with changing(file):
+        merge_held_manifest(theirs, file, merged)
+
+
+def merge_held_manifest(theirs: dict[str, Any], file: Path, merged: Merged) -> None:
+    if not file.is_file():
+        write_json(file, theirs)
+        merged.counts["ablations", "added"] += 1
+        merged.ablations.append(file.stem)
+        return
+    ours = read_manifest(file)
+    other = [key for key in ONE_ABLATION if ours.get(key) != theirs.get(key)]
+    if other:
+        merged.conflict("ablations", f"ablations/{file.name}", f"another {', '.join(other)}")
+        return
+    joined = join_manifests(ours, theirs)
+    merged.counts["ablations", "equal" if joined == ours else "added to"] += 1
+    if joined != ours:
+        write_json(file, joined)
+        merged.ablations.append(file.stem)
+
+
+def join_manifests(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+    """Our manifest with the cells, seeds and evaluations that only theirs has."""
+    entries = {(entry["cell"], entry["seed"]): dict(entry) for entry in ours["runs"]}
+    for entry in theirs["runs"]:
+        own = entries.setdefault((entry["cell"], entry["seed"]), dict(entry))
+        own["evaluations"] = list(dict.fromkeys([*own["evaluations"], *entry["evaluations"]]))
+    cells = list(dict.fromkeys(cell for cell, _ in entries))
+    order = sorted(entries, key=lambda key: (cells.index(key[0]), key[1]))
+    seeds = sorted({seed for _, seed in entries})
+    return ours | {"seeds": seeds, "runs": [entries[key] for key in order]}
