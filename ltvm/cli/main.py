@@ -18,6 +18,7 @@ from ltvm.cli import (
     doctor,
     evaluate,
     export,
+    gc,
     import_records,
     metric_parity,
     report,
@@ -40,6 +41,7 @@ COMMANDS: dict[str, ModuleType] = {
     "check": check,
     "doctor": doctor,
     "cache": cache,
+    "gc": gc,
 }
 RESUMED = ("train", "ablate", "evaluate")
 

@@ -14,7 +14,7 @@ from ltvm.methods.chain_method import ChainMethod
 from ltvm.metrics.base import Metric
 from ltvm.runs.environment import commit, now, versions
 from ltvm.runs.evaluate import Trained
-from ltvm.runs.identity import identity
+from ltvm.runs.identity import NUMERICS, identity
 from ltvm.runs.store import FINAL, Run
 from ltvm.runtime import devices
 from ltvm.runtime.clock import PHASES
@@ -39,6 +39,7 @@ def begun(config: Config, command: str) -> dict[str, Any]:
         "started": now(),
         "versions": versions(),
         "commit": commit(),
+        "numerics": NUMERICS,
     }
 
 
