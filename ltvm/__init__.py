@@ -11,6 +11,7 @@ from ltvm.api import (
     metric_parity,
     plan,
     train,
+    tune,
 )
 from ltvm.errors import DivergedError, InputError
 
@@ -28,4 +29,5 @@ __all__ = [
     "metric_parity",
     "plan",
     "train",
+    "tune",
 ]

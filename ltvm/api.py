@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ltvm.methods.base import Method
     from ltvm.runs.ablation import Plan
     from ltvm.runs.outcome import Outcome
+    from ltvm.tuning.search import Search, Trial
+    from ltvm.tuning.tune import Tuning
 
 
 def split_hydra(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -124,6 +126,36 @@ def do_ablation(
     if todo:
         refused = sweep(planned, launcher, lambda: shown(report()), options)
     return Outcome(planned, report(), refused)
+
+
+def tune(
+    overrides: Sequence[str],
+    metric: str,
+    trials: int = 20,
+    validation: int | None = None,
+    restart: bool = False,
+    told: Callable[[Search, Trial], object] = lambda search, trial: None,  # noqa: ARG005
+) -> Tuning:
+    """Do what is not done of ``trials`` trials for every method of ``method=[A,B]``.
+
+    Each is a run in the store, on the training images without ``validation`` of them (None: one in
+    five, at most 10,000); ``metric`` is measured on those. What was found is written as
+    configurations below ``<results>/tuning`` (see :class:`ltvm.tuning.tune.Tuning`). ``told`` is
+    called after every trial. Raises :class:`ltvm.errors.InputError` for bad input.
+    """
+    try:
+        from ltvm.tuning.tune import searches
+        from ltvm.tuning.tune import tune as do
+    except ModuleNotFoundError as error:
+        raise InputError(f'tune: {error}; pip install "ltvm[tune]" adds it') from error
+
+    ours, hydra_overrides = split_hydra(overrides)
+    return do(
+        searches(ours, metric, validation),
+        trials,
+        lambda trial: train([*trial, *hydra_overrides], restart),
+        told,
+    )
 
 
 def make_report(

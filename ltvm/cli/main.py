@@ -24,6 +24,7 @@ from ltvm.cli import (
     report,
     status,
     train,
+    tune,
 )
 from ltvm.cli.options import common
 from ltvm.errors import InputError
@@ -32,6 +33,7 @@ from ltvm.runtime.threads import wait_passively
 COMMANDS: dict[str, ModuleType] = {
     "train": train,
     "ablate": ablate,
+    "tune": tune,
     "report": report,
     "status": status,
     "evaluate": evaluate,
@@ -43,7 +45,7 @@ COMMANDS: dict[str, ModuleType] = {
     "cache": cache,
     "gc": gc,
 }
-RESUMED = ("train", "ablate", "evaluate")
+RESUMED = ("train", "ablate", "evaluate", "tune")
 
 
 def parser() -> argparse.ArgumentParser:

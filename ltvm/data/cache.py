@@ -15,13 +15,18 @@ _loaded: dict[str, DataSet] = {}  # one data set at a time, shared by the runs o
 def load_data(config: Mapping[str, Any]) -> DataSet:
     """The images of ``config["data"]``, limited as ``config["protocol"]`` says, on the CPU.
 
+    With ``validation_images``, so many training images stand in the place of the test images.
+
     The data set asked for last is kept; another one takes its place.
     """
     protocol = config["protocol"]
     limits = (protocol["train_images"], protocol["test_images"])
-    key = json.dumps([config["data"], *limits], sort_keys=True)
+    validation = config.get("validation_images")
+    key = json.dumps([config["data"], *limits, validation], sort_keys=True)
     if key not in _loaded:
         _loaded.clear()
         data: DataSet = construct("data.load", config["data"]["load"])
+        if validation is not None:
+            data, limits = data.held_out(validation), (limits[0], None)
         _loaded[key] = data.limited(*limits)
     return _loaded[key]

@@ -16,6 +16,8 @@ from torch import Tensor
 from ltvm.errors import InputError, require
 from ltvm.runtime.randomness import stream
 
+VALIDATION = "validation"  # the split of training images that are kept from training
+
 
 @dataclass(frozen=True)
 class ImageSet:
@@ -86,15 +88,18 @@ class ImageSet:
             n,
             f"2 to {len(self)} ({self.name})",
         )
-        chosen = torch.randperm(len(self), generator=stream(0, "subset"))[:n].sort().values
-        chosen = chosen.to(self.images.device)
-        labels = None if self.labels is None else self.labels[chosen]
-        return replace(self, images=self.images[chosen], labels=labels)
+        return self.chosen(torch.randperm(len(self), generator=stream(0, "subset"))[:n])
+
+    def chosen(self, index: Tensor) -> ImageSet:
+        """The images of these indices [n], in their own order."""
+        index = index.sort().values.to(self.images.device)
+        labels = None if self.labels is None else self.labels[index]
+        return replace(self, images=self.images[index], labels=labels)
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """A training and a test split of the same images."""
+    """A training and a test split of the same images; or a validation split in its place."""
 
     train: ImageSet
     test: ImageSet
@@ -110,6 +115,23 @@ class DataSet:
             self._copies.clear()
             self._copies[device] = DataSet(self.train.to(device), self.test.to(device))
         return self._copies[device]
+
+    def held_out(self, n: int) -> DataSet:
+        """``n`` training images in the place of the test images, and the others to train on.
+
+        They are the last of one random order, whatever the seed; the test images are not in it.
+        """
+        most = len(self.train) - 2
+        allowed = f"2 to {most} ({self.train.name})"
+        require(type(n) is int and 2 <= n <= most, "validation_images", n, allowed)
+        order = torch.randperm(len(self.train), generator=stream(0, VALIDATION))
+        validation = replace(self.train.chosen(order[-n:]), split=VALIDATION)
+        return DataSet(self.train.chosen(order[:-n]), validation)
+
+    @property
+    def compared(self) -> ImageSet:
+        """What samples are compared with: the training images, or the validation split."""
+        return self.test if self.test.split == VALIDATION else self.train
 
     def limited(self, train: int | None, test: int | None) -> DataSet:
         return DataSet(self.train.subset(train), self.test.subset(test))

@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from ltvm.report.long_table import TRIALS
+
 
 def swept_keys(manifest: dict[str, Any]) -> list[str]:
     return [key for key in manifest["axes"] if key not in ("method", "data")]
@@ -90,6 +92,14 @@ def temperatures(table: pd.DataFrame) -> dict[str, str]:
     if set(texts.values()) <= {"1"}:
         return {}
     return {str(cell): texts.get(str(cell), "-") for cell in table["cell"].unique()}
+
+
+def tuning_trials(table: pd.DataFrame) -> dict[str, str]:
+    """cell -> ``20``, the trials that found its settings; empty where none was tuned."""
+    if TRIALS not in table:
+        return {}
+    first = table.drop_duplicates("cell")
+    return {str(c): str(int(n)) for c, n in zip(first["cell"], first[TRIALS], strict=True)}
 
 
 def crossed_key(manifest: dict[str, Any]) -> str | None:

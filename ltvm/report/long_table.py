@@ -33,6 +33,8 @@ UNFINISHED = (
     "pending",
 )  # what is said first
 
+TRIALS = "tuning_trials"  # there where the settings of any run were tuned
+
 Row = dict[str, Any]
 
 
@@ -43,6 +45,7 @@ def long_table_of_manifest(manifest: dict[str, Any], results: Path) -> pd.DataFr
     It is done where its training and all of these evaluations are.
     """
     rows: list[Row] = []
+    tuned = any(entry.get("tuned") for entry in manifest["runs"])
     for entry in manifest["runs"]:
         keys = {
             "data": entry["data"],
@@ -52,6 +55,7 @@ def long_table_of_manifest(manifest: dict[str, Any], results: Path) -> pd.DataFr
             **{key: value for key, value in entry["values"].items() if key != "method"},
             "cell": entry["cell"],
             "seed": entry["seed"],
+            **({TRIALS: (entry.get("tuned") or {}).get("trials", 0)} if tuned else {}),
         }
         run = Run(results / entry["path"])
         rows += rows_of_entry(run, keys | {"path": entry["path"]}, entry["evaluations"])
@@ -217,7 +221,7 @@ def cost_row(name: str, column: Column, value: float) -> Row:
 
 def training_keys(config: Row) -> Row:
     """Of a flat configuration, what belongs to the training and is no name, seed or path."""
-    own = ("evaluation.", "protocol.evaluation.", "paths.")
+    own = ("evaluation.", "protocol.evaluation.", "paths.", "method.tuning.")
     named = {"seed", "data.name", "method.name", "method._target_", "evaluation"}
     return {k: v for k, v in config.items() if k not in named and not k.startswith(own)}
 

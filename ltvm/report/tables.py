@@ -8,13 +8,22 @@ from typing import Any
 import pandas as pd
 
 from ltvm.metrics.columns import FAMILIES, Column
-from ltvm.report.cells import by_cell, cell_names, crossed_key, runs_text, temperatures, value_text
+from ltvm.report.cells import (
+    by_cell,
+    cell_names,
+    crossed_key,
+    runs_text,
+    temperatures,
+    tuning_trials,
+    value_text,
+)
 from ltvm.report.comparability import Marks
 from ltvm.report.declared import columns_of, headings
 from ltvm.report.hypotheses import best_cells
 from ltvm.report.statistics import INTERVALS, format_estimate
 
 TEMPERATURE = "chain temperature"
+TUNING = "tuning trials"
 WIDEST = 10  # metrics that one table shows
 
 
@@ -28,7 +37,8 @@ def estimates_table(
 ) -> pd.DataFrame:
     """One row per cell, one column per metric, texts such as ``457 ± 12``.
 
-    Where a chain has another temperature than the posterior's, a column says each row's.
+    Where a chain has another temperature than the posterior's, a column says each row's; so it does
+    of the trials that found a row's settings, where any were tuned.
     A cell whose runs are not all done says so in the column ``runs``; a cell without any value
     keeps its row. The best value of a column is in ``**``, where ``best_cells`` finds one among
     cells that are all done and whose numbers are of one kind; ``marks`` adds footnote signs.
@@ -40,6 +50,8 @@ def estimates_table(
     titles = headings(declared)
     best = best_cells(table, metrics, declared, marks) if mark_best else set()
     columns: dict[str, dict[str, str]] = {"runs": {c: runs_text(table, c) for c in names}}
+    if trials := tuning_trials(table):
+        columns[TUNING] = trials
     if hot := temperatures(table):
         columns[TEMPERATURE] = hot
     for metric in metrics:

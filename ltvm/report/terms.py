@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ltvm.report.cells import by_cell, cell_names, runs_text, temperatures
+from ltvm.report.cells import by_cell, cell_names, runs_text, temperatures, tuning_trials
 from ltvm.report.costs import COSTS, CURRENCIES
 from ltvm.report.hypotheses import OUTSTANDING
 
@@ -19,6 +19,10 @@ HOT = (
     "Chain temperature: tau²/(2 eta) at the first and last iteration. 1: short steps sample the "
     "posterior; above it codes spread further than posterior and prior.\n"
 )
+TUNED = (
+    "Tuning trials: settings that were tried for a row, each trained without some training "
+    "images and scored on those; the test images had no part in it. 0: as the protocol has them.\n"
+)
 
 
 def head_text(table: pd.DataFrame, manifest: dict[str, Any]) -> list[str]:
@@ -27,6 +31,7 @@ def head_text(table: pd.DataFrame, manifest: dict[str, Any]) -> list[str]:
     if table[table["status"] == "done"]["seed"].nunique() <= 1:
         parts.append("One seed: no interval, and nothing is tested.\n")
     parts.append(PROTOCOL)
+    parts += [TUNED] if tuning_trials(table) else []
     return [*parts, HOT] if temperatures(table) else parts
 
 

@@ -76,6 +76,12 @@ def label_of_values(method: str, values: Mapping[str, Any], note: str) -> str:
     return " ".join([*words, *filter(None, [note])])
 
 
+def tuned_of(config: Config) -> dict[str, Any]:
+    """``tuned``: how many trials found the method's settings, by what; nothing without any."""
+    tuned = config["method"].get("tuned")
+    return {"tuned": tuned} if tuned else {}
+
+
 def train_command(overrides: Sequence[str]) -> str:
     return shlex.join(["ltvm", "train", *overrides])
 

@@ -20,7 +20,8 @@ from ltvm.models.networks import build_prior
 from ltvm.runtime.construct import construct, takes
 from ltvm.runtime.devices import resolve_device
 
-NOT_PARAMETERS = ("name", "label", "style")  # of a method: what it is called and drawn as
+# Of a method: what it is called and drawn as, what of it is searched, and whether it was.
+NOT_PARAMETERS = ("name", "label", "style", "tuning", "tuned")
 _extractors: dict[str, Any] = {}  # the one asked for last: networks are large
 
 

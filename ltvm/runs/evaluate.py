@@ -95,7 +95,7 @@ def measure(metrics: dict[str, Metric], trained: Trained) -> tuple[dict[str, Any
         for name, measurement in measured.items():
             if name in values:
                 raise InputError(f"evaluation.metrics: two metrics give a value named {name}")
-            tested = measurement.provenance.get("split") == "test"
+            tested = measurement.provenance.get("split") == data.test.split
             shared = provenance_of_all(method, data.test if tested else data.train)
             own_values, own_columns = record_values(metric.columns(), {name: measurement}, shared)
             values |= own_values

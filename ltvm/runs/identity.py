@@ -24,7 +24,7 @@ NOT_TRAINING: frozenset[tuple[str, ...]] = frozenset(
         ("seed",), ("device",), ("execution",), ("paths",), ("keep",), ("paper",),
         ("ablation",), ("evaluation",), ("protocol", "evaluation"), ("protocol", "test_images"),
         ("data", "load", "root"), ("data", "family"), ("decoder", "encoder"),
-        ("method", "label"), ("method", "style"),
+        ("method", "label"), ("method", "style"), ("method", "tuning"), ("method", "tuned"),
     }
 )  # fmt: skip
 # Of an evaluation: what it is called, when curves are measured, where the extractor's weights are
@@ -42,18 +42,23 @@ def identity(config: dict[str, Any]) -> str:
     >>> identity(a) == identity(b)
     True
     """
-    return digits({"numerics": NUMERICS, **pruned(config, NOT_TRAINING)})
+    kept = pruned(config, NOT_TRAINING)
+    if kept.get("validation_images") is None:
+        kept.pop("validation_images", None)
+    return digits({"numerics": NUMERICS, **kept})
 
 
 def evaluation_identity(config: dict[str, Any]) -> str:
     """Twelve hexadecimal digits for what is measured on a run of ``config``.
 
     The metrics with their parameters, the extractor with its checksum, and how many test images
-    there are to choose from.
+    there are to choose from, or validation images in their place.
     """
     test_images = config.get("protocol", {}).get("test_images")
     kept = pruned(config["evaluation"], NOT_EVALUATED)
-    return digits({"numerics": NUMERICS, "test_images": test_images, **kept})
+    validation = config.get("validation_images")
+    held_out = {} if validation is None else {"validation_images": validation}
+    return digits({"numerics": NUMERICS, "test_images": test_images, **held_out, **kept})
 
 
 def digits(content: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ltvm.errors import InputError, UnreadableError
-from ltvm.runs.ablation import Plan
+from ltvm.runs.ablation import Plan, tuned_of
 from ltvm.runs.locks import LEASE, holding
 from ltvm.runs.trust import check_inside, check_name
 from ltvm.runtime.files import read_json, set_aside, write_json
@@ -44,6 +44,7 @@ def manifest_of(plan: Plan, results: Path) -> dict[str, Any]:
                 "protocol": planned.config["protocol"]["name"],
                 "evaluations": [planned.evaluation],
                 "values": planned.values,
+                **tuned_of(planned.config),
                 "note": planned.note,
                 "command": planned.command,
             }

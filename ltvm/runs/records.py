@@ -12,6 +12,7 @@ from ltvm.config import Config
 from ltvm.methods.base import Method
 from ltvm.methods.chain_method import ChainMethod
 from ltvm.metrics.base import Metric
+from ltvm.runs.ablation import tuned_of
 from ltvm.runs.environment import commit, now, versions
 from ltvm.runs.evaluate import Trained
 from ltvm.runs.identity import NUMERICS, identity
@@ -33,6 +34,7 @@ def begun(config: Config, command: str) -> dict[str, Any]:
         "label": config["method"].get("label", config["method"]["name"]),
         "style": config["method"].get("style") or {},
         "protocol": config["protocol"]["name"],
+        **tuned_of(config),
         "identity": identity(config),
         "seed": config["seed"],
         "command": command,

@@ -66,6 +66,24 @@ def test_subset_is_fixed_and_bounded(tiny):
         tiny.train.subset(41)
 
 
+def test_validation_images_are_training_images_that_training_lacks(tiny):
+    def rows(images):
+        return {image.numpy().tobytes() for image in images.images}
+
+    parted = tiny.held_out(10)
+    assert (len(parted.train), len(parted.test)) == (30, 10)
+    assert rows(parted.train) | rows(parted.test) == rows(tiny.train)
+    assert not rows(parted.test) & rows(tiny.test)
+    assert parted.test.split == "validation"
+    assert parted.compared is parted.test
+    assert tiny.compared is tiny.train
+    assert tiny.held_out(10).test.fingerprint == parted.test.fingerprint
+    assert rows(parted.test) < rows(tiny.held_out(12).test)  # the last of one order
+    for n in (1, 39, "many", 2.5):
+        with pytest.raises(InputError, match="validation_images"):
+            tiny.held_out(n)
+
+
 @pytest.mark.parametrize("n", [2, 10, 4000, 73_257])
 def test_evenly_spaced_indices_are_distinct_and_reach_both_ends(n):
     index = evenly(73_257, n)

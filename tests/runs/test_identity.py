@@ -1,12 +1,15 @@
 """What makes another run, what makes another evaluation, and what makes neither."""
 
 import copy
+import shlex
+from pathlib import Path
 
 import pytest
 
 from ltvm.config import resolve
 from ltvm.runs import identity as module
 from ltvm.runs.identity import evaluation_identity, identity
+from ltvm.runtime.files import read_json
 
 
 @pytest.mark.parametrize(
@@ -25,7 +28,7 @@ def test_what_trains_nothing_makes_no_other_run(override):
     ["method.alpha=0.4", "method.steps=7", "model.sigma=0.2", "decoder.norm=group", "data=mnist",
      "protocol.batch=50", "method=vae", "protocol.learning_rate=1e-3",
      "method.solver=exact", "method.kernel=underdamped", "method.kernel.noise=false",
-     "protocol.train_images=500"],
+     "protocol.train_images=500", "validation_images=500"],
 )  # fmt: skip
 def test_what_trains_makes_another_run(override):
     assert identity(resolve([override])) != identity(resolve([]))
@@ -52,6 +55,29 @@ def changed(*path, value):
 def test_labels_and_styles_are_not_what_is_trained():
     for key, value in (("label", "another"), ("style", {"colour": "#000000"})):
         assert identity(changed("method", key, value=value)) == identity(resolve([]))
+
+
+def test_what_is_searched_and_whether_it_was_is_not_what_is_trained():
+    for key, value in (("tuning", {"method.alpha": None}), ("tuned", {"trials": 20})):
+        assert identity(changed("method", key, value=value)) == identity(resolve([]))
+
+
+def test_a_key_that_is_not_used_disowns_no_record():
+    """Records that were made before ``validation_images`` was a key."""
+    config = resolve([])
+    assert config["validation_images"] is None
+    older = {key: value for key, value in config.items() if key != "validation_images"}
+    assert identity(older) == identity(config)
+    assert evaluation_identity(older) == evaluation_identity(config)
+
+
+def test_the_committed_records_are_those_of_todays_configuration():
+    reference = Path(__file__).resolve().parents[2] / "results" / "reference"
+    manifest = read_json(reference / "ablations" / "ot-mnist5k.json")
+    for entry in manifest["runs"]:
+        config = resolve(shlex.split(entry["command"])[2:])
+        assert identity(config) == entry["cell"]
+        assert evaluation_identity(config) in entry["evaluations"]
 
 
 def test_no_key_is_left_out_for_its_bare_name():
@@ -92,7 +118,7 @@ def test_the_version_is_that_of_the_installed_distribution():
     "override",
     ["evaluation=none", "evaluation.metrics.reconstruction.restarts=2",
      "protocol.evaluation.samples=77", "protocol.test_images=50",
-     "evaluation.extractor.checksum=abc"],
+     "evaluation.extractor.checksum=abc", "validation_images=500"],
 )  # fmt: skip
 def test_what_is_measured_makes_another_evaluation(override):
     assert evaluation_identity(resolve([override])) != evaluation_identity(resolve([]))

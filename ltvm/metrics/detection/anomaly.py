@@ -95,7 +95,7 @@ class AnomalyDetection(Metric):
         precision_recall, roc = detection_areas(scores, positive)
         provenance = {
             "n": len(positive),
-            "split": "test",
+            "split": data.test.split,
             "data": data.test.fingerprint,
             "trained_on": data.train.fingerprint,
             "restarts": self.restarts,

@@ -46,6 +46,8 @@ class Features:
 class FeatureMetric(Metric):
     """A metric of ``samples`` prior samples against the training images, on features.
 
+    In a trial of a tuning the validation split stands in their place (``DataSet.compared``).
+
     ``samples: null`` takes as many as there are training images, as the literature does.
     Subclasses implement ``compare``.
     """
@@ -92,7 +94,7 @@ class FeatureMetric(Metric):
     def __call__(self, method: Method, data: DataSet, context: Context) -> dict[str, Measurement]:
         self.check(data, context)
         n = self.number(data)
-        return self.compare(self.of_method(method, data, context, n), data.train, context)
+        return self.compare(self.of_method(method, data, context, n), data.compared, context)
 
     def number(self, data: DataSet) -> int:
         """How many samples: ``samples``, or as many as there are training images."""

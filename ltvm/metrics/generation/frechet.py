@@ -198,12 +198,14 @@ class FrechetDistance(FeatureMetric):
 
     def floor(self, data: DataSet, context: Context) -> dict[str, Measurement]:
         """The distance of the test images to the training images."""
-        return {f"{self.value_name}_floor": self.of_tested(data.test, data, context)}
+        tried = data.compared is data.test  # then by training images, which it has not seen
+        images, real = (data.train, data.test) if tried else (data.test, data.train)
+        return {f"{self.value_name}_floor": self.of_tested(images, real, context)}
 
-    def of_tested(self, images: ImageSet, data: DataSet, context: Context) -> Measurement:
+    def of_tested(self, images: ImageSet, real: ImageSet, context: Context) -> Measurement:
         """The distance of test images themselves to the training images."""
-        about = {"split": "test against train", "images": images.fingerprint}
-        return self.measured(self.of_data(images, context), data.train, context, **about)
+        about = {"split": f"{images.split} against {real.split}", "images": images.fingerprint}
+        return self.measured(self.of_data(images, context), real, context, **about)
 
     @torch.no_grad()
     def gap(
@@ -213,7 +215,7 @@ class FrechetDistance(FeatureMetric):
         features = self.of_training_codes(method, data, sampled.provenance["n"])
         about = {"codes": "training images', inferred, at even distances"}
         about["inference_precision"] = method.inference_precision
-        decoded = self.measured(features, data.train, context, **about)
+        decoded = self.measured(features, data.compared, context, **about)
         gap = Measurement(sampled.value - decoded.value, decoded.provenance)
         return {self.decoded_name: decoded, GAP: gap}
 
@@ -232,14 +234,14 @@ class FrechetDistance(FeatureMetric):
         n = len(data.test) if self.unseen_images is None else self.unseen_images
         images = data.test.subset(min(n, len(data.test)))
         codes = inferred_codes(method, images, context.stream("inference"))
-        about = {"split": "test against train", "images": images.fingerprint}
+        about = {"split": f"{images.split} against train", "images": images.fingerprint}
         about |= {"codes": "inferred once", "inference_precision": method.inference_precision}
         with torch.no_grad():
             features = self.of_codes(method, codes, data.train)
             decoded = self.measured(features, data.train, context, **about)
         return {
             self.unseen_name: decoded,
-            f"{self.unseen_name}_floor": self.of_tested(images, data, context),
+            f"{self.unseen_name}_floor": self.of_tested(images, data.train, context),
         }
 
 

@@ -132,7 +132,7 @@ class Reconstruction(Metric):
         units = {"units": MSE_UNIT}
         inferred = {"inference_precision": method.inference_precision}
         seen = {"n": n_train, "split": "train", "data": data.train.fingerprint, **inferred}
-        unseen = {"n": len(test), "split": "test", "data": data.test.fingerprint, **inferred}
+        unseen = {"n": len(test), "split": test.split, "data": data.test.fingerprint, **inferred}
         restarts = {"test": {**unseen, "restarts": 1}}
         restarts[self.best] = {**unseen, "restarts": self.restarts}
         values = {"mse_train": Measurement(train_error, {**units, **seen})}

@@ -65,7 +65,7 @@ class UnseenCurve(Metric):
         images, most = test.scaled(), max(self.restarts)
         provenance = {
             "n": len(test),
-            "split": "test",
+            "split": data.test.split,
             "data": data.test.fingerprint,
             "units": MSE_UNIT,
             "inference_precision": method.inference_precision,

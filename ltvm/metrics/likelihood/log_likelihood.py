@@ -80,7 +80,7 @@ class LogLikelihood(Metric):
         values = found.log_evidence
         provenance = {
             "n": len(test),
-            "split": "test",
+            "split": data.test.split,
             "data": data.test.fingerprint,
             "units": f"nats per image, pixels in [-1, 1], sigma = {method.problem.sigma:g}",
             "standard_error": (values.std() / math.sqrt(len(values))).item(),  # over images

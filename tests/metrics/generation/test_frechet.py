@@ -1,5 +1,7 @@
 """The Frechet distance of decoded codes beside that of prior samples, and their gap."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from given_images import GivenImages
@@ -52,6 +54,27 @@ def test_the_gap_is_the_difference_in_values_and_in_curves(digits):
     assert curve["prior_gap_curve"] == difference > 100
     same = FrechetDistance(EXTRACTOR, samples=70, curve_samples=70)
     assert values_of(same, method, digits)["prior_gap"] == curve["prior_gap_curve"]
+
+
+def test_in_a_trial_samples_are_compared_with_validation_images(digits):
+    parted = digits.held_out(90)
+    method = GivenImages(noise(parted.train.images), parted.train.images)
+    found = FrechetDistance(EXTRACTOR, samples=100)(method, parted, Context(0, CPU))
+    other = FrechetDistance(EXTRACTOR, samples=100)  # those images as if they were to train on
+    plain = DataSet(replace(parted.test, split="train"), replace(digits.test, split="test"))
+    expected = other.compare(
+        other.of_method(method, plain, Context(0, CPU), 100), plain.train, Context(0, CPU)
+    )
+    assert found["fd_digits"].value == expected["fd_digits"].value
+    assert found["fd_digits"].provenance["split"] == "validation"
+    gap = found["fd_digits"].value - found["fd_digits_decoded"].value
+    assert found["prior_gap"].value == gap
+    floor = found["fd_digits_floor"]  # of images that it was not measured on
+    assert floor.value > 1
+    assert floor.provenance["split"] == "train against validation"
+    assert found["fd_digits_unseen"].provenance["split"] == "validation against train"
+    used = {m.provenance["data"] for m in found.values()}
+    assert used == {parted.train.fingerprint, parted.test.fingerprint}
 
 
 def test_a_prior_like_the_codes_has_hardly_a_gap():

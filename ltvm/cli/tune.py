@@ -1,0 +1,105 @@
+"""``ltvm tune``: the same number of trials for each of several methods."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+from ltvm.cli.options import OVERRIDES, Add, restarted
+
+if TYPE_CHECKING:
+    from ltvm.tuning.search import Search, Trial
+    from ltvm.tuning.tune import Tuned, Tuning
+
+CHOOSES = ("method", "data", "protocol", "evaluation", "decoder", "prior")
+EXAMPLES = """\
+examples:
+  ltvm tune method=short_run_ot data=mnist5k protocol=small --metric fd_digits
+  ltvm tune method=[short_run_ot,abp,vae] protocol=small --trials 20 --metric fd_digits
+  ltvm tune method=vae protocol=small --metric mse_test --validation 500 # training images
+  ltvm ablate ablation=tuned-small-... --config-dir results/tuning # compare what was found"""
+
+
+def add(add_command: Add) -> None:
+    text = (
+        "Try settings of methods (`tuning` in their YAML), the same number for each, on training "
+        "images that training does not see, never on test images. The same command goes on."
+    )
+    command = add_command("tune", text, restarted())
+    command.add_argument("overrides", **OVERRIDES)
+    flag = command.add_argument
+    flag("--trials", type=int, default=20, help="for every method (%(default)s)")
+    flag("--metric", required=True, help="a value of the evaluation, such as fd_digits")
+    flag(
+        "--validation",
+        type=int,
+        metavar="N",
+        help="training images to score on (default: one in five, at most 10,000)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    from ltvm.api import tune
+
+    def told(search: Search, trial: Trial) -> None:
+        what = trial.status if trial.value is None else f"{search.metric} {trial.value:.6g}"
+        place = f"trial {trial.number + 1} of {options.trials}"
+        print(f"{place}, {search.method}: {what}", file=sys.stderr, flush=True)
+
+    tuning = tune(
+        options.overrides,
+        options.metric,
+        options.trials,
+        options.validation,
+        options.restart,
+        told,
+    )
+    print_table(tuning.methods)
+    return print_places(tuning)
+
+
+def print_table(found: list[Tuned]) -> None:
+    """The best of every method, beside the value that it has without tuning."""
+    from rich.console import Console
+    from rich.table import Table
+
+    metric = found[0].search.metric
+    columns = ("method", "trials", "without value", f"best {metric}", "at trial", "untuned", "set")
+    table = Table()
+    for column in columns:
+        table.add_column(column)
+    for one in found:
+        lost = sum(trial.value is None for trial in one.trials)
+        best = one.best
+        usual = one.search.untuned(one.trials)
+        table.add_row(
+            one.search.method,
+            str(len(one.trials)),
+            str(lost),
+            "-" if best is None else f"{best.value:.6g}",
+            "-" if best is None else str(best.number + 1),
+            "-" if usual is None or usual.value is None else f"{usual.value:.6g}",
+            "" if best is None else " ".join(f"{k}={v}" for k, v in best.settings.items()),
+        )
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def print_places(tuning: Tuning) -> int:
+    """How to go on from here; returns the exit code: 1 if a trial failed or none has a value."""
+    found = tuning.methods
+    folder = str(found[0].search.folder.parent)
+    for one in found:
+        if one.choice is not None:
+            words = ["ltvm", "train", f"method={one.choice}", "--config-dir", folder]
+            print(f"{one.search.method}: {shlex.join(words)}")
+        print(f"  all trials: {one.search.folder / one.search.name}.csv")
+    if tuning.ablation is not None:
+        words = ["ltvm", "ablate", f"ablation={tuning.ablation}", "--config-dir", folder]
+        print(f"compare them on the test images: {shlex.join(words)}")
+    failed = [one for one in found if any(trial.status == "failed" for trial in one.trials)]
+    for one in failed:
+        print(f"failed trials of {one.search.method}: see their records", file=sys.stderr)
+    nothing = [one for one in found if one.best is None]
+    return 1 if failed or nothing else 0

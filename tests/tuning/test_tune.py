@@ -1,0 +1,450 @@
+"""Tuning: equally many trials, each a run, on images that neither training nor the test has."""
+
+import math
+import os
+import re
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import pytest
+import yaml
+from optuna.distributions import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+import ltvm
+from ltvm.cli.main import main
+from ltvm.config import CONFIG_DIRS_VARIABLE, choices, resolve
+from ltvm.data.cache import load_data
+from ltvm.errors import InputError
+from ltvm.report.cells import tuning_trials
+from ltvm.report.long_table import long_table_of_manifest
+from ltvm.report.tables import estimates_table
+from ltvm.runs import execute as execution
+from ltvm.runs.ablation import plan
+from ltvm.runs.identity import identity
+from ltvm.runs.manifest import manifest_of
+from ltvm.runs.store import Store
+from ltvm.runtime.files import read_json
+from ltvm.tuning.found import nested
+from ltvm.tuning.search import Search
+from ltvm.tuning.space import distribution, rounded, space_of
+from ltvm.tuning.tune import searches, tune
+
+TINY = [
+    "protocol=smoke", "protocol.train_images=40", "protocol.batch=20", "protocol.iterations=1",
+    "protocol.evaluation.unseen_images=4", "protocol.evaluation.codes=40", "device=cpu",
+]  # fmt: skip
+
+
+# What is searched
+
+
+def test_every_method_says_what_is_searched_of_it():
+    for method in choices("method"):
+        space = space_of(resolve([f"method={method}"]), [])
+        assert "protocol.learning_rate" in space
+        assert ("method.alpha" in space) == (method == "short_run_ot")  # the twin's is 0
+
+
+def test_around_follows_the_protocol():
+    for protocol, rate in (("small", 3e-3), ("full", 2e-4)):
+        space = space_of(resolve(["method=vae", f"protocol={protocol}"]), [])
+        found = space["protocol.learning_rate"]
+        assert found.log
+        assert (found.low, found.high) == pytest.approx((rate / 10, rate * 10))
+
+
+def test_what_the_user_sets_is_not_searched():
+    config = resolve(["method=abp", "method.kernel.size=0.05"])
+    assert set(space_of(config, ["method.kernel.size"])) == {"protocol.learning_rate"}
+    with pytest.raises(InputError, match=r"method\.tuning of abp"):
+        space_of(config, ["method.kernel.size", "protocol.learning_rate"])
+
+
+@pytest.mark.parametrize(
+    ("spec", "value", "expected"),
+    [
+        ({"low": 1, "high": 10}, 3, IntDistribution(1, 10)),
+        ({"low": 1, "high": 10, "log": True}, 3, IntDistribution(1, 10, log=True)),
+        ({"low": 1, "high": 10}, 3.0, FloatDistribution(1.0, 10.0)),
+        ({"low": 0.1, "high": 1, "log": True}, 0.5, FloatDistribution(0.1, 1.0, log=True)),
+        ({"around": 2}, 0.5, FloatDistribution(0.25, 1.0, log=True)),
+        ({"around": 4}, 6, IntDistribution(2, 24, log=True)),
+        ({"choices": ["exact", None, 3]}, "auto", CategoricalDistribution(["exact", None, 3])),
+    ],
+)
+def test_a_declaration_becomes_a_distribution(spec, value, expected):
+    assert distribution("k", spec, value) == expected
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [3, [1, 2], {}, {"low": 1}, {"low": 2, "high": 1}, {"low": 0, "high": 1, "log": True},
+     {"around": 1}, {"around": "x"}, {"choices": []}, {"low": 1, "high": 2, "step": 1}],
+)  # fmt: skip
+def test_what_is_no_declaration_is_refused(spec):
+    with pytest.raises(InputError, match="^k"):
+        distribution("k", spec, 0.5)
+
+
+def test_numbers_that_are_tried_are_short():
+    assert rounded({"a": 0.123456, "b": 1.23456e-7, "c": 3, "d": "x"}) == {
+        "a": 0.1235, "b": 1.235e-7, "c": 3, "d": "x",
+    }  # fmt: skip
+
+
+# A study, with runs that take no time
+
+
+@pytest.fixture
+def search(tmp_path):
+    """Of the learning rate and the step of ABP, by ``mse_test``."""
+    overrides = ("data=mnist5k", "method=abp", "validation_images=12")
+    config = resolve(overrides)
+    space = space_of(config, [])
+    return Search("abp-x", overrides, config, space, "mse_test", "minimize", tmp_path / "tuning")
+
+
+def pretended(outcome=lambda number, value: None):
+    """A way to train whose value is best at a learning rate of 0.01, and what it was asked."""
+    asked = []
+
+    def train(overrides):
+        rate = next(float(o.split("=")[1]) for o in overrides if "learning_rate" in o)
+        value = math.log(rate / 0.01) ** 2
+        asked.append(overrides)
+        other = outcome(len(asked) - 1, value)
+        if isinstance(other, BaseException):
+            raise other
+        if other is not None:
+            return {"status": other, "reason": "?"}
+        return {"status": "done", "metrics": {"mse_test": {"value": value, "split": "validation"}}}
+
+    return train, asked
+
+
+def test_trials_begin_with_the_methods_own_settings_and_get_better(search):
+    train, asked = pretended()
+    (found,) = tune([search], 15, train).methods
+    assert [trial.number for trial in found.trials] == list(range(15))
+    assert len(asked) == 15
+    assert found.trials[0].settings == {"method.kernel.size": 0.1, "protocol.learning_rate": 0.003}
+    assert asked[0] == [
+        *search.overrides, "method.kernel.size=0.1", "protocol.learning_rate=0.003",
+    ]  # fmt: skip
+    assert found.best.value == min(trial.value for trial in found.trials)
+    assert found.best.value < found.trials[0].value / 4
+    assert search.untuned(found.trials) == found.trials[0]
+    assert {t.settings["protocol.learning_rate"] <= 0.03 for t in found.trials} == {True}
+    table = pd.read_csv(search.folder / "abp-x.csv")
+    assert list(table["mse_test"]) == [trial.value for trial in found.trials]
+    assert table["command"][0].startswith("ltvm train data=mnist5k method=abp")
+
+
+def test_what_was_found_can_be_changed_further(search, monkeypatch):
+    (found,) = tune([search], 3, pretended()[0]).methods
+    monkeypatch.setenv(CONFIG_DIRS_VARIABLE, str(search.folder.parent))
+    config = resolve([f"method={found.choice}", "protocol=medium"])
+    assert config["method"]["kernel"]["size"] == found.best.settings["method.kernel.size"]
+    assert config["protocol"]["learning_rate"] == found.best.settings["protocol.learning_rate"]
+    assert config["protocol"]["steps"] == config["method"]["steps"] == 6  # still the protocol's
+    assert config["method"]["tuned"] == {"trials": 3, "metric": "mse_test", "study": "abp-x"}
+    other = ["method.kernel=hamiltonian", "protocol.learning_rate=0.5"]
+    config = resolve([f"method={found.choice}", *other])
+    assert config["method"]["kernel"]["name"] == "hamiltonian"
+    assert config["protocol"]["learning_rate"] == 0.5
+
+
+def settings(search, trials):
+    return [trial.settings for trial in search.trials(trials)]
+
+
+def moved(search, folder):
+    return Search(**{**vars(search), "folder": folder})
+
+
+def test_a_study_that_was_stopped_goes_on_as_if_it_had_not_been(search, tmp_path):
+    train, asked = pretended()
+    tune([search], 14, train)
+    other = moved(search, tmp_path / "again")
+    stopped = []
+
+    def stop(number, value):
+        if len(stopped) < 2 and number in (4, 12):
+            stopped.append(number)
+            return KeyboardInterrupt()
+        return None
+
+    interrupted, again = pretended(stop)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            tune([other], 14, interrupted)
+    tune([other], 14, interrupted)
+    assert settings(other, 14) == settings(search, 14)
+    assert again[4] == again[5] == asked[4]  # the same trial once more, not the next
+    assert len(again) == 14 + 2
+    tune([other], 14, interrupted)
+    assert len(again) == 14 + 2  # nothing is left to do
+    tune([other], 16, interrupted)
+    assert len(again) == 16 + 2
+    assert settings(other, 16)[:14] == settings(search, 14)
+
+
+def test_another_study_tries_other_settings(search, tmp_path):
+    other = Search(**{**vars(moved(search, tmp_path / "again")), "name": "abp-y"})
+    for one in (search, other):
+        tune([one], 3, pretended()[0])
+    assert settings(search, 3)[0] == settings(other, 3)[0]
+    assert settings(search, 3)[1] != settings(other, 3)[1]
+
+
+def test_failed_and_diverged_trials_count_and_are_not_tried_again(search):
+    states = {1: "failed", 2: "diverged"}
+    train, asked = pretended(lambda number, value: states.get(number))
+    (found,) = tune([search], 4, train).methods
+    assert [trial.status for trial in found.trials] == ["done", "failed", "diverged", "done"]
+    assert [trial.value is None for trial in found.trials] == [False, True, True, False]
+    tune([search], 4, train)
+    assert len(asked) == 4
+
+
+def test_without_any_value_nothing_is_found(search):
+    tuning = tune([search], 2, pretended(lambda *_: "failed")[0])
+    assert tuning.methods[0].best is None
+    assert tuning.ablation is None
+    assert not list(search.folder.parent.glob("method/**/*.yaml"))
+
+
+def test_more_is_better_where_the_metric_says_so(search):
+    search = Search(**{**vars(search), "direction": "maximize"})
+    (found,) = tune([search], 6, pretended()[0]).methods
+    assert found.best.value == max(trial.value for trial in found.trials)
+
+
+def test_methods_take_turns(search, tmp_path):
+    other = Search(**{**vars(search), "name": "abp-y"})
+    order = []
+    tune([search, other], 3, pretended()[0], lambda one, trial: order.append(one.name))
+    assert order == ["abp-x", "abp-y"] * 3
+
+
+def test_a_value_of_other_images_is_refused(search):
+    def train(overrides):
+        return {"status": "done", "metrics": {"mse_test": {"value": 1.0, "split": "train"}}}
+
+    with pytest.raises(InputError, match=r"measured on the train split.*validation images"):
+        tune([search], 1, train)
+    with pytest.raises(InputError, match="abp has no such value"):
+        tune([search], 1, lambda overrides: {"status": "done", "metrics": {}})
+    with pytest.raises(InputError, match="running: allowed: done"):
+        tune([search], 1, lambda overrides: {"status": "running"})
+
+
+def test_one_process_at_a_study(search):
+    with search.held(), pytest.raises(InputError, match="another process is at this study"):
+        tune([search], 1, pretended()[0])
+
+
+def test_a_trial_killed_before_it_had_settings_counts_as_failed(search):
+    study = search.study()
+    study.ask()
+    assert study.trials[0].state == optuna.trial.TrialState.RUNNING
+    study.ask()  # without any parameter
+    train, _ = pretended()
+    (found,) = tune([search], 3, train).methods
+    assert found.trials[1].status == "failed"
+    assert len(found.trials) == 3
+
+
+# Overrides
+
+
+def test_searches_share_everything_but_the_method():
+    found = searches(["method=[abp,vae]", "seed=3", *TINY], "mse_test", 12)
+    assert [search.method for search in found] == ["abp", "vae"]
+    for search in found:
+        assert search.overrides[0] == "seed=3"
+        assert search.config["validation_images"] == 12
+        assert re.fullmatch(r"(abp|vae)-mnist5k-smoke-[0-9a-f]{6}", search.name)
+        assert search.direction == "minimize"
+        assert "protocol.batch" not in search.space  # set by the user
+    (one,) = searches(["method=vae", "seed=3", *TINY], "mse_test", 12)
+    assert one == found[1]
+
+
+def test_what_is_tried_decides_the_name_of_a_study():
+    def name(*overrides, metric="mse_test", validation=12):
+        return searches(["method=abp", *TINY, *overrides], metric, validation)[0].name
+
+    names = [name(), name("seed=1"), name(validation=13), name(metric="fd_digits"),
+             name("protocol.learning_rate=0.1")]  # fmt: skip
+    assert len(set(names)) == len(names)
+    assert name("paths.reports=elsewhere") == name()
+
+
+def test_one_training_image_in_five_is_for_validation():
+    (search,) = searches(["method=vae", "protocol=small"], "fd_digits")
+    assert search.config["validation_images"] == 800
+    (search,) = searches(["method=vae", "validation_images=100"], "fd_digits")
+    assert search.config["validation_images"] == 100
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--metric", "mse_tset"], ["--metric=mse_tset", "fd_digits", "mse_test"]),
+        (["--metric", "mse_train"], ["--metric=mse_train", "mse_test"]),  # not better either way
+        (["--metric", "mse_test", "--trials", "0"], ["--trials=0", "1 or more"]),
+        (["--metric", "mse_test", "--validation", "1"], ["validation_images=1", "2 to 3998"]),
+        (["--metric", "mse_test", "method=[vae,vae]"], ["method=", "no repeats"]),
+        (["--metric", "mse_test", "method=gan"], ["method=gan", "vae"]),
+    ],
+)
+def test_bad_input(words, message, capsys):
+    assert main(["tune", "method=vae", *TINY, *words]) == 2
+    error = capsys.readouterr().err
+    for word in message:
+        assert word in error
+    assert not list(Path(os.environ["LTVM_RESULTS"]).rglob("record.json"))
+
+
+def test_dotted_keys_nest():
+    assert nested({"a.b.c": 1, "a.d": 2, "e": 3}) == {"a": {"b": {"c": 1}, "d": 2}, "e": 3}
+
+
+# The whole way
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    """Two trials of a VAE, as the command line does them, and what it printed."""
+    root = tmp_path_factory.mktemp("tuned")
+    printed = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LTVM_RESULTS", str(root / "results"))
+        patch.setattr("builtins.print", lambda *a, **k: printed.append(" ".join(map(str, a))))
+        patch.setattr("rich.console.Console.print", lambda self, what: None)
+        assert main(TUNE) == 0
+    return root / "results", "\n".join(printed)
+
+
+TUNE = [
+    "tune", "method=[vae]", *TINY, "--trials", "2", "--metric", "fd_digits",
+    "--validation", "30",
+]  # fmt: skip
+
+
+@pytest.fixture
+def here(tuned, monkeypatch):
+    """Its results directory, as that of this test, with what was found on the search path."""
+    results, _ = tuned
+    monkeypatch.setenv("LTVM_RESULTS", str(results))
+    monkeypatch.setenv(CONFIG_DIRS_VARIABLE, str(results / "tuning"))
+    return results
+
+
+def test_every_trial_is_a_run_that_never_sees_a_test_image(here):
+    runs = Store(here).runs()
+    assert len(runs) == 2
+    whole = load_data(resolve(["protocol=small"]))
+    parted = load_data(resolve([*TINY, "validation_images=30"]))
+    assert (len(parted.train), len(parted.test)) == (40, 30)
+    for run in runs:
+        record = run.record()
+        assert record["status"] == "done"
+        assert "validation_images=30" in record["command"]
+        assert record["fingerprints"]["train"] == parted.train.fingerprint
+        assert record["fingerprints"]["test"] == parted.test.fingerprint
+        (evaluation,) = run.evaluations().values()
+        for name, value in evaluation["values"].items():
+            assert "test" not in value["split"].split(), name
+            assert value["data"] != whole.test.fingerprint
+        assert evaluation["values"]["fd_digits"]["split"] == "validation"
+        assert evaluation["values"]["fd_digits"]["data"] == parted.test.fingerprint
+        assert evaluation["values"]["fd_digits_floor"]["split"] == "train against validation"
+        assert evaluation["values"]["mse_test"]["split"] == "validation"
+
+
+def test_a_repeated_command_trains_nothing(here, monkeypatch, capsys):
+    def fail(*_):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(execution, "train", fail)
+    assert main(TUNE) == 0
+    assert "best fd_digits" in capsys.readouterr().out
+
+
+def test_a_trial_that_the_store_has_is_not_trained_again(here, monkeypatch, tmp_path):
+    monkeypatch.setattr(execution, "train", lambda *_: pytest.fail("trained again"))
+    files = list((here / "tuning" / "studies").glob("*.journal"))
+    assert len(files) == 1
+    contents = {file: file.read_bytes() for file in files}
+    for file in files:
+        file.unlink()
+    assert main(TUNE) == 0  # the study begins anew, and finds its runs done
+    for file in files:
+        file.write_bytes(contents[file])
+
+
+def found_choices(printed):
+    return re.findall(r"method=(tuned/\S+)", printed)
+
+
+def test_what_was_found_is_a_method_that_anything_takes(tuned, here):
+    _, printed = tuned
+    (choice,) = found_choices(printed)
+    (file,) = (here / "tuning" / "studies").glob("*.csv")
+    table = pd.read_csv(file)
+    best = table.loc[table["fd_digits"].idxmin()]
+    config = resolve([f"method={choice}", *TINY])
+    rate = best["protocol.learning_rate"]
+    assert config["protocol"]["learning_rate"] == pytest.approx(rate)
+    assert config["method"]["tuned"]["trials"] == 2
+    assert config["validation_images"] is None
+    explicit = ["method=vae", *TINY, f"protocol.learning_rate={rate}"]
+    assert identity(config) == identity(resolve(explicit))
+    with pytest.raises(InputError, match="not tuned yet"):
+        searches([f"method={choice}", *TINY], "mse_test", 12)
+
+
+def test_the_ablation_that_compares_what_was_found(tuned, here, tmp_path):
+    _, printed = tuned
+    (name,) = re.findall(r"ablation=(tuned-smoke-\w+)", printed)
+    choices = found_choices(printed)
+    content = yaml.safe_load((here / "tuning" / "ablation" / f"{name}.yaml").read_text())
+    assert content["axes"] == {"method": choices}
+    assert "protocol.batch=20" in content["base"]
+    assert not [o for o in content["base"] if "validation" in o or "seed" in o]
+    axis = f"ablation.axes.method=[short_run,{','.join(choices)}]"
+    planned = plan([f"ablation={name}", axis, "ablation.seeds=[0]"])
+    manifest = manifest_of(planned, here)
+    table = long_table_of_manifest(manifest, here)
+    assert list(table["tuning_trials"]) == [0, 2]
+    assert list(tuning_trials(table).values()) == ["0", "2"]
+    shown = estimates_table(table.assign(metric=None), manifest, [], False)
+    assert list(shown["tuning trials"]) == ["0", "2"]
+    assert list(shown["cell"]) == ["SRI", "VAE, tuned"]
+
+
+def test_a_report_without_tuned_rows_has_no_such_column():
+    manifest = manifest_of(plan(["ablation=ot"]), Path(os.environ["LTVM_RESULTS"]))
+    assert not [entry for entry in manifest["runs"] if "tuned" in entry]
+    table = long_table_of_manifest(manifest, Path("nowhere"))
+    assert "tuning_trials" not in table
+    assert tuning_trials(table) == {}
+
+
+def test_a_tuned_run_says_so_in_its_record(tuned, here):
+    _, printed = tuned
+    (choice,) = found_choices(printed)
+    record = ltvm.train([f"method={choice}", *TINY, "evaluation=none"])
+    assert record["status"] == "done"
+    assert record["tuned"]["trials"] == 2
+    assert record["tuned"]["metric"] == "fd_digits"
+    assert record["label"] == "VAE, tuned"
+    run = Store(here).run(resolve([f"method={choice}", *TINY]))
+    assert read_json(run.record_file)["method"] == "vae"
