@@ -224,7 +224,7 @@ def default_name(
         parts.append(config["data"]["name"])
     usual = dict(o.split("=", 1) for o in ablation.base if "=" in o)
     for key, value in (o.lstrip("+~").split("=", 1) for o in passed if "=" in o):
-        hidden = key in ("data", "device") or key.startswith(("paths.", "hydra"))
+        hidden = key in ("data", "device", "tensorboard") or key.startswith(("paths.", "hydra"))
         if hidden or usual.get(key) == value:
             continue
         parts.append(value if key == "protocol" else f"{key}={value}")

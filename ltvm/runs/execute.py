@@ -15,6 +15,7 @@ from ltvm.data.cache import load_data
 from ltvm.errors import DivergedError, InputError, TakenOverError, UnreadableError
 from ltvm.methods.base import Method
 from ltvm.metrics.base import Context, Metric
+from ltvm.runs.board import Board, check_board
 from ltvm.runs.build import build_method, build_metrics, build_problem
 from ltvm.runs.environment import commit
 from ltvm.runs.evaluate import Trained, evaluate_run
@@ -119,7 +120,8 @@ def train(config: Config, running: Running, command: str) -> Built | None:
     run.write_config(config)
     record |= about(config, trained, metrics)
     run.write_record(record)
-    trainer = trainer_of(config, running, trained, metrics)
+    board = Board(run.directory, bool(config.get("tensorboard")), record["curves"])
+    trainer = trainer_of(config, running, trained, metrics, board)
     try:
         resume(trainer)
         trainer.fit()
@@ -130,6 +132,7 @@ def train(config: Config, running: Running, command: str) -> Built | None:
                 run.directory / "reconstructions.png", method, data, trained.context
             )
         hold.check()
+        board.finish(trainer.history, sorted(run.directory.glob("*.png")))
         record |= {"status": "done"} | save_trained(run.trained_file, method)
     except TakenOverError:
         raise
@@ -178,7 +181,11 @@ def say(reporter: Reporter, running: Running, done: float, doing: str) -> None:
 
 
 def trainer_of(
-    config: Config, running: Running, trained: Trained, metrics: dict[str, Metric]
+    config: Config,
+    running: Running,
+    trained: Trained,
+    metrics: dict[str, Metric],
+    board: Board,
 ) -> Trainer:
     """The trainer of a run, which reports its progress and measures learning curves."""
     method, data, context = trained.method, trained.data, trained.context
@@ -197,7 +204,11 @@ def trainer_of(
             values |= metric.curve(method, data, context)
         return values
 
-    return Trainer(
+    def after_iteration() -> None:
+        board.show(trainer.history)
+        reporter.line(f"iteration {method.iteration} of {iterations}")
+
+    trainer = Trainer(
         method,
         iterations,
         running.run.checkpoint_file,
@@ -207,8 +218,9 @@ def trainer_of(
         executions=[str(problem.execution)],
         commits=[str(commit())],
         before_saving=running.hold.check,
-        after_iteration=lambda: reporter.line(f"iteration {method.iteration} of {iterations}"),
+        after_iteration=after_iteration,
     )
+    return trainer
 
 
 def loaded(config: Config, run: Run) -> Built:
@@ -236,6 +248,7 @@ def check_input(config: Config) -> None:
     Loads the data and builds the method, so that bad input is found before any record is
     written and before other runs of an ablation have spent their time.
     """
+    check_board(config)
     data = load_data(config)
     problem = build_problem(config, data, trial=False)
     context = Context(config["seed"], problem.device, _metric_cache)

@@ -21,7 +21,7 @@ NUMERICS = 3  # raise it when a change of code changes the numbers of an unchang
 # say so where devices are mixed.
 NOT_TRAINING: frozenset[tuple[str, ...]] = frozenset(
     {
-        ("seed",), ("device",), ("execution",), ("paths",), ("keep",), ("paper",),
+        ("seed",), ("device",), ("execution",), ("paths",), ("keep",), ("paper",), ("tensorboard",),
         ("ablation",), ("evaluation",), ("protocol", "evaluation"), ("protocol", "test_images"),
         ("data", "load", "root"), ("data", "family"), ("decoder", "encoder"),
         ("method", "label"), ("method", "style"), ("method", "tuning"), ("method", "tuned"),

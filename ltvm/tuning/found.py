@@ -18,7 +18,13 @@ from ltvm.runtime.files import write_text
 from ltvm.tuning.search import Search, Trial
 
 TWIN = "short_run_uncorrected"  # the reference of the ablation, where it was tuned
-NOT_SHARED = ("validation_images", "method", "seed")  # overrides of trials that runs do without
+NOT_SHARED = (
+    "validation_images",
+    "method",
+    "seed",
+    "device",
+    "tensorboard",
+)  # overrides of trials that runs do without
 
 
 def write_trials(search: Search, trials: Sequence[Trial]) -> None:
@@ -91,7 +97,7 @@ def write_ablation(
 
 def shared(key: str) -> bool:
     """Whether an override of trials is one of the runs that compare what was found."""
-    return key not in NOT_SHARED and key != "device" and not key.startswith("paths.")
+    return key not in NOT_SHARED and not key.startswith("paths.")
 
 
 def nested(settings: dict[str, Any]) -> dict[str, Any]:
