@@ -134,7 +134,7 @@ def test_published_rows_are_those_of_the_left_out_digits():
     assert len(published("mnist5k_without")) == len(rows)
 
 
-def test_the_ablation_runs_from_end_to_end():
+def test_the_ablation_runs_from_end_to_end(unrendered):
     folder = ltvm.ablate(
         ["ablation=anomaly", "ablation.axes.method=[short_run_ot,vae]", "ablation.seeds=[0]",
          "ablation.axes.data.load.digit=[1,4]", "protocol=smoke", "protocol.train_images=60",
