@@ -14,13 +14,12 @@ import argparse
 import itertools
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from common import Worker, publish, ratio, take_turns
+from common import Worker, contender_rows, product_rate, publish, seconds, take_turns
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -131,27 +130,6 @@ def contender(kind: str, architecture: str, batch: int, device_name: str) -> Cal
     return timed
 
 
-def seconds(run: Callable[[], Any], device: torch.device) -> float:
-    def synchronise() -> None:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-
-    synchronise()
-    started = time.perf_counter()
-    run()
-    synchronise()
-    return time.perf_counter() - started
-
-
-def product_rate(precision: str, device: torch.device) -> float:
-    """FLOP/s of a large matrix product."""
-    n = 8192 if device.type == "cuda" else 2048
-    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
-    torch.mm(a, b)
-    return 2 * n**3 / statistics.median(seconds(lambda: torch.mm(a, b), device) for _ in range(3))
-
-
 def flops(architecture: str) -> float:
     """FLOP of one step for one image: forward, and backward to the codes."""
     channels, size, d = SETTINGS[architecture]
@@ -173,31 +151,8 @@ def chain_rows(architecture: str, batch: int, repeats: int, device: str) -> list
     }
     answers = take_turns(workers, repeats)
     work = batch * STEPS[where.type]
-    first = [answer["seconds"] for answer in answers[kinds[0]]]
-    rows = []
-    for kind, given in answers.items():
-        spent = [answer["seconds"] for answer in given]
-        rate = work / statistics.median(spent)
-        share = rate * flops(architecture) / statistics.median(a["products"] for a in given)
-        rows.append(
-            {
-                "decoder": architecture,
-                "batch": str(batch),
-                "contender": kind,
-                "computed in": given[-1]["words"],
-                "image-steps/s": f"{rate:,.0f}",
-                "ratio": f"{ratio(first, spent):.2f}",
-                "range of ratios": "{:.2f} to {:.2f}".format(*ratio_range(first, spent)),
-                "share of matrix-product rate": f"{share:.0%}",
-                "peak memory, MB": f"{max(a['peak'] for a in given):,.0f}",
-            }
-        )
-    return rows
-
-
-def ratio_range(slow: list[float], fast: list[float]) -> tuple[float, float]:
-    ratios = [a / b for a, b in zip(slow, fast, strict=True)]
-    return min(ratios), max(ratios)
+    what = {"decoder": architecture, "batch": str(batch)}
+    return contender_rows(what, answers, "image-steps/s", work, work * flops(architecture))
 
 
 def agreement(seeds: int, device: str) -> dict[str, list[dict[str, Any]]]:

@@ -1,4 +1,4 @@
-"""What the benchmarks share: workers of their own process, medians of ratios, tables."""
+"""What the benchmarks share: workers of their own process, timing, rows of contenders, tables."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import multiprocessing
 import shlex
 import statistics
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,9 +69,64 @@ def take_turns(workers: dict[str, Worker], repeats: int) -> dict[str, list[Any]]
     return answers
 
 
-def ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
-    """The median of the ratios turn by turn."""
-    return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
+def seconds(run: Callable[[], Any], device: torch.device) -> float:
+    """Of one call, until the device has done it."""
+
+    def synchronise() -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    synchronise()
+    started = time.perf_counter()
+    run()
+    synchronise()
+    return time.perf_counter() - started
+
+
+def product_rate(precision: str, device: torch.device) -> float:
+    """FLOP/s of a large matrix product."""
+    n = 8192 if device.type == "cuda" else 2048
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
+    torch.mm(a, b)
+    return 2 * n**3 / statistics.median(seconds(lambda: torch.mm(a, b), device) for _ in range(3))
+
+
+def ratios(slow: Sequence[float], fast: Sequence[float]) -> dict[str, str]:
+    """The median of the ratios turn by turn, and their range."""
+    found = [a / b for a, b in zip(slow, fast, strict=True)]
+    return {
+        "ratio": f"{statistics.median(found):.2f}",
+        "range of ratios": f"{min(found):.2f} to {max(found):.2f}",
+    }
+
+
+def contender_rows(
+    what: dict[str, str], answers: dict[str, list[Any]], rate: str, amount: float, flops: float
+) -> list[dict[str, Any]]:
+    """A row per contender, compared with the first; ``what`` begins each of them.
+
+    In its ``seconds`` a contender does ``amount`` of what ``rate`` counts, with ``flops``
+    operations; ``words`` say how, ``products`` is the rate of matrix products at that time.
+    """
+    first = [answer["seconds"] for answer in next(iter(answers.values()))]
+    rows = []
+    for kind, given in answers.items():
+        spent = [answer["seconds"] for answer in given]
+        typical = statistics.median(spent)
+        share = flops / typical / statistics.median(answer["products"] for answer in given)
+        row = {
+            **what,
+            "contender": kind,
+            "computed in": given[-1]["words"],
+            rate: f"{amount / typical:,.{2 if amount / typical < 100 else 0}f}",
+            **ratios(first, spent),
+            "share of matrix-product rate": f"{share:.0%}",
+        }
+        if "peak" in given[0]:
+            row["peak memory, MB"] = f"{max(answer['peak'] for answer in given):,.0f}"
+        rows.append(row)
+    return rows
 
 
 def publish(

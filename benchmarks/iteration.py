@@ -1,4 +1,4 @@
-"""One outer iteration by phase and by operator, and what starting and finishing cost.
+"""One outer iteration by phase and by operator, what starting and finishing cost, and a busy core.
 
     python benchmarks/iteration.py [--images N ...] [--architecture mnist|svhn] [--out DIR]
 
@@ -6,11 +6,15 @@ Random uint8 images of the data set's shape do: nothing here depends on what the
 GPU the SVHN row is the paper's iteration (73,257 images, K = 30, L = 50, batch 2,000), whose
 published cost is 124 minutes of inference, 10 of transport and 5 of learning on two TitanX
 (An, Xie and Li, CVPR 2021, supplementary).
+
+A whole small run is timed alone and beside a process that keeps one thread busy, in turns: what a
+shared machine makes of it.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import statistics
 import subprocess
@@ -22,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import Worker, publish
+from common import Worker, publish, ratios
 from torch.profiler import ProfilerActivity, profile
 
 from ltvm.config import resolve
@@ -140,6 +144,31 @@ def start_rows(repeats: int) -> list[dict[str, Any]]:
     ]
 
 
+RUN = ["method=short_run_ot", "protocol=small", "protocol.train_images=1000"]
+SPINNER = "while True: pass"
+
+
+def busy_rows(overrides: list[str], turns: int) -> list[dict[str, Any]]:
+    """A run from the command to its record, alone and beside a spinning process, in turns."""
+    spent: dict[str, list[float]] = {"alone": [], "beside a one-thread spinner": []}
+    for turn in range(turns):
+        for beside, found in spent.items():
+            with tempfile.TemporaryDirectory() as results, contextlib.ExitStack() as stack:
+                if beside != "alone":
+                    spinner = subprocess.Popen([sys.executable, "-c", SPINNER])
+                    stack.callback(spinner.wait)
+                    stack.callback(spinner.kill)
+                command = [sys.executable, "-m", "ltvm.cli.main", "train", *overrides]
+                command += [f"seed={turn}", f"paths.results={results}"]
+                started = time.perf_counter()
+                subprocess.run(command, check=True, capture_output=True)
+                found.append(time.perf_counter() - started)
+    alone = spent["alone"]
+    return [
+        {"a run": how, **_spread(found), **ratios(found, alone)} for how, found in spent.items()
+    ]
+
+
 def _spread(values: list[float]) -> dict[str, str]:
     shown = {"median, s": statistics.median(values), "least": min(values), "most": max(values)}
     return {key: f"{value:.2f}" for key, value in shown.items()}
@@ -153,6 +182,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, nargs="+", default=[4_000, 60_000])
     parser.add_argument("--operators", type=int, default=12, help="rows of the profile; 0: none")
     parser.add_argument("--repeats", type=int, default=3, help="of starting; 0: not measured")
+    parser.add_argument("--run", nargs="+", default=RUN, help="overrides of the run that is timed")
+    parser.add_argument("--turns", type=int, default=3, help="of that run; 0: not measured")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, help="write iteration.md and iteration.json there")
     parser.add_argument(
@@ -176,6 +207,10 @@ def main() -> None:
         tables["Operators of the first by own time, after an iteration to warm up."] = operators
     if options.repeats:
         tables["Starting and finishing."] = start_rows(options.repeats)
+    if options.turns:
+        run = [*options.run, f"device={options.device}"]
+        caption = f"The whole of `ltvm train {' '.join(run)}`; ratios to the run alone, by turns."
+        tables[caption] = busy_rows(run, options.turns)
     tables["The paper's SVHN iteration (73,257 images, K = 30, L = 50)."] = [svhn_row(options)]
     publish("iteration", "One iteration", tables, options.out, options.device)
 

@@ -7,20 +7,24 @@ torch, whose import takes seconds: a run that is done is found without it.
 
 from __future__ import annotations
 
+import copy
 import importlib.metadata
+import importlib.util
 import math
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
 from hydra import compose, initialize_config_module
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -35,6 +39,8 @@ NESTED = {
     "method.kernel": "kernel@method.kernel",
     "evaluation.extractor": "extractor@evaluation.extractor",
 }
+
+VALUES = ("seed", "device", "precision", "keep")  # keys that stand in no group
 
 NULL_MEANS_ALL = {"train_images", "test_images", "samples"}  # numbers of images
 
@@ -62,11 +68,7 @@ def search_path_override() -> list[str]:
     They come from ``LTVM_CONFIG_DIRS`` and from installed packages with an entry point in the
     group ``ltvm.configs`` (its value names a package that holds the YAML groups).
     """
-    places = [
-        f"file://{directory}"
-        for directory in os.environ.get(CONFIG_DIRS_VARIABLE, "").split(os.pathsep)
-        if directory
-    ]
+    places = [f"file://{directory}" for directory in config_dirs()]
     places += [f"pkg://{package}" for package in config_packages()]
     if not places:
         return []
@@ -74,8 +76,13 @@ def search_path_override() -> list[str]:
     return [f"hydra.searchpath=[{quoted}]"]
 
 
+def config_dirs() -> list[str]:
+    return [d for d in os.environ.get(CONFIG_DIRS_VARIABLE, "").split(os.pathsep) if d]
+
+
+@lru_cache(maxsize=1)
 def config_packages() -> list[str]:
-    """Installed packages that bring YAML groups."""
+    """The packages that installed distributions declare, which takes a while to ask."""
     return [entry.value for entry in importlib.metadata.entry_points(group="ltvm.configs")]
 
 
@@ -94,17 +101,58 @@ def compose_raw(overrides: Sequence[str], with_hydra: bool = False) -> DictConfi
 
     Raises :class:`InputError` for an unknown group choice or key, or malformed overrides.
     """
-    with hydra_session():
-        try:
-            config = compose(
-                "config",
-                [*search_path_override(), *map(as_hydra, overrides)],
-                return_hydra_config=with_hydra,
-            )
-            OmegaConf.resolve(config) if not with_hydra else None
-        except (HydraException, OmegaConfBaseException) as error:
-            raise InputError(explain(error, overrides)) from error
+    given = [*search_path_override(), *map(as_hydra, overrides)]
+    try:
+        if with_hydra:
+            with hydra_session():
+                return compose("config", given, return_hydra_config=True)
+        words = [override for override in given if not is_value(parsed(override))]
+        config = copy.deepcopy(composed(tuple(words), sources()))
+        values = [parsed(override) for override in given if is_value(parsed(override))]
+        ConfigLoaderImpl._apply_overrides_to_config(values, config)
+        OmegaConf.resolve(config)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(explain(error, overrides)) from error
     return config
+
+
+@lru_cache(maxsize=64)
+def composed(overrides: tuple[str, ...], sources: Hashable) -> DictConfig:  # noqa: ARG001
+    """What Hydra composes of ``sources``, before values are overridden; not to be changed.
+
+    It reads some twenty files, which takes longer than all else about a configuration. What
+    overrides one value is applied afterwards, as by Hydra itself.
+    """
+    with hydra_session():
+        return compose("config", list(overrides))
+
+
+def sources() -> Hashable:
+    """Where configurations are found, and the state of every file there."""
+    hydra = GlobalHydra.instance()
+    paths = hydra.config_loader().get_search_path().get_path() if hydra.is_initialized() else []
+    specs = [importlib.util.find_spec(package) for package in ("ablations", *config_packages())]
+    packages = [p for spec in specs if spec for p in spec.submodule_search_locations or ()]
+    folders = [Path(folder) for folder in (*packages, *config_dirs())]
+    files = (entry for folder in folders for entry in sorted(folder.rglob("*.yaml")))
+    states = ((str(file), file.stat()) for file in files)
+    return (
+        tuple(place.path for place in paths),
+        tuple((name, state.st_mtime_ns, state.st_size) for name, state in states),
+    )
+
+
+@lru_cache(maxsize=1024)
+def parsed(override: str) -> Override:
+    return OverridesParser.create().parse_overrides([override])[0]
+
+
+def is_value(override: Override) -> bool:
+    """Whether an override gives one key a value, and has no part in which files are composed."""
+    key = override.key_or_group
+    of_hydra = key.startswith("hydra.") or override.is_hydra_override()
+    single = not (override.is_sweep_override() or override.package or of_hydra)
+    return single and ("." in key or key in VALUES)
 
 
 def as_hydra(override: str) -> str:
@@ -183,13 +231,13 @@ def resolve(overrides: Sequence[str]) -> Config:
     ``precision=auto`` becomes what it is on the device asked for: what is hashed decides numbers.
     Raises :class:`InputError` that names the key, the value and what is allowed.
     """
-    parsed = parse(overrides)
-    groups = [o for o, (key, _) in zip(overrides, parsed, strict=True) if is_choice(key)]
+    given = parse(overrides)
+    groups = [o for o, (key, _) in zip(overrides, given, strict=True) if is_choice(key)]
     plain = to_dict(compose_raw(overrides))
-    plain_default = plain if len(groups) == len(overrides) else _defaults(tuple(groups))
+    plain_default = plain if len(groups) == len(overrides) else defaults(tuple(groups), sources())
     plain.pop("ablation", None)
     as_floats(plain, plain_default)
-    for key, _ in parsed:
+    for key, _ in given:
         check_type(key, plain, plain_default)
     require(plain["seed"] >= 0, "seed", plain["seed"], "0 or more")
     require(plain["keep"] in ("final", "all"), "keep", plain["keep"], "final, all")
@@ -218,7 +266,7 @@ def settled(overrides: Sequence[str], config: Config) -> list[str]:
 
 
 @lru_cache(maxsize=64)
-def _defaults(groups: tuple[str, ...]) -> Config:
+def defaults(groups: tuple[str, ...], sources: Hashable) -> Config:  # noqa: ARG001
     """The configuration of these group choices with no key overridden; not to be changed."""
     return to_dict(compose_raw(groups))
 
@@ -226,15 +274,15 @@ def _defaults(groups: tuple[str, ...]) -> Config:
 def parse(overrides: Sequence[str]) -> list[tuple[str, Any]]:
     """Overrides as (key, value) pairs; raises :class:`InputError` for malformed ones."""
     try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        found = [parsed(override) for override in overrides]
     except HydraException as error:
         raise InputError(" ".join(str(error).split())[:200]) from error
-    for override in parsed:
+    for override in found:
         if override.is_sweep_override():
             raise InputError(
                 f"{override.input_line}: several values; allowed: one (sweeps are ablations)"
             )
-    return [(o.key_or_group, o.value()) for o in parsed]
+    return [(o.key_or_group, o.value()) for o in found]
 
 
 def to_dict(config: DictConfig) -> Config:

@@ -1,5 +1,6 @@
 """Fixtures: a results directory of its own for every test, and real data where there is some."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -10,6 +11,16 @@ from ltvm.data import DataSet, ImageSet
 from ltvm.runtime.files import sha256_of
 
 torch.set_num_threads(min(2, torch.get_num_threads()))
+
+
+def pytest_collection_finish(session):
+    """What is imported stays: collections, such as every run begins with, need not look at it."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure(config):
+    gc.unfreeze()  # for extensions that look for leaks at the end
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +38,15 @@ def _own_directories(tmp_path, monkeypatch, session_cache):
     monkeypatch.setenv("LTVM_CACHE_DIR", str(session_cache))
     monkeypatch.delenv("LTVM_CONFIG_DIRS", raising=False)
     monkeypatch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+
+
+@pytest.fixture
+def unrendered(monkeypatch):
+    """Figures are made, but neither laid out nor drawn: for tests of what stands beside them."""
+    from matplotlib.figure import Figure
+
+    monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)
+    monkeypatch.setattr(Figure, "tight_layout", lambda *_, **__: None)
 
 
 @pytest.fixture

@@ -1,9 +1,21 @@
 """Composition and types."""
 
 import pytest
+from hydra import compose
+from omegaconf import OmegaConf
 
 from ltvm import config as module
-from ltvm.config import as_hydra, as_written, choices, resolve, settled
+from ltvm.config import (
+    CONFIG_DIRS_VARIABLE,
+    as_hydra,
+    as_written,
+    choices,
+    compose_raw,
+    hydra_session,
+    resolve,
+    settled,
+    to_dict,
+)
 from ltvm.errors import InputError
 
 
@@ -120,3 +132,32 @@ def test_bad_overrides_name_key_value_and_what_is_allowed(override, message):
 )  # fmt: skip
 def test_launchers_give_back_what_was_written(override):
     assert as_written(as_hydra(override)) == override
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["method.alpha=0.3", "seed=4", "data=svhn", "protocol=smoke", "model.sigma=0.1"],
+        ["protocol.steps=7", "method=vae", "decoder=celeba", "+decoder.more=[1,2]"],
+        ["method.solver_options.gap=0.1", "method.kernel=adam", "method.kernel.size=2"],
+        ["method.kernel={size:1.0}", "~method.alpha", "paths.results=here", "device=cuda:1"],
+        ["ablation=ot", "ablation.seeds=[3]", "optimizer.betas=[0,0]"],
+    ],
+)
+def test_values_applied_to_kept_choices_are_what_hydra_composes_at_once(overrides):
+    for _ in range(2):  # the second time from what is kept
+        with hydra_session():
+            whole = compose("config", list(map(as_hydra, overrides)))
+        OmegaConf.resolve(whole)
+        assert to_dict(compose_raw(overrides)) == to_dict(whole)
+
+
+def test_a_file_that_is_added_or_changed_counts_at_once(tmp_path, monkeypatch):
+    monkeypatch.setenv(CONFIG_DIRS_VARIABLE, str(tmp_path))
+    file = tmp_path / "protocol" / "mine.yaml"
+    with pytest.raises(InputError, match="protocol=mine"):
+        resolve(["protocol=mine"])
+    file.parent.mkdir()
+    for steps in (3, 17):
+        file.write_text(f"defaults: [smoke]\nname: mine\nsteps: {steps}\n")
+        assert resolve(["protocol=mine"])["protocol"]["steps"] == steps

@@ -16,7 +16,7 @@ def test_there_is_a_reference():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_committed_report_is_that_of_the_committed_records(name, tmp_path):
+def test_the_committed_report_is_that_of_the_committed_records(name, tmp_path, unrendered):
     rebuilt = ltvm.make_report(name, REFERENCE, tmp_path)
     committed = ROOT / "reports" / "reference" / name
     texts = [file.name for file in rebuilt.iterdir() if file.suffix in (".md", ".csv", ".tex")]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from small_networks import SMALL
 
 import ltvm
 from ltvm.cli.main import main
@@ -94,7 +95,7 @@ def test_a_run_reproduces_the_number_of_its_record(capsys):
     record = ltvm.train([
         "protocol=smoke", "protocol.train_images=90", "protocol.test_images=12",
         "protocol.batch=30", "protocol.evaluation.unseen_images=4", "protocol.evaluation.codes=40",
-        "protocol.evaluation.samples=80", "method=vae", "device=cpu", "seed=2",
+        "protocol.evaluation.samples=80", "method=vae", "device=cpu", "seed=2", *SMALL,
     ])  # fmt: skip
     (directory,) = Path(os.environ["LTVM_RESULTS"]).rglob("seed=2")
     values = ltvm.evaluate(directory, device="cpu")
@@ -123,7 +124,7 @@ def test_a_run_that_is_not_done_says_so(capsys):
     ltvm.train([
         "protocol=smoke", "protocol.train_images=90", "protocol.test_images=12",
         "protocol.batch=30", "protocol.evaluation.unseen_images=4", "protocol.evaluation.codes=40",
-        "protocol.evaluation.samples=80", "method=vae", "device=cpu", "seed=3",
+        "protocol.evaluation.samples=80", "method=vae", "device=cpu", "seed=3", *SMALL,
     ])  # fmt: skip
     (directory,) = Path(os.environ["LTVM_RESULTS"]).rglob("seed=3")
     record = json.loads((directory / "record.json").read_text())

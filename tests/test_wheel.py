@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from small_networks import SMALL
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -63,7 +64,7 @@ def test_a_smoke_ablation_from_the_wheel_in_another_folder(wheel, tmp_path):
         "-m", "ltvm.cli.main", "ablate", "ablation=ot", "ablation.axes.method=[short_run_ot,vae]",
         "ablation.seeds=[0]", "protocol=smoke", "protocol.train_images=40", "protocol.batch=20",
         "protocol.test_images=12", "protocol.evaluation.unseen_images=4",
-        "protocol.evaluation.codes=40", "paths.results=out", "paths.reports=out/reports",
+        "protocol.evaluation.codes=40", "paths.results=out", "paths.reports=out/reports", *SMALL,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "out" / "reports").glob("ot-mnist5k-smoke-*/README.md"))

@@ -18,25 +18,33 @@ from ltvm.models.pixel_rows import PatchTransposedConv, RowsToImage
 class MnistDecoder(nn.Sequential):
     """d -> 1024 -> 7x7x128 -> 14x14x64 -> 28x28, BN and ReLU between, Tanh at the end.
 
-    The table prints 28x28x3 for the last row; MNIST has one channel.
+    ``widths`` are the units of the stem and the channels after it. The table prints 28x28x3 for
+    the last row; MNIST has one channel.
     """
 
     def __init__(
-        self, latent_dim: int, channels: int, norm: Norm = "batch", stem_norm: bool = True
+        self,
+        latent_dim: int,
+        channels: int,
+        norm: Norm = "batch",
+        stem_norm: bool = True,
+        *,
+        widths: Sequence[int] = (1024, 128, 64),
     ) -> None:
-        stem = [norm_layer(norm, 1024, spatial=False), nn.ReLU(inplace=True)] if stem_norm else []
+        units, wide, narrow = widths
+        stem = [norm_layer(norm, units, spatial=False), nn.ReLU(inplace=True)] if stem_norm else []
         super().__init__(
-            nn.Linear(latent_dim, 1024),
+            nn.Linear(latent_dim, units),
             *stem,
-            nn.Linear(1024, 7 * 7 * 128),
-            norm_layer(norm, 7 * 7 * 128, spatial=False),
+            nn.Linear(units, 7 * 7 * wide),
+            norm_layer(norm, 7 * 7 * wide, spatial=False),
             nn.ReLU(inplace=True),
-            nn.Unflatten(1, (7 * 7, 128)),
+            nn.Unflatten(1, (7 * 7, wide)),
             nn.Flatten(0, 1),  # rows of pixels, as in ltvm.models.pixel_rows
-            PatchTransposedConv(128, 64, 2),
-            row_norm_layer(norm, 64, pixels=14 * 14),
+            PatchTransposedConv(wide, narrow, 2),
+            row_norm_layer(norm, narrow, pixels=14 * 14),
             nn.ReLU(inplace=True),
-            PatchTransposedConv(64, channels, 2),
+            PatchTransposedConv(narrow, channels, 2),
             nn.Tanh(),
             RowsToImage(7, channels),
         )

@@ -16,23 +16,34 @@ from ltvm.models.pixel_rows import ImageToRows, PatchConv
 
 
 class MnistEncoder(nn.Sequential):
-    """28x28 -> 14x14x64 -> 7x7x128 -> 1024 -> 2d, mirroring ``MnistDecoder``."""
+    """28x28 -> 14x14x64 -> 7x7x128 -> 1024 -> 2d, mirroring ``MnistDecoder``.
 
-    def __init__(self, latent_dim: int, channels: int, norm: Norm = "batch") -> None:
+    ``widths`` are the channels and, last, the units before the end.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        channels: int,
+        norm: Norm = "batch",
+        *,
+        widths: Sequence[int] = (64, 128, 1024),
+    ) -> None:
+        narrow, wide, units = widths
         super().__init__(
             ImageToRows(),
-            PatchConv(channels, 64, 2),
-            row_norm_layer(norm, 64, pixels=14 * 14),
+            PatchConv(channels, narrow, 2),
+            row_norm_layer(norm, narrow, pixels=14 * 14),
             nn.ReLU(inplace=True),
-            PatchConv(64, 128, 2),
-            row_norm_layer(norm, 128, pixels=7 * 7),
+            PatchConv(narrow, wide, 2),
+            row_norm_layer(norm, wide, pixels=7 * 7),
             nn.ReLU(inplace=True),
             nn.Unflatten(0, (-1, 7 * 7)),
             nn.Flatten(1),
-            nn.Linear(7 * 7 * 128, 1024),
-            norm_layer(norm, 1024, spatial=False),
+            nn.Linear(7 * 7 * wide, units),
+            norm_layer(norm, units, spatial=False),
             nn.ReLU(inplace=True),
-            nn.Linear(1024, 2 * latent_dim),
+            nn.Linear(units, 2 * latent_dim),
         )
 
 

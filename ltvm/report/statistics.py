@@ -13,7 +13,6 @@ from typing import Literal
 
 import numpy as np
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 Direction = Literal["lower", "higher"]  # towards better
 
@@ -128,7 +127,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     Holm, Scandinavian Journal of Statistics 1979. Holds whatever the dependence of the
     comparisons.
     """
-    return [float(p) for p in multipletests(p_values, method="holm")[1]]
+    p = np.asarray(p_values, dtype=float)
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    return [float(x) for x in adjusted.clip(max=1)]
 
 
 @dataclass(frozen=True)

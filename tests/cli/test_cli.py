@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from small_networks import SMALL
 
 from ltvm.cli.main import main
 
 TINY = [
     "protocol=smoke", "protocol.train_images=40", "protocol.test_images=12", "protocol.batch=20",
-    "protocol.evaluation.unseen_images=4", "protocol.evaluation.codes=40",
+    "protocol.evaluation.unseen_images=4", "protocol.evaluation.codes=40", *SMALL,
 ]  # fmt: skip
 
 

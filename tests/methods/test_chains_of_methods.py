@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from small_networks import SMALL
 
 import ltvm
 from ltvm.chain.kernels.contract import HostReads
@@ -28,7 +29,7 @@ def random_images():
 def method_for(*overrides):
     config = resolve(
         ["protocol=smoke", "model.latent_dim=4", "device=cpu", "precision=float32",
-         "protocol.updates_per_batch=0", "method.batchnorm=running", *overrides]
+         "protocol.updates_per_batch=0", "method.batchnorm=running", *SMALL, *overrides]
     )  # fmt: skip
     return build_method(config, build_problem(config, random_images()))
 
@@ -65,15 +66,16 @@ def test_the_host_does_not_wait_within_a_sweep(work):
 @native_bfloat16
 def test_bfloat16_metrics_agree_with_float32_within_the_spread_of_seeds():
     values = {}
-    for precision, seed in itertools.product(("float32", "bfloat16"), range(3)):
+    for precision, seed in itertools.product(("float32", "bfloat16"), range(2)):
         record = ltvm.train(
-            ["protocol=smoke", f"precision={precision}", f"seed={seed}", "device=cpu"]
-        )
+            ["protocol=smoke", f"precision={precision}", f"seed={seed}", "device=cpu",
+             "evaluation.every=2"]
+        )  # fmt: skip
         for name in ("fd_digits", "mse_train", "mse_test", "latent_energy", "transport_cost"):
             values.setdefault((name, precision), []).append(record["metrics"][name]["value"])
     for name in {name for name, _ in values}:
         full, low = (torch.tensor(values[name, p]) for p in ("float32", "bfloat16"))
         assert not torch.equal(full, low)
-        # Three seeds may lie closer together than bfloat16 resolves (3 digits).
+        # Two seeds may lie closer together than bfloat16 resolves (3 digits).
         allowed = max(full.max() - full.min(), 0.005 * full.mean().abs())
         assert (low - full).mean().abs() < allowed, name

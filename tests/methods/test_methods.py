@@ -5,6 +5,7 @@ import itertools
 
 import pytest
 import torch
+from small_networks import SMALL
 
 from ltvm.config import choices, resolve
 from ltvm.errors import DivergedError, InputError
@@ -19,14 +20,14 @@ METHODS = choices("method")
 def build(tiny, *overrides):
     config = resolve(
         ["protocol=smoke", "protocol.batch=20", "model.latent_dim=6", "device=cpu",
-         "precision=float32", *overrides]
+         "precision=float32", *SMALL, *overrides]
     )  # fmt: skip
     return build_method(config, build_problem(config, tiny))
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_contract(name):
-    assert len(check([f"method={name}"])) > 10
+    assert len(check([f"method={name}", "protocol.train_images=100", *SMALL])) > 10
 
 
 def test_all_methods_start_equal(tiny):
@@ -232,7 +233,10 @@ def test_a_training_that_diverges_ends_with_its_sweep(tiny):
         (["model.sigma=0.0"], "model.sigma=0.0"),
         (["protocol.batch=41"], "protocol.batch=41"),
         (["method.solver=magic"], "method.solver=magic"),
-        (["decoder=svhn"], "decoder=svhn: makes images=1x32x32: allowed: 1x28x28"),
+        (
+            ["decoder=svhn", "+decoder.widths=[16,8,8,8]"],
+            "decoder=svhn: makes images=1x32x32: allowed: 1x28x28",
+        ),
         (["method.kernel._target_=torch.nn.Linear"], "method.kernel"),
         (["method.solver=no_such.Solver"], "method.solver"),
         (["protocol.sweeps=0"], "protocol.sweeps=0"),

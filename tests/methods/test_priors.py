@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from small_networks import SMALL
 
 from ltvm.config import choices, resolve
 from ltvm.models.prior import Prior
@@ -47,7 +48,7 @@ class Tilted(Prior):
 def build(tiny, prior, *overrides):
     config = resolve(
         ["protocol=smoke", "protocol.batch=20", "model.latent_dim=6", "device=cpu",
-         "precision=float32", *overrides]
+         "precision=float32", *SMALL, *overrides]
     )  # fmt: skip
     config["prior"] = {"_target_": f"{__name__}.{prior.__name__}", "name": prior.__name__}
     return build_method(config, build_problem(config, tiny))

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from small_networks import SMALL
 
 from ltvm.config import choices, resolve
 from ltvm.data.cache import load_data
@@ -16,8 +17,9 @@ from ltvm.metrics.generation.resampling import FrechetResampling
 from ltvm.runs.build import build_method, build_metrics, build_problem
 
 CPU = torch.device("cpu")
-SMALL = [
-    "protocol=smoke", "protocol.train_images=60", "protocol.batch=20", "device=cpu",
+FEW = [
+    "protocol=smoke", "protocol.train_images=40", "protocol.test_images=24", "protocol.batch=20",
+    "device=cpu", *SMALL,
     "protocol.evaluation.unseen_images=4", "protocol.evaluation.codes=40", "precision=float32",
 ]  # fmt: skip
 LATENTS = ["evaluation.metrics.unseen_curve.steps=[1,2]", "evaluation.metrics.likelihood.images=2",
@@ -37,7 +39,7 @@ def test_every_value_has_a_column(group, request):
         weights, checksum = request.getfixturevalue("random_inception")
         chosen = {"dimension": 64, "weights": weights, "checksum": checksum}
         overrides += [f"evaluation.extractor.{key}={value}" for key, value in chosen.items()]
-    config = resolve([*SMALL, f"evaluation={group}", *overrides])
+    config = resolve([*FEW, f"evaluation={group}", *overrides])
     data = load_data(config)
     method = build_method(config, build_problem(config, data))
     method.fit_iteration()

@@ -160,7 +160,7 @@ def test_only_the_odd_ones_out_are_marked(written):
     assert marks.signs("mse_test", cells["short_run_ot"]) == ""
 
 
-def test_the_command_line_refuses_or_marks(written, tmp_path, capsys):
+def test_the_command_line_refuses_or_marks(written, tmp_path, capsys, unrendered):
     written.change("short_run_ot", n=999)
     places = ["--results", str(written.root), "--reports", str(tmp_path / "out")]
     assert main(["report", NAME, *places]) == 2

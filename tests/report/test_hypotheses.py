@@ -139,7 +139,7 @@ def test_cells_with_runs_to_come_and_single_seeds_are_not_tested():
     assert differences_table(single, MANIFEST, ["f"]).iloc[0, 1] == "-4 (1 seed)"
 
 
-def test_the_page_says_what_was_looked_at_first_and_shows_both_p(written, tmp_path):
+def test_the_page_says_what_was_looked_at_first_and_shows_both_p(written, tmp_path, unrendered):
     folder = write_report(written.manifest(), tmp_path / "reports")
     page = (folder / "README.md").read_text()
     for needed in (

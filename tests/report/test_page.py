@@ -39,7 +39,9 @@ def test_a_report_is_complete_and_the_same_when_rebuilt(written, tmp_path):
     }
 
 
-def test_headline_columns_come_first_and_floors_and_errors_are_no_columns(written, tmp_path):
+def test_headline_columns_come_first_and_floors_and_errors_are_no_columns(
+    written, tmp_path, unrendered
+):
     table = pd.read_csv(report(written, tmp_path) / "table.csv")
     assert list(table)[2:] == [
         "FD, digit features ↓", "MSE, training images", "MSE, unseen images ↓",
@@ -59,7 +61,7 @@ def test_an_outside_metric_stands_in_table_figure_and_notes(written, tmp_path):
     assert "my score ↑" in (folder / "comparison.svg").read_text()  # as a comment beside the glyphs
 
 
-def test_two_metrics_of_one_title_are_told_apart(written, tmp_path):
+def test_two_metrics_of_one_title_are_told_apart(written, tmp_path, unrendered):
     own = Column("FD, digit features", "another's", direction="lower")
     for entry in list(written.entries):
         written.evaluation(written.root / entry["path"], "e2", {"mine": 1.0}, {"mine": own})
@@ -67,7 +69,7 @@ def test_two_metrics_of_one_title_are_told_apart(written, tmp_path):
     assert {"FD, digit features ↓ [fd_digits]", "FD, digit features ↓ [mine]"} <= set(table)
 
 
-def test_a_second_evaluation_adds_columns_and_the_latest_counts(written, tmp_path):
+def test_a_second_evaluation_adds_columns_and_the_latest_counts(written, tmp_path, unrendered):
     for entry in list(written.entries):
         folder = written.root / entry["path"]
         written.evaluation(folder, "e2", {"latent_mmd_p": 0.5, "mse_test": 9.0})
@@ -80,7 +82,7 @@ def test_a_second_evaluation_adds_columns_and_the_latest_counts(written, tmp_pat
     assert set(long[long["metric"] == "evaluation_seconds"]["value"]) == {6.0}
 
 
-def test_missing_and_diverged_evaluations_show_in_the_runs(written, tmp_path):
+def test_missing_and_diverged_evaluations_show_in_the_runs(written, tmp_path, unrendered):
     first, second, third = (written.root / e["path"] for e in written.entries[:3])
     written.wants(first, "e2")
     written.evaluation(second, "e2", {}, status="diverged", reason="mse_test is nan")
@@ -95,14 +97,14 @@ def test_missing_and_diverged_evaluations_show_in_the_runs(written, tmp_path):
     assert "pending: evaluation e2 is missing" in page
 
 
-def test_runs_that_diverged_or_are_missing_keep_their_cell(written, tmp_path):
+def test_runs_that_diverged_or_are_missing_keep_their_cell(written, tmp_path, unrendered):
     written.run("vae", 0, status="diverged", reason="codes are not finite")
     folder = report(written, tmp_path)
     assert "0 of 1 (1 diverged)" in (folder / "table.md").read_text()
     assert "diverged: codes are not finite" in (folder / "README.md").read_text()
 
 
-def test_points_of_a_grid_keep_their_order_in_a_table_of_their_own(written, tmp_path):
+def test_points_of_a_grid_keep_their_order_in_a_table_of_their_own(written, tmp_path, unrendered):
     grid = {"mse_test_steps8_restarts1": 0.3, "mse_test_steps4_restarts3": 0.4}
     for entry in list(written.entries):
         written.evaluation(written.root / entry["path"], "e2", grid)
@@ -131,7 +133,7 @@ def test_sweeps_are_drawn_against_their_key_with_a_baseline_without_it(written, 
     assert set(pd.read_parquet(folder / "long.parquet")["method.alpha"].dropna()) == {0.0, 0.5}
 
 
-def test_swept_names_and_crossed_tables(written, tmp_path):
+def test_swept_names_and_crossed_tables(written, tmp_path, unrendered):
     written.entries.clear()
     for method in ("vae", "abp"):
         swept(written, "method.solver", ["none", "exact"], method)

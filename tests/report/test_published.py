@@ -96,7 +96,7 @@ def test_shares_of_positives_are_compared_digit_by_digit(declared):
     assert found == "data mnist, ours mnist5k_without"
 
 
-def test_the_page_says_it_beside_the_value(written, tmp_path):
+def test_the_page_says_it_beside_the_value(written, tmp_path, unrendered):
     for entry in written.entries:
         entry["data"] = "mnist"
     page = (write_report(written.manifest(), tmp_path / "reports") / "README.md").read_text()

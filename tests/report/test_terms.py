@@ -9,6 +9,8 @@ from ltvm.report.page import write_report
 from ltvm.report.statistics import Estimate, format_estimate
 from ltvm.runtime.files import read_json, write_json
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 
 def page_of(written, tmp_path, **fields):
     folder = write_report(written.manifest(**fields), tmp_path / "reports")

@@ -5,6 +5,7 @@ import json
 import pandas as pd
 import pytest
 import torch
+from small_networks import SMALL
 
 import ltvm
 from ltvm.cli.main import main
@@ -15,9 +16,12 @@ from ltvm.runs import execute, trained
 from ltvm.runs.identity import evaluation_identity
 from ltvm.runs.store import Store
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 FEW = [
     "protocol=smoke", "protocol.train_images=40", "protocol.test_images=12", "protocol.batch=20",
     "protocol.evaluation.unseen_images=4", "protocol.evaluation.codes=40", "precision=float32",
+    *SMALL,
 ]  # fmt: skip
 MORE = [
     "evaluation=latents", "evaluation.metrics.likelihood.images=2",

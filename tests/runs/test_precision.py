@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from small_networks import SMALL
 
 from ltvm.chain.execution import Execution
 from ltvm.config import resolve
@@ -18,7 +19,7 @@ CHOSEN = [
     "protocol.evaluation.unseen_images=4", "protocol.evaluation.unseen_for_distance=4",
     "protocol.evaluation.codes=20", "evaluation=digits_thorough",
     "evaluation.metrics.unseen_curve.steps=[2]", "evaluation.metrics.likelihood.images=2",
-    "evaluation.metrics.likelihood.steps=3", "device=cpu",
+    "evaluation.metrics.likelihood.steps=3", "device=cpu", *SMALL,
 ]  # fmt: skip
 UNINFERRED = {
     "fd_digits", "fd_digits_floor", "fd_digits_unseen_floor", "fd_digits_infinity",

@@ -1,10 +1,12 @@
 """Ablations and the store: nothing twice, nothing missing, nothing half-written."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from small_networks import SMALL
 
 import ltvm
 from ltvm.api import do_ablation
@@ -13,9 +15,11 @@ from ltvm.runs import execute as execution
 from ltvm.runs.ablation import plan
 from ltvm.runs.store import Run
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 FEW = [
     "protocol=smoke", "protocol.train_images=40", "protocol.test_images=12", "protocol.batch=20",
-    "protocol.evaluation.unseen_images=4", "protocol.evaluation.codes=40", "device=cpu",
+    "protocol.evaluation.unseen_images=4", "protocol.evaluation.codes=40", "device=cpu", *SMALL,
 ]  # fmt: skip
 
 
@@ -115,7 +119,7 @@ def test_a_record_traces_its_numbers():
     record = ltvm.train(FEW)
     assert record["status"] == "done"
     precision = f"precision={record['precision']}"  # the same run on any machine
-    assert record["command"] == " ".join(["ltvm train", *FEW, precision])
+    assert record["command"] == shlex.join(["ltvm", "train", *FEW, precision])
     assert record["metrics"]["fd_digits"]["checksum"]
     assert record["metrics"]["fd_digits"]["n"] == 40
     assert set(record["seconds"]) == {"inference", "transport", "learning", "evaluation"}
@@ -156,7 +160,6 @@ def test_interruption_loses_at_most_the_iteration_and_resumes(monkeypatch):
     record = ltvm.train(FEW)
     assert record["status"] == "done"
     assert fitted == [0, "interrupted", 1]
-    monkeypatch.undo()
 
 
 def test_a_checkpoint_of_other_code_is_refused_until_restart(monkeypatch, capsys):

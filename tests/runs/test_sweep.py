@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from small_networks import SMALL
 
 from ltvm.api import do_ablation, long_table
 from ltvm.cli.main import main
@@ -20,10 +21,12 @@ from ltvm.runs.running import Running
 from ltvm.runs.store import Store
 from ltvm.runs.watch import Watch
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 TINY = [
     "ablation=ot", "ablation.axes.method=[vae,abp]", "ablation.seeds=[0,1,2]", "protocol=smoke",
     "protocol.train_images=40", "protocol.test_images=12", "protocol.batch=20", "device=cpu",
-    "protocol.evaluation.unseen_images=4", "protocol.evaluation.codes=40",
+    "protocol.evaluation.unseen_images=4", "protocol.evaluation.codes=40", *SMALL,
 ]  # fmt: skip
 
 

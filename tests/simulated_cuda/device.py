@@ -23,7 +23,6 @@ from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves, tree_map
 
 DEVICES = 2
 READ_BACK = {  # their CUDA kernels give the host something, so that it waits
@@ -99,6 +98,21 @@ class OnCuda(torch.Tensor):
 
     def __repr__(self):
         return f"OnCuda({self.held!r}, {self.index})"
+
+
+def tree_map(function, tree):
+    """``function`` of every leaf of nested lists, tuples and dicts; torch's is slow at it."""
+    if isinstance(tree, (list, tuple)):
+        return type(tree)([tree_map(function, x) for x in tree])
+    if isinstance(tree, dict):
+        return {key: tree_map(function, x) for key, x in tree.items()}
+    return function(tree)
+
+
+def tree_leaves(tree) -> list[Any]:
+    leaves: list[Any] = []
+    tree_map(leaves.append, tree)
+    return leaves
 
 
 def place(x: torch.Tensor) -> int | None:

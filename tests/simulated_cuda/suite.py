@@ -6,6 +6,8 @@ python tests/simulated_cuda/suite.py [NAME]
 from __future__ import annotations
 
 import contextlib
+import copy
+import functools
 import os
 import sys
 import tempfile
@@ -21,13 +23,17 @@ import device
 import pytest
 import torch
 
+MISSING = 77  # exit status
+if device.missing():  # of what pretending leans on
+    print(*device.missing())
+    sys.exit(MISSING)
 device.install()
 torch.set_num_threads(1)
 
 import ltvm  # noqa: E402
 from ltvm.chain import engine as engine_module  # noqa: E402
 from ltvm.chain.cuda_graph import StaticChain  # noqa: E402
-from ltvm.config import resolve  # noqa: E402
+from ltvm.config import Config, resolve  # noqa: E402
 from ltvm.data.image_set import DataSet, ImageSet  # noqa: E402
 from ltvm.doctor.report import examine  # noqa: E402
 from ltvm.errors import DivergedError  # noqa: E402
@@ -42,7 +48,7 @@ SMALL = (
     "protocol=smoke", "model.latent_dim=4", "protocol.iterations=2", "protocol.sweeps=1",
     "protocol.steps=2", "protocol.learn_epochs=1", "protocol.batch=12",
     "execution.layout=contiguous",
-    "execution.products=torch",
+    "execution.products=torch", "+decoder.widths=[32,16,16]", "+decoder.encoder.widths=[16,16,32]",
 )  # fmt: skip
 CASES: list[Callable[[], None]] = []
 
@@ -52,6 +58,11 @@ def case(function: Callable[[], None]) -> Callable[[], None]:
     return function
 
 
+@functools.cache
+def resolved(*overrides: str) -> Config:
+    return resolve(overrides)
+
+
 def random_images() -> DataSet:
     draw = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (36, 1, 28, 28), generator=draw, dtype=torch.uint8)
@@ -59,8 +70,8 @@ def random_images() -> DataSet:
 
 
 def method_on(where: str, name: str = "short_run_ot", graph: bool = False, *more: str):
-    words = [f"device={where}", f"method={name}", f"execution.graph={str(graph).lower()}"]
-    config = resolve([*SMALL, "precision=float32", *words, *more])
+    config = copy.deepcopy(resolved(*SMALL, "precision=float32", f"method={name}", *more))
+    config["device"], config["execution"]["graph"] = where, graph
     return build_method(config, build_problem(config, random_images()))
 
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 import torch
+from small_networks import SMALL
 
 from ltvm.config import resolve
 from ltvm.errors import InputError
@@ -19,7 +20,7 @@ from ltvm.training.trainer import Trainer
 def trainer(tiny, checkpoint, method, iterations=3):
     config = resolve(
         ["protocol=smoke", "protocol.batch=20", "model.latent_dim=6", "device=cpu",
-         f"method={method}"]
+         f"method={method}", *SMALL]
     )  # fmt: skip
     built = build_method(config, build_problem(config, tiny))
     return Trainer(built, iterations, checkpoint)

@@ -8,6 +8,7 @@ import torch
 from scipy import integrate, stats
 from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import rbf_kernel
+from small_networks import SMALL
 
 from ltvm.config import resolve
 from ltvm.metrics.base import Context
@@ -140,7 +141,7 @@ def method(tiny):
 def build(tiny, *overrides):
     config = resolve(
         ["protocol=smoke", "protocol.batch=20", "model.latent_dim=6", "device=cpu",
-         "precision=float32", *overrides]
+         "precision=float32", *SMALL, *overrides]
     )  # fmt: skip
     return build_method(config, build_problem(config, tiny))
 

@@ -7,6 +7,7 @@ import ot
 import pytest
 import torch
 from scipy import stats
+from small_networks import SMALL
 
 from ltvm.config import resolve
 from ltvm.metrics.base import Context
@@ -82,7 +83,7 @@ def build(tiny):
     def built(*overrides):
         config = resolve(
             ["protocol=smoke", "protocol.batch=20", "model.latent_dim=6", "device=cpu",
-             "precision=float32", *overrides]
+             "precision=float32", *SMALL, *overrides]
         )  # fmt: skip
         return build_method(config, build_problem(config, tiny))
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from small_networks import SMALL
 
 from ltvm.config import resolve
 from ltvm.metrics.base import Context
@@ -13,7 +14,9 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def trained(tiny):
-    config = resolve(["protocol=smoke", "protocol.batch=20", "model.latent_dim=6", "device=cpu"])
+    config = resolve(
+        ["protocol=smoke", "protocol.batch=20", "model.latent_dim=6", "device=cpu", *SMALL]
+    )
     method = build_method(config, build_problem(config, tiny))
     method.fit_iteration()
     return method

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
+from small_networks import SMALL
 from torchmetrics.functional.classification import binary_average_precision
 
 import ltvm
@@ -133,11 +134,11 @@ def test_published_rows_are_those_of_the_left_out_digits():
     assert len(published("mnist5k_without")) == len(rows)
 
 
-def test_the_ablation_runs_from_end_to_end():
+def test_the_ablation_runs_from_end_to_end(unrendered):
     folder = ltvm.ablate(
         ["ablation=anomaly", "ablation.axes.method=[short_run_ot,vae]", "ablation.seeds=[0]",
          "ablation.axes.data.load.digit=[1,4]", "protocol=smoke", "protocol.train_images=60",
-         "protocol.batch=20", "protocol.evaluation.unseen_images=4"]
+         "protocol.batch=20", "protocol.evaluation.unseen_images=4", *SMALL]
     )  # fmt: skip
     page = (folder / "README.md").read_text()
     assert pd.read_parquet(folder / "long.parquet")["status"].eq("done").all()
@@ -151,7 +152,8 @@ def test_every_new_metric_runs_from_end_to_end():
     record = ltvm.train(
         ["evaluation=digits_thorough", "protocol=smoke", "protocol.train_images=60",
          "protocol.batch=20", "evaluation.metrics.unseen_curve.steps=[1,2]",
-         "evaluation.metrics.likelihood.images=2", "evaluation.metrics.likelihood.steps=4"]
+         "evaluation.metrics.likelihood.images=2", "evaluation.metrics.likelihood.steps=4",
+         *SMALL]
     )  # fmt: skip
     assert {
         "fd_digits", "mse_test", "psnr_test", "ssim_train", "mse_test_steps2_restarts5",

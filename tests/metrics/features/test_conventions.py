@@ -152,7 +152,7 @@ def test_folded_weights_give_the_documented_features(weights, real_images, dimen
 @pytest.mark.parametrize(("kind", "size"), [("digits", 28), ("houses", 32), ("faces", 64)])
 def test_the_distance_equals_torch_fidelity(inception, kind, size):
     extractor, images = inception
-    first, second = two_sets(images(kind, 32))
+    first, second = two_sets(images(kind, 16))
     assert first.rounded.shape[2] == size
     distances = by_name(extractor)
     ours = distances["ltvm"](first, second)
@@ -161,7 +161,7 @@ def test_the_distance_equals_torch_fidelity(inception, kind, size):
 
 def test_the_768_features_equal_torch_fidelity(weights, real_images):
     extractor = FoldedInception(weights=str(weights))
-    first, second = two_sets(real_images("faces", 10))
+    first, second = two_sets(real_images("faces", 6))
     distances = by_name(extractor)
     ours = distances["ltvm"](first, second)
     assert distances["torch-fidelity"](first, second) == pytest.approx(ours, rel=PARITY)
@@ -170,8 +170,8 @@ def test_the_768_features_equal_torch_fidelity(weights, real_images):
 def test_the_well_known_wrong_variants_are_told_apart(inception):
     """Faces as a model makes them: floats, whose rounding and truncation differ."""
     extractor, images = inception
-    faces = images("faces", 48)
-    first, second = Pixels(faces[:24]), Pixels(faces[24:])
+    faces = images("faces", 24)
+    first, second = Pixels(faces[:12]), Pixels(faces[12:])
     draws = torch.Generator().manual_seed(1)
     noise = 0.98 * (torch.rand(second.rounded.shape, generator=draws) - 0.5)
     unrounded = ((second.rounded + noise) / 255).clamp(0, 1)

@@ -70,12 +70,12 @@ def test_nothing_is_kept_from_one_method_to_the_next(digits):
 def test_large_features_are_made_again_instead_of_kept(digits, monkeypatch):
     from ltvm.metrics.generation import feature_metric as samples
 
-    monkeypatch.setattr(samples, "KEPT_NUMBERS", 10)
     sampler = GivenImages(digits.test.images)
     metrics = thorough("protocol.evaluation.samples=100")
-    values = measure(metrics, sampler, digits, Context(0, CPU))
+    with monkeypatch.context() as limited:
+        limited.setattr(samples, "KEPT_NUMBERS", 10)
+        values = measure(metrics, sampler, digits, Context(0, CPU))
     assert sampler.asked == 400
-    monkeypatch.undo()
     kept = measure(metrics, sampler, digits, Context(0, CPU))
     assert values["kid_digits"]["value"] == pytest.approx(kept["kid_digits"]["value"], rel=1e-6)
 

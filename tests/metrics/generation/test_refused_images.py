@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from given_images import GivenImages, measure, thorough
+from small_networks import SMALL
 
 from ltvm.config import resolve
 from ltvm.data import DataSet, ImageSet
@@ -69,7 +70,9 @@ def test_a_learning_curve_may_pass_through_constant_samples(digits):
 
 def test_constant_samples_end_a_run_by_name(tiny):
     """The record of the run says why; the exit is not that of bad input."""
-    config = resolve(["protocol=smoke", "protocol.batch=20", "model.latent_dim=6", "device=cpu"])
+    config = resolve(
+        ["protocol=smoke", "protocol.batch=20", "model.latent_dim=6", "device=cpu", *SMALL]
+    )
     method = build_method(config, build_problem(config, tiny))
     for parameter in method.decoder.parameters():
         parameter.data.zero_()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
+from small_networks import SMALL
 
 from ltvm.chain.short_run import short_run
 from ltvm.config import resolve
@@ -61,7 +62,7 @@ def build(tiny):
     def built(*overrides):
         config = resolve(
             ["protocol=smoke", "protocol.batch=20", "model.latent_dim=6", "device=cpu",
-             "precision=float32", *overrides]
+             "precision=float32", *SMALL, *overrides]
         )  # fmt: skip
         method = build_method(config, build_problem(config, tiny))
         method.fit_iteration()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import multivariate_normal
+from small_networks import SMALL
 from torch import nn
 
 from ltvm.chain.hamiltonian import transition
@@ -196,7 +197,9 @@ def test_the_metric_gives_the_closed_form_of_a_linear_decoder():
 
 
 def test_no_image_affects_another(tiny):
-    config = resolve(["protocol=smoke", "protocol.batch=20", "model.latent_dim=6", "device=cpu"])
+    config = resolve(
+        ["protocol=smoke", "protocol.batch=20", "model.latent_dim=6", "device=cpu", *SMALL]
+    )
     method = build_method(config, build_problem(config, tiny))
     method.fit_iteration()
     metric = LogLikelihood(images=3, chains=2, steps=8, leapfrog=2)
