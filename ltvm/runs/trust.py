@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ltvm.config import CONFIG_DIRS_VARIABLE, Config, config_packages
+from ltvm.config import Config, config_dirs, config_packages
 from ltvm.errors import InputError
 
 TRUST_VARIABLE = "LTVM_TRUST"  # 1: ``--trust``
@@ -60,21 +60,16 @@ def offered_targets() -> set[str]:
     found: set[str] = set()
     packages = ["ablations", *config_packages()]
     roots = [Path(str(importlib.resources.files(package))) for package in packages]
-    for root in [*roots, *config_dirs()]:
+    for root in [*roots, *map(Path, config_dirs())]:
         for file in root.rglob("*.yaml"):
             found |= set(re.findall(r"_target_:\s*['\"]?([\w.]+)", file.read_text()))
     return found
 
 
-def config_dirs() -> list[Path]:
-    listed = os.environ.get(CONFIG_DIRS_VARIABLE, "").split(os.pathsep)
-    return [Path(directory) for directory in listed if directory]
-
-
 def importable_from_config_dirs(target: str) -> bool:
     """Whether the module of an import path is one of the user's own."""
     top = target.split(".")[0]
-    return any((d / f"{top}.py").is_file() or (d / top).is_dir() for d in config_dirs())
+    return any((d / f"{top}.py").is_file() or (d / top).is_dir() for d in map(Path, config_dirs()))
 
 
 def check_name(key: str, name: object) -> None:
