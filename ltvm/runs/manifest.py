@@ -64,7 +64,7 @@ def read_manifest(file: Path) -> dict[str, Any]:
         for entry in content["runs"]:
             check_inside(file, entry["path"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        why = " ".join(str(error).split())[:120]
+        why = " ".join(str(error).split())[:400]
         raise UnreadableError(file, f"is not a manifest ({why})", remedy) from error
     return content
 
