@@ -50,11 +50,12 @@ def train(overrides: Sequence[str] = (), restart: bool = False) -> dict[str, Any
         return with_evaluation(run, evaluation)
 
     from ltvm.runs.execute import check_input
-    from ltvm.runs.launch import launch
+    from ltvm.runs.launch import check_launcher, launch
     from ltvm.runs.progress import Reporter, set_reporter
     from ltvm.runs.resuming import check_checkpoint, discard_checkpoint
 
     store.check_writable()
+    check_launcher(hydra_overrides)
     check_input(config)
     (discard_checkpoint if restart else check_checkpoint)(config)
     with Reporter() as reporter:

@@ -14,22 +14,25 @@ import math
 import os
 import re
 import sys
-from collections.abc import Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
-from hydra import compose, initialize_config_module
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra import compose
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ltvm.errors import InputError, require
+from ltvm.hydra_private import (
+    Override,
+    apply_values,
+    group_options,
+    hydra_session,
+    parse_override,
+    search_path,
+)
 from ltvm.runtime.precision import Precision, native_precision
 
 Config = dict[str, Any]
@@ -62,18 +65,20 @@ def add_config_dir(directory: str) -> None:
         sys.path.insert(0, str(path))
 
 
-def search_path_override() -> list[str]:
-    """The Hydra override that adds configurations from outside this package.
+def further_places() -> list[str]:
+    """Where configurations from outside this package are, as Hydra names places.
 
     They come from ``LTVM_CONFIG_DIRS`` and from installed packages with an entry point in the
     group ``ltvm.configs`` (its value names a package that holds the YAML groups).
     """
     places = [f"file://{directory}" for directory in config_dirs()]
-    places += [f"pkg://{package}" for package in config_packages()]
-    if not places:
-        return []
-    quoted = ",".join(f'"{place}"' for place in places)
-    return [f"hydra.searchpath=[{quoted}]"]
+    return places + [f"pkg://{package}" for package in config_packages()]
+
+
+def search_path_override() -> list[str]:
+    """The Hydra override that adds ``further_places``."""
+    quoted = ",".join(f'"{place}"' for place in further_places())
+    return [f"hydra.searchpath=[{quoted}]"] if quoted else []
 
 
 def config_dirs() -> list[str]:
@@ -84,16 +89,6 @@ def config_dirs() -> list[str]:
 def config_packages() -> list[str]:
     """The packages that installed distributions declare, which takes a while to ask."""
     return [entry.value for entry in importlib.metadata.entry_points(group="ltvm.configs")]
-
-
-@contextmanager
-def hydra_session() -> Iterator[None]:
-    """Initialise Hydra for composing, unless it already is."""
-    if GlobalHydra.instance().is_initialized():
-        yield
-        return
-    with initialize_config_module("ablations", version_base="1.3"):
-        yield
 
 
 def compose_raw(overrides: Sequence[str], with_hydra: bool = False) -> DictConfig:
@@ -109,7 +104,7 @@ def compose_raw(overrides: Sequence[str], with_hydra: bool = False) -> DictConfi
         words = [override for override in given if not is_value(parsed(override))]
         config = copy.deepcopy(composed(tuple(words), sources()))
         values = [parsed(override) for override in given if is_value(parsed(override))]
-        ConfigLoaderImpl._apply_overrides_to_config(values, config)
+        apply_values(values, config)
         OmegaConf.resolve(config)
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(explain(error, overrides)) from error
@@ -129,22 +124,20 @@ def composed(overrides: tuple[str, ...], sources: Hashable) -> DictConfig:  # no
 
 def sources() -> Hashable:
     """Where configurations are found, and the state of every file there."""
-    hydra = GlobalHydra.instance()
-    paths = hydra.config_loader().get_search_path().get_path() if hydra.is_initialized() else []
     specs = [importlib.util.find_spec(package) for package in ("ablations", *config_packages())]
     packages = [p for spec in specs if spec for p in spec.submodule_search_locations or ()]
     folders = [Path(folder) for folder in (*packages, *config_dirs())]
     files = (entry for folder in folders for entry in sorted(folder.rglob("*.yaml")))
     states = ((str(file), file.stat()) for file in files)
     return (
-        tuple(place.path for place in paths),
+        search_path(),
         tuple((name, state.st_mtime_ns, state.st_size) for name, state in states),
     )
 
 
 @lru_cache(maxsize=1024)
 def parsed(override: str) -> Override:
-    return OverridesParser.create().parse_overrides([override])[0]
+    return parse_override(override)
 
 
 def is_value(override: Override) -> bool:
@@ -183,42 +176,31 @@ def is_choice(key: str) -> bool:
 def explain(error: Exception, overrides: Sequence[str]) -> str:
     """One or two lines for a Hydra error: the key, the value, what is allowed."""
     text = str(error)
-    missing = re.search(r"Could not find '(\w+)/([^']*)'", text)
+    missing = re.search(r"Could not find '([\w/]+)/([^'/]*)'", text)
     if missing:
         group, choice = missing.groups()
-        return f"{group}={choice}: allowed: {', '.join(choices(group))}"
+        extra = '; pip install "ltvm[joblib]" adds it' if choice == "joblib" else ""
+        return f"{group}={choice}: allowed: {', '.join(choices(group))}{extra}"
     unknown = re.search(r"Could not (?:override|append to config|find|delete).*?'([^']+)'", text)
     if unknown:
         key = unknown.group(1).split("@")[0]
         given = next((o for o in overrides if o.lstrip("+~").split("=")[0] == key), key)
         return f"{given}: no such key; allowed: {', '.join(siblings(key, overrides))}"
-    first = " ".join(text.split())[:200]
-    return f"{' '.join(overrides)}: {first}"
+    whole = f"{text}: {error.__cause__}" if error.__cause__ else text
+    return f"{' '.join(overrides)}: {' '.join(whole.split())[:200]}"
 
 
 def choices(group: str) -> list[str]:
     """The available choices of a configuration group, such as all methods."""
     with hydra_session():
-        if not search_path_override():
-            loader = GlobalHydra.instance().config_loader()
-            return sorted(loader.get_group_options(group))
-        hydra = GlobalHydra.instance().hydra
-        assert hydra is not None
-        from hydra._internal.config_repository import ConfigRepository
-
-        raw = compose_raw([], with_hydra=True)
-        path = hydra.config_loader.get_search_path()
-        known = set(hydra.config_loader.get_group_options(group))
-        for place in raw.hydra.searchpath:
-            path.append("user", place)
-        known |= set(ConfigRepository(config_search_path=path).get_group_options(group))
-        return sorted(known)
+        return group_options(group, further_places())
 
 
 def siblings(key: str, overrides: Sequence[str]) -> list[str]:
     """The keys beside an unknown one, in the configuration without the overrides' values."""
-    kept = [o for o in overrides if is_choice(o.split("=")[0]) and o.split("=")[0] != key]
-    node: Any = compose_raw(kept)
+    chosen = [o for o in overrides if is_choice(o.split("=")[0]) or o.startswith("hydra/")]
+    kept = [o for o in chosen if o.split("=")[0] != key]
+    node: Any = compose_raw(kept, with_hydra=key.startswith("hydra."))
     for part in key.split(".")[:-1]:
         node = node.get(part) if isinstance(node, DictConfig) and part in node else node
     names = node.keys() if isinstance(node, DictConfig) else []

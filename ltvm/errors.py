@@ -28,6 +28,10 @@ class UnreadableError(InputError):
         self.path, self.what = path, what
 
 
+class LaunchError(RuntimeError):
+    """A launcher, not a run, failed: no cluster, a process that died. What is done stays done."""
+
+
 def require(holds: bool, key: str, value: object, allowed: str) -> None:
     """Raise :class:`InputError` naming ``key``, ``value`` and ``allowed`` unless ``holds``."""
     if not holds:

@@ -33,10 +33,15 @@ def test_the_wheel_holds_everything_and_nothing_else(wheel):
     for needed in (
         "ltvm/py.typed", "ltvm/metrics/features/digits.npz", "ltvm/report/published.csv",
         "ablations/config.yaml", "ablations/method/short_run_ot.yaml", "ablations/ablation/ot.yaml",
+        "hydra_plugins/ltvm_launchers.py",
     ):  # fmt: skip
         assert needed in names
     tops = {name.split("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"ltvm", "ablations"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {
+        "ltvm",
+        "ablations",
+        "hydra_plugins",
+    }
     assert wheel.stat().st_size < 2_000_000
 
 

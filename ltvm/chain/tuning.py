@@ -3,18 +3,23 @@
 Every ``auto`` in ``execution`` is decided one after the other, each by timing the chain with and
 without; what was found is kept in a file per user (``cache_file``) and used until torch, the device
 or its driver changes. Precision is none of them: it decides numbers, not speed alone.
+
+Of several processes one measures and the others wait: they would time each other, and might decide
+differently. The trial is where the runs are, which need not be where they are launched.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from torch import Tensor, nn
 
 from ltvm.chain.engine import Engine
@@ -26,6 +31,7 @@ from ltvm.runtime.cache import cache_directory
 from ltvm.runtime.devices import describe, software
 from ltvm.runtime.files import read_json, write_json
 
+PATIENCE = 300.0  # seconds that another process, which may be suspended, is waited for
 WORTH_IT = 1.1  # a faster way must be this much faster: less is noise
 
 
@@ -56,23 +62,37 @@ def choose_execution(
     known = known_executions()
     if key in known:
         return Execution(**known[key])
+
+    def compare(first: Execution, second: Execution) -> float:
+        return trial(build, first, second, shape, latent_dim, device)
+
+    with alone():
+        known = known_executions()  # another process may have measured it meanwhile
+        if key in known:
+            return Execution(**known[key])
+        chosen, account = decide(chosen, questions, compare)
+        if account:
+            print(f"{name}: {chosen} ({account}; kept in {cache_file()})", file=sys.stderr)
+            remember(key, chosen)
+    return chosen
+
+
+def decide(
+    chosen: Execution,
+    questions: Sequence[Callable[[Execution], dict[str, Any]]],
+    compare: Callable[[Execution, Execution], float],
+) -> tuple[Execution, str]:
+    """What is chosen after every question, and an account of the trials; empty: there were none."""
     started = time.perf_counter()
     rates: list[str] = []
     for question in questions:
         for field, value in question(chosen).items():
             other = replace(chosen, **{field: value})
-            ratio = trial(build, chosen, other, shape, latent_dim, device)
+            ratio = compare(chosen, other)
             rates.append(f"{field}={value} {ratio:.2f}x")
             chosen = other if ratio >= WORTH_IT else chosen
-    if not rates:
-        return chosen
-    print(
-        f"{name}: {chosen} (trial of {time.perf_counter() - started:.1f} s: {'; '.join(rates)}; "
-        f"kept in {cache_file()})",
-        file=sys.stderr,
-    )
-    remember(key, chosen)
-    return chosen
+    spent = f"trial of {time.perf_counter() - started:.1f} s"
+    return chosen, f"{spent}: {'; '.join(rates)}" if rates else ""
 
 
 def open_questions(
@@ -146,6 +166,21 @@ def known_executions() -> dict[str, Any]:
     except (OSError, ValueError):  # none yet, or damaged: measure again
         return {}
     return content
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """While this is entered no other process of this user measures or writes what it found."""
+    lock = FileLock(cache_file().with_suffix(".lock"), timeout=PATIENCE)
+    try:
+        cache_directory().mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except (OSError, NotImplementedError) as error:  # no place for it, no locks there, too long
+        print(f"ltvm: others may be measuring at the same time: {error}", file=sys.stderr)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def remember(key: str, execution: Execution) -> None:

@@ -17,13 +17,13 @@ from ltvm.config import (
     Config,
     choices,
     compose_raw,
-    hydra_session,
     parse,
     resolve,
     settled,
     to_dict,
 )
 from ltvm.errors import InputError
+from ltvm.hydra_private import hydra_session
 from ltvm.runs.forecast import kind_of
 from ltvm.runs.grid import Ablation, changed
 from ltvm.runs.identity import evaluation_identity, identity

@@ -38,7 +38,7 @@ Built = tuple[Trained, dict[str, Metric]]
 _metric_cache: dict[Any, Any] = {}  # features of the data, keyed by its fingerprint
 
 
-def execute(config: Config, command: str) -> dict[str, Any]:
+def execute(config: Config, command: str, timeout: float = 1.0) -> dict[str, Any]:
     """Do what is not done of a run and its evaluation; returns the record with the values.
 
     A run that fails is recorded as ``failed`` with its traceback and does not raise, so that
@@ -48,7 +48,7 @@ def execute(config: Config, command: str) -> dict[str, Any]:
     """
     run = Store(Path(config["paths"]["results"])).run(config)
     evaluation = evaluation_identity(config)
-    with run.held() as hold:
+    with run.held(timeout) as hold:
         if hold is None:
             return {"status": "running", "reason": f"{run.holder() or 'another process'} is at it"}
         set_damaged_aside(run, evaluation)

@@ -16,7 +16,7 @@ from pathlib import Path
 from ltvm.errors import InputError
 from ltvm.runs.ablation import Plan, PlannedRun
 from ltvm.runs.execute import check_input
-from ltvm.runs.launch import launch
+from ltvm.runs.launch import check_launcher, launch
 from ltvm.runs.outcome import Options, counted
 from ltvm.runs.progress import Reporter, set_reporter
 from ltvm.runs.resuming import check_checkpoint, discard_checkpoint
@@ -44,6 +44,7 @@ def prepare(
     what is wrong with it, and its others are then not begun.
     """
     Store(results).check_writable()
+    check_launcher(launcher)
     if restart:
         for planned in runs:
             discard_checkpoint(planned.config)

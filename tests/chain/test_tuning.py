@@ -1,9 +1,12 @@
 """Which execution is chosen, and what of it may be asked for."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from filelock import FileLock
 from networks_by_name import decoder_of
 
 from ltvm.chain import tuning
@@ -46,6 +49,47 @@ def test_an_execution_is_measured_once_and_kept(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(tuning, "software", lambda _: "another driver")
     with pytest.raises(StopIteration):  # measured again
         choose()
+
+
+@pytest.mark.usefixtures("_own_cache")
+def test_of_several_that_ask_at_once_one_measures_and_all_decide_the_same(monkeypatch):
+    """Threads here; the lock is that of a file, as between processes."""
+    ratios, at_it = iter([2.0, 0.9]), []
+
+    def trial(*_):
+        at_it.append(1)
+        time.sleep(0.2)
+        assert at_it.pop() == 1
+        assert not at_it
+        return next(ratios)
+
+    monkeypatch.setattr(tuning, "trial", trial)
+    monkeypatch.setattr(tuning, "onednn_available", lambda: True)
+    with ThreadPoolExecutor(4) as pool:
+        chosen = [asked.result() for asked in [pool.submit(choose) for _ in range(4)]]
+    assert set(chosen) == {Execution("float32", "channels_last", "torch")}
+
+
+@pytest.mark.usefixtures("_own_cache")
+def test_what_others_found_meanwhile_is_kept(monkeypatch, tmp_path):
+    def trial(*_):
+        other = tmp_path / "cache" / "executions.json"
+        other.write_text(json.dumps({"another": {"layout": "contiguous"}}))
+        return 1.0
+
+    monkeypatch.setattr(tuning, "trial", trial)
+    choose()
+    assert len(json.loads((tmp_path / "cache" / "executions.json").read_text())) == 2
+
+
+@pytest.mark.usefixtures("_own_cache")
+def test_one_that_holds_the_lock_for_ever_is_not_waited_for(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(tuning, "PATIENCE", 0.1)
+    monkeypatch.setattr(tuning, "trial", lambda *_: 1.0)
+    (tmp_path / "cache").mkdir()
+    with FileLock(tmp_path / "cache" / "executions.lock"):
+        assert choose() == Execution()
+    assert "others may be measuring at the same time" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("_own_cache")

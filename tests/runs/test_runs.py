@@ -14,6 +14,7 @@ from ltvm.errors import InputError
 from ltvm.runs import execute as execution
 from ltvm.runs.ablation import plan
 from ltvm.runs.store import Run
+from ltvm.runtime.threads import available_cores
 
 pytestmark = pytest.mark.usefixtures("unrendered")
 
@@ -262,7 +263,8 @@ def test_bad_input_leaves_nothing_behind():
     assert not list(results().rglob("*.json"))
 
 
-def test_jobs_go_through_another_hydra_launcher_with_the_keys_of_a_solver():
+def test_jobs_go_through_another_hydra_launcher_with_the_keys_of_a_solver(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")  # they share the cores all the same
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]  # two processes
     solver = ["method.solver=shortlist", "method.solver_options.gap=0.02"]
@@ -274,6 +276,8 @@ def test_jobs_go_through_another_hydra_launcher_with_the_keys_of_a_solver():
     for run in runs:
         assert run.config()["method"]["solver_options"] == {"gap": 0.02}
         assert "method.solver_options.gap=0.02" in run.record()["command"].split()
+        share = max(1, available_cores() // 2)
+        assert run.record()["device"].endswith(f", {share} threads")
 
 
 def test_load_gives_the_trained_method_back():
