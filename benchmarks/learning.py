@@ -114,7 +114,7 @@ def epoch_contender(kind: str, images: int, batch: int, device_name: str) -> Cal
         words = str(method.problem.execution)
 
         def run() -> None:
-            method.mean_loss([method.learn(Visit(b, 0, False)) for b in method.batches(0)])
+            method.mean_loss([method.learn(Visit(b, 0, False, b)) for b in method.batches(0)])
 
     return lambda: {
         "seconds": seconds(run, device),

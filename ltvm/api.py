@@ -34,16 +34,40 @@ def split_hydra(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
 def train(overrides: Sequence[str] = (), restart: bool = False) -> dict[str, Any]:
     """Do what is not done of one run and its evaluation; ``overrides`` as for ``ltvm train``.
 
-    An unfinished run goes on from its checkpoint; with ``restart`` it begins again. Returns the
+    An unfinished run goes on from its checkpoint; with ``restart`` it begins again. Processes that
+    torchrun started do it together (docs/scale.md). Returns the
     record of the run, with the values of that evaluation under ``metrics``. Raises
     :class:`ltvm.errors.InputError` for bad input, or a checkpoint that it cannot go on from.
     """
-    from ltvm.config import resolve, settled
-    from ltvm.runs.identity import evaluation_identity
-    from ltvm.runs.store import FINAL, Store, with_evaluation
+    from ltvm.config import resolve
+    from ltvm.runtime.processes import processes
 
     ours, hydra_overrides = split_hydra(overrides)
     config = resolve(ours)
+    if processes() == 1:
+        return train_resolved(config, ours, hydra_overrides, restart)
+    if hydra_overrides:
+        raise InputError(f"{hydra_overrides[0]}: allowed without torchrun, which launches already")
+    from ltvm.runs.follow import follow
+    from ltvm.runtime.distributed import joined
+
+    with joined(config["device"]) as world:
+        if not world.is_first:
+            return follow(config, world)
+        record = train_resolved(config, ours, [], restart)
+        if not world.parted:
+            world.broadcast({"record": record})
+        return record
+
+
+def train_resolved(
+    config: dict[str, Any], ours: Sequence[str], hydra_overrides: Sequence[str], restart: bool
+) -> dict[str, Any]:
+    """``train`` of what ``ours`` resolve to, in the one process of a run or in the first."""
+    from ltvm.config import settled
+    from ltvm.runs.identity import evaluation_identity
+    from ltvm.runs.store import FINAL, Store, with_evaluation
+
     store = Store(Path(config["paths"]["results"]))
     run, evaluation = store.run(config), evaluation_identity(config)
     if run.status(evaluation) in FINAL:

@@ -34,6 +34,7 @@ from ltvm.hydra_private import (
     search_path,
 )
 from ltvm.runtime.precision import Precision, native_precision
+from ltvm.runtime.processes import processes
 
 Config = dict[str, Any]
 GROUPS = ("data", "method", "protocol", "evaluation", "decoder", "prior", "ablation")
@@ -230,12 +231,30 @@ def resolve(overrides: Sequence[str]) -> Config:
     )  # fmt: skip
     if plain["precision"] == "auto":
         plain["precision"] = native_precision(str(plain["device"]))
+    settle_statistics(plain)
     iterations = plain["protocol"]["iterations"]
     require(iterations >= 1, "protocol.iterations", iterations, "1 or more")
     require(
         plain["evaluation"]["every"] >= 1, "evaluation.every", plain["evaluation"]["every"], ">= 1"
     )
     return plain
+
+
+def settle_statistics(config: Config) -> None:
+    """Keep, in place, how processes share batch norm only where that decides numbers.
+
+    Synchronised statistics are those of one process. Statistics per shard depend on how many
+    there are: both are then part of what is hashed.
+    """
+    wanted = config.pop("distributed")["batchnorm"]
+    allowed = ("synchronised", "per_shard")
+    require(wanted in allowed, "distributed.batchnorm", wanted, ", ".join(allowed))
+    if wanted == "per_shard":
+        require(
+            processes() > 1, "distributed.batchnorm", wanted,
+            "synchronised for one process (torchrun starts several)",
+        )  # fmt: skip
+        config["distributed"] = {"batchnorm": wanted, "processes": processes()}
 
 
 def settled(overrides: Sequence[str], config: Config) -> list[str]:

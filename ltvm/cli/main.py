@@ -27,7 +27,8 @@ from ltvm.cli import (
     tune,
 )
 from ltvm.cli.options import common
-from ltvm.errors import InputError
+from ltvm.errors import InputError, require
+from ltvm.runtime.processes import end_undisturbed, processes, rank
 from ltvm.runtime.threads import wait_passively
 
 COMMANDS: dict[str, ModuleType] = {
@@ -46,6 +47,7 @@ COMMANDS: dict[str, ModuleType] = {
     "gc": gc,
 }
 RESUMED = ("train", "ablate", "evaluate", "tune")
+SHARED = ("train",)  # what several processes do together
 
 
 def parser() -> argparse.ArgumentParser:
@@ -78,6 +80,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, _interrupt)
+    if processes() > 1:
+        signal.signal(signal.SIGINT, _interrupt)
     wait_passively()
     debug = "--debug" in arguments
     try:
@@ -95,28 +99,40 @@ def main(arguments: list[str] | None = None) -> int:
 
         for directory in options.config_dir:
             add_config_dir(directory)
+        alone = processes() == 1 or options.command in SHARED
+        require(alone, "torchrun", f"ltvm {options.command}", ", ".join(SHARED))
         return int(COMMANDS[options.command].run(options))
     except InputError as error:
-        if debug:
-            traceback.print_exc()
-        print(f"ltvm: error: {error}", file=sys.stderr)
+        say(f"ltvm: error: {error}", error, debug)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         goes_on = "; the same command goes on from here" if arguments[0] in RESUMED else ""
-        print(f"\nltvm: interrupted{goes_on}", file=sys.stderr)
+        say(f"\nltvm: interrupted{goes_on}", error)
         return 130
     except BrokenPipeError:
         sys.stderr.close()
         return 1
     except Exception as error:
-        if debug:
-            traceback.print_exc()
         hint = "" if debug else " (--debug shows the traceback)"
-        print(f"ltvm: {type(error).__name__}: {error}{hint}", file=sys.stderr)
+        say(f"ltvm: {type(error).__name__}: {error}{hint}", error, debug)
         return 1
 
 
+def say(message: str, error: BaseException, traced: bool = False) -> None:
+    """What went wrong, by the first process for all; ``traced`` with the traceback, by each.
+
+    Another process says what it alone knows: an error from before they have met.
+    """
+    end_undisturbed()
+    if traced:
+        traceback.print_exc()
+    told = isinstance(error, InputError | KeyboardInterrupt) or hasattr(error, "__notes__")
+    if rank() == 0 or not told:
+        print(message, file=sys.stderr)
+
+
 def _interrupt(signum: int, frame: object) -> NoReturn:  # noqa: ARG001
+    end_undisturbed()
     raise KeyboardInterrupt
 
 

@@ -6,12 +6,14 @@ import argparse
 from typing import Any
 
 from ltvm.cli.options import OVERRIDES, Add, restarted
+from ltvm.runtime.processes import end_undisturbed, rank
 
 CHOOSES = ("data", "method", "protocol", "evaluation", "decoder", "prior", "kernel")
 EXAMPLES = """\
 examples:
   ltvm train method=vae protocol=smoke
   ltvm train data=mnist method=short_run_ot protocol=full method.alpha=0.3 seed=1
+  torchrun --nproc-per-node 4 -m ltvm train data=svhn protocol=full
   ltvm train hydra/launcher=submitit_slurm data=svhn protocol=full"""
 
 
@@ -26,7 +28,9 @@ def run(options: argparse.Namespace) -> int:
     from ltvm.api import train
 
     record = train(options.overrides, options.restart)
-    print_values(record)
+    end_undisturbed()
+    if rank() == 0:
+        print_values(record)
     return 1 if record["status"] in ("failed", "running") else 0
 
 

@@ -49,7 +49,7 @@ def rates_at(data: str, device: str, n: int) -> dict[str, Any]:
     def chain() -> None:
         method.run_chain(x, state, numbers, 1, steps=steps, constants=constants, batchnorm="batch")
 
-    encoder, visit = method_on(device, "vae", data, images), Visit(numbers, 0, True)
+    encoder, visit = method_on(device, "vae", data, images), Visit(numbers, 0, True, numbers)
     return {
         "batch": n,
         "execution": str(method.problem.execution),

@@ -25,7 +25,7 @@ from ltvm.methods.budget import Price, Visit
 from ltvm.methods.problem import Problem
 from ltvm.models.batchnorm import statistics
 from ltvm.runtime.precision import Precision
-from ltvm.runtime.randomness import shuffled_batches
+from ltvm.runtime.randomness import GeneratorDraws, RowsOfDraws, shuffled_batches
 
 EVALUATION_BATCH = 1_000  # fixed: results depend a little on the batch
 COUNTS = ("sweeps_done", "batches_done", "image_passes", "flops", "decoder_updates")
@@ -169,18 +169,18 @@ class Method(ABC):
         until = start + share * problem.allowance
         order = self.batches(self.sweeps_done)
         for made in itertools.count():
-            batch = order[self.batches_done]
+            batch, spent = order[self.batches_done], self.spent()
             if currency == "seconds":
-                cost = (self.spent() - begun) / made if made else 0.0
+                cost = (spent - begun) / made if made else 0.0
             else:
                 cost = price.of(currency, len(batch))
                 require(cost > 0, "protocol.equal", currency, f"a currency that {doing} spends")
-            if made and self.spent() + cost / 2 > until:
+            if made and spent + cost / 2 > until:
                 return
-            self.problem.progress((self.spent() - start) / problem.allowance, doing)
+            self.problem.progress((spent - start) / problem.allowance, doing)
             self.batches_done += 1
             ends_sweep = self.batches_done == len(order)
-            yield Visit(batch, self.sweeps_done, ends_sweep)
+            yield Visit(problem.world.share(batch), self.sweeps_done, ends_sweep, batch)
             self.image_passes += price.of("passes", len(batch))
             self.flops += price.of("flops", len(batch))
             if ends_sweep:
@@ -188,10 +188,13 @@ class Method(ABC):
                 order = self.batches(self.sweeps_done)
 
     def spent(self) -> float:
-        """So far, all iterations, in the currency in which terms are equal."""
+        """So far, all iterations, in the currency in which terms are equal.
+
+        Seconds are those of the first process's clock, so that all end together.
+        """
         currency = self.problem.budget.equal
         if currency == "seconds":
-            return self.problem.clock.training_seconds()
+            return self.problem.world.first(self.problem.clock.training_seconds)
         return {
             "passes": self.image_passes, "flops": self.flops, "updates": self.decoder_updates,
         }[currency]  # fmt: skip
@@ -207,19 +210,25 @@ class Method(ABC):
         return shuffled_batches(len(problem.images), problem.budget.batch, order, problem.device)
 
     def update_decoder(self, images: Tensor, codes: Tensor) -> Tensor:
-        """One Adam step on mean_i |x_i - g(z_i)|^2 (sum over pixels); returns that loss."""
+        """One Adam step on mean_i |x_i - g(z_i)|^2 (sum over pixels); returns that loss.
+
+        The images and codes are those of this process's share of a batch, the mean is over all.
+        """
         with statistics(self.decoder, "learn"), self.computing():
             residual = images - self.decoder(codes).float()
             loss = residual.flatten(1).square().sum(1).mean()
-        return self.step_optimizer(loss)
+        return self.step_optimizer(loss, len(images))
 
-    def step_optimizer(self, loss: Tensor) -> Tensor:
-        """One Adam step on ``loss``; returns it, still on the device: see ``mean_loss``."""
+    def step_optimizer(self, loss: Tensor, n: int) -> Tensor:
+        """One Adam step on ``loss``, the mean over this process's ``n`` images.
+
+        Returns the mean over those of all processes, still on the device: see ``mean_loss``.
+        """
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss = self.problem.world.backward(loss, n, self.optimizer)
         self.optimizer.step()
         self.decoder_updates += 1
-        return loss.detach()
+        return loss
 
     def update_prior(self, codes: Tensor) -> None:
         """One Adam step on the prior's parameters, if it has any, given inferred codes [n, d].
@@ -230,11 +239,15 @@ class Method(ABC):
         """
         if self.prior_optimizer is None:
             return
+        n, world = len(codes), self.problem.world
+        counts = world.counts(n)
+        before = sum(counts[: world.rank])
         generator = self.problem.stream("prior learning", self.prior_updates)
-        own = self.problem.sample_prior(len(codes), generator)
+        draws = GeneratorDraws(generator, self.problem.device)
+        own = self.prior.sample(n, RowsOfDraws(draws, sum(counts), slice(before, before + n)))
         loss = self.prior.energy(codes.detach()).mean() - self.prior.energy(own).mean()
         self.prior_optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        world.backward(loss, n, self.prior_optimizer)
         self.prior_optimizer.step()
         self.prior_updates += 1
 
@@ -291,6 +304,14 @@ class Method(ABC):
                 )
             ]
         return torch.cat(parts)
+
+    def check_alike(self) -> None:
+        """Raise ``RuntimeError`` if processes that train together have come apart."""
+        if self.problem.world.size == 1:
+            return
+        learned = [*self.learned_parameters(), *self.prior.parameters()]
+        weights = torch.stack([p.detach().double().sum() for p in learned])
+        self.problem.world.check_alike({"codes": self.codes, "weights": weights})
 
     def check_codes(self, codes: Tensor, largest: float = 1e3) -> None:
         """Raise :class:`DivergedError` if any code is not finite, or |z|^2/d exceeds 1,000."""

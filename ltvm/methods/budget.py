@@ -43,11 +43,12 @@ class Price:
 
 @dataclass(frozen=True)
 class Visit:
-    """A batch of training images to be worked on."""
+    """A batch of training images, of which this process works on its share: all, if it is alone."""
 
-    images: Tensor  # their numbers, int64 [n]
+    images: Tensor  # numbers of those in the share, int64 [n]
     sweep: int  # sweeps over all images before this one, all iterations: names random streams
     ends_sweep: bool
+    batch: Tensor  # numbers of all, int64 [m]
 
 
 @dataclass(frozen=True)

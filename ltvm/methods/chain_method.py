@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -14,6 +15,7 @@ from ltvm.errors import InputError, require
 from ltvm.methods.base import EVALUATION_BATCH, Method, check_counts
 from ltvm.methods.budget import Price, Visit
 from ltvm.methods.problem import Problem
+from ltvm.models.batchnorm import synchronises
 from ltvm.runtime.construct import construct
 from ltvm.runtime.precision import Precision
 from ltvm.runtime.randomness import ImageDraws, image_normals, key_from
@@ -69,6 +71,9 @@ class ChainMethod(Method):
         self.updates_per_batch = updates_per_batch
         self.infer_steps, self.infer_noise_free = infer_steps, infer_noise_free
         super().__init__(problem)
+        if problem.execution.graph and batchnorm == "batch" and synchronises(self.decoder):
+            # A captured graph would hold exchanges between processes.
+            problem.execution = replace(problem.execution, graph=False)
         self.engine = Engine(
             self.decoder, problem.execution, kernel=self.kernel, prior=self.prior,
             sigma=problem.sigma,
@@ -105,7 +110,10 @@ class ChainMethod(Method):
             return self.mean_loss(losses)
 
     def visit(self, visit: Visit) -> list[Tensor]:
-        """Infer the codes of a batch of images by a chain, then update the decoder on them."""
+        """Infer the codes of a batch of images by a chain, then update the decoder on them.
+
+        Processes that share the batch learn on their own codes, and hand them to each other.
+        """
         problem, batch = self.problem, visit.images
         images = problem.images.scaled(batch)
         if self.start == "prior":
@@ -119,9 +127,10 @@ class ChainMethod(Method):
             steps=self.steps, constants=self.kernel.constants(self.iteration),
             batchnorm=self.batchnorm,
         )  # fmt: skip
-        self.codes[batch] = state["codes"]
+        whole = len(visit.batch)
+        self.codes[visit.batch] = problem.world.gather(state["codes"], whole)
         for name, values in self.kernel_state.items():
-            values[batch] = state[name]
+            values[visit.batch] = problem.world.gather(state[name], whole)
         losses = [
             self.update_decoder(images, state["codes"]) for _ in range(self.updates_per_batch)
         ]

@@ -15,11 +15,19 @@ from ltvm.chain.execution import Execution
 from ltvm.data.image_set import ImageSet
 from ltvm.errors import require
 from ltvm.methods.budget import Budget, Price
+from ltvm.models.batchnorm import Sharing, share_batchnorm
 from ltvm.models.flops import ModelFlops, model_flops
 from ltvm.models.networks import build_decoder, build_encoder
 from ltvm.models.prior import Prior, StandardNormal
 from ltvm.runtime.clock import Clock
-from ltvm.runtime.randomness import GeneratorDraws, number_of_batches, stream, stream_key
+from ltvm.runtime.distributed import ALONE, World
+from ltvm.runtime.randomness import (
+    GeneratorDraws,
+    number_of_batches,
+    smallest_batch,
+    stream,
+    stream_key,
+)
 
 
 def no_progress(done: float, doing: str) -> None:
@@ -33,7 +41,8 @@ class Problem:
     ``decoder`` are its parameters, as in ``config["decoder"]``; ``prior`` is None for N(0, I). For
     the same ``seed`` every method starts from the same decoder weights, visits the images in the
     same order and draws the same prior samples. ``progress(done, doing)`` takes the fraction of the
-    current iteration and what is being done.
+    current iteration and what is being done. The processes of ``world`` share every batch, and
+    ``statistics`` says of what batch norm takes them: of the whole of it, or of each share.
     """
 
     images: ImageSet
@@ -46,6 +55,8 @@ class Problem:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     execution: Execution = field(default_factory=Execution)
     progress: Callable[[float, str], None] = no_progress
+    world: World = ALONE
+    statistics: Sharing = "synchronised"
     prior: Prior = None  # type: ignore[assignment]  # never None once made
 
     def __post_init__(self) -> None:
@@ -62,6 +73,12 @@ class Problem:
             list(self.betas),
             "two numbers in [0, 1)",
         )
+        size = self.world.size
+        require(
+            size == 1 or smallest_batch(len(self.images), self.budget.batch) >= 2 * size,
+            "protocol.batch", self.budget.batch,
+            f"two images of every batch, the last one included, for each of {size} processes",
+        )  # fmt: skip
         prior = StandardNormal(self.latent_dim) if self.prior is None else self.prior
         self.prior = prior.to(self.device)
         self.clock = Clock(self.device)
@@ -105,6 +122,11 @@ class Problem:
         """Prior draws [n, d] on the device."""
         return self.prior.sample(n, GeneratorDraws(generator, self.device))
 
+    def describe_execution(self) -> str:
+        """How it is computed, in words: what is no part of a run's identity but may round."""
+        several = f", {self.world.size} processes" if self.world.size > 1 else ""
+        return f"{self.execution}{several}"
+
     def describe_decoder(self) -> str:
         """The decoder in words, as far as its speed depends on it."""
         own = {k: v for k, v in self.decoder.items() if k not in ("name", "encoder", "_target_")}
@@ -115,10 +137,15 @@ class Problem:
     def new_decoder(self) -> nn.Module:
         """The decoder with this seed's initial weights, on the device."""
         decoder = build_decoder(self.decoder, self.latent_dim, self.images.shape, self.seed)
-        return self.execution.prepare(decoder.to(self.device))
+        return self.prepare(decoder)
 
     def new_encoder(self, parameters: Mapping[str, Any] | None) -> nn.Module:
         """An encoder with this seed's initial weights, on the device."""
         norm = self.decoder.get("norm", "batch")
         encoder = build_encoder(parameters, self.latent_dim, self.images.shape, self.seed, norm)
-        return self.execution.prepare(encoder.to(self.device))
+        return self.prepare(encoder)
+
+    def prepare(self, network: nn.Module) -> nn.Module:
+        """A network on the device, as the execution lays it out and for processes that share."""
+        network = self.execution.prepare(network.to(self.device))
+        return share_batchnorm(network, self.statistics, self.world)

@@ -104,6 +104,12 @@ class ShortRunOT(ChainMethod):
         """Blend the codes with their transported images; nothing to solve at alpha = 0."""
         if self.alpha == 0:
             return {}
+        scalars = self.problem.world.first(self.blend)  # one process solves
+        self.codes = self.problem.world.from_first(self.codes)
+        return scalars
+
+    def blend(self) -> dict[str, float]:
+        """The same, of all codes in this process."""
         if self.prior_optimizer is not None:  # a prior that learns has moved since the last time
             draws = self.problem.stream("prior", self.iteration)
             self.targets, self.solver_state = self.problem.sample_prior(len(self.codes), draws), {}

@@ -40,7 +40,7 @@ class VariationalAutoEncoder(Method):
         with self.problem.clock.phase("learning"):
             bound = self.learn_by(self.learn, self.price)
         with self.problem.clock.phase("evaluation"):  # training itself needs no codes
-            self.codes = self.encode_training_images()[0]
+            self.codes = self.problem.world.from_first(self.encode_training_images()[0])
         self.check_codes(self.codes)
         self.iteration += 1
         return {"negative_bound": bound}
@@ -66,7 +66,7 @@ class VariationalAutoEncoder(Method):
             residual = images - self.decoder(codes).float()
         likelihood = residual.flatten(1).square().sum(1) / (2 * self.problem.sigma**2)
         divergence = self.divergence(mean, log_variance, codes)
-        loss = self.step_optimizer((likelihood + divergence).mean())
+        loss = self.step_optimizer((likelihood + divergence).mean(), len(images))
         self.update_prior(codes)
         return loss
 

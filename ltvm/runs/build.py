@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,6 +21,7 @@ from ltvm.metrics.base import Metric
 from ltvm.models.networks import build_prior
 from ltvm.runtime.construct import construct, takes
 from ltvm.runtime.devices import resolve_device
+from ltvm.runtime.distributed import ALONE, World
 
 # Of a method: what it is called and drawn as, what of it is searched, and whether it was.
 NOT_PARAMETERS = ("name", "label", "style", "tuning", "tuned")
@@ -26,12 +29,16 @@ _extractors: dict[str, Any] = {}  # the one asked for last: networks are large
 
 
 def build_problem(
-    config: Config, data: DataSet, execution: Execution | None = None, trial: bool = True
+    config: Config,
+    data: DataSet,
+    execution: Execution | None = None,
+    trial: bool = True,
+    world: World = ALONE,
 ) -> Problem:
     """The problem every method of this configuration is given; images on the device.
 
     How decoders are computed is ``execution``; None: decided by a short trial, or, without
-    ``trial``, by nothing but defaults.
+    ``trial``, by nothing but defaults. Of several processes the first tries, alone.
     """
     device = resolve_device(config["device"])
     protocol = config["protocol"]
@@ -56,19 +63,24 @@ def build_problem(
         betas=tuple(config["optimizer"]["betas"]),
         device=device,
         prior=build_prior(config["prior"], latent_dim, seed),
+        world=world,
+        statistics=config.get("distributed", {}).get("batchnorm", "synchronised"),
     )
     wanted = {"precision": config["precision"], **config["execution"]}
     check_wanted(wanted)
     if execution is not None:
         problem.execution = execution
     elif trial:
-        problem.execution = choose_execution(
-            wanted,
-            problem.new_decoder,
-            (budget.batch, *problem.images.shape),
-            latent_dim,
-            device,
-            problem.describe_decoder(),
+        alone = replace(problem, world=ALONE)
+        problem.execution = world.first(
+            lambda: choose_execution(
+                wanted,
+                alone.new_decoder,
+                (math.ceil(budget.batch / world.size), *problem.images.shape),
+                latent_dim,
+                device,
+                problem.describe_decoder(),
+            )
         )
     return problem
 

@@ -41,7 +41,8 @@ def with_overrides(config: Config, command: str, overrides: Sequence[str]) -> Co
     for key, value in parse(overrides):
         own = key == "evaluation" or key.startswith(("evaluation.", "protocol.evaluation."))
         require(own, key, value, "evaluation=..., evaluation.KEY=..., protocol.evaluation.KEY=...")
-    trained_with = [word for word in shlex.split(command)[2:] if not word.startswith("evaluation")]
+    others = ("evaluation", "distributed.")
+    trained_with = [word for word in shlex.split(command)[2:] if not word.startswith(others)]
     return {**config, "evaluation": resolve([*trained_with, *overrides])["evaluation"]}
 
 

@@ -19,6 +19,7 @@ from ltvm.runs.board import Board, check_board
 from ltvm.runs.build import build_method, build_metrics, build_problem
 from ltvm.runs.environment import commit
 from ltvm.runs.evaluate import Trained, evaluate_run
+from ltvm.runs.follow import same_everywhere
 from ltvm.runs.forecast import kind_of
 from ltvm.runs.identity import evaluation_identity
 from ltvm.runs.load import load_method
@@ -30,6 +31,7 @@ from ltvm.runs.running import Running
 from ltvm.runs.store import FINAL, Run, Store, with_evaluation
 from ltvm.runs.trained import save_trained
 from ltvm.runtime import devices
+from ltvm.runtime.distributed import current_world
 from ltvm.runtime.files import set_aside
 from ltvm.training.trainer import Trainer
 
@@ -123,8 +125,9 @@ def train(config: Config, running: Running, command: str) -> Built | None:
     board = Board(run.directory, bool(config.get("tensorboard")), record["curves"])
     trainer = trainer_of(config, running, trained, metrics, board)
     try:
-        resume(trainer)
-        trainer.fit()
+        with current_world().together():
+            resume(trainer)
+            trainer.fit()
         method, data = trained.method, trained.data
         with method.problem.clock.phase("evaluation"):
             save_samples(run.directory / "samples.png", method, trained.context)
@@ -165,12 +168,14 @@ def resume(trainer: Trainer) -> None:
 
 def built(config: Config) -> Built:
     """The method with initial weights, the data and the metrics, on the device."""
-    device = devices.resolve_device(config["device"])
+    device, world = devices.resolve_device(config["device"]), current_world()
     devices.begin_measuring_memory(device)
     data = load_data(config).to(device)
-    problem = build_problem(config, data)
-    metrics = build_metrics(config, device)
-    method = build_method(config, problem)
+    world.broadcast({"train": same_everywhere(config, data)})  # see ltvm.runs.follow
+    with world.together():
+        problem = build_problem(config, data, world=world)
+        metrics = build_metrics(config, device)
+        method = build_method(config, problem)
     return Trained(method, data, Context(config["seed"], device, _metric_cache)), metrics
 
 
@@ -215,7 +220,7 @@ def trainer_of(
         curve=curve,
         every=config["evaluation"]["every"],
         made_with=made_with(data, problem.device),
-        executions=[str(problem.execution)],
+        executions=[problem.describe_execution()],
         commits=[str(commit())],
         before_saving=running.hold.check,
         after_iteration=after_iteration,
@@ -250,7 +255,7 @@ def check_input(config: Config) -> None:
     """
     check_board(config)
     data = load_data(config)
-    problem = build_problem(config, data, trial=False)
+    problem = build_problem(config, data, trial=False, world=current_world())
     context = Context(config["seed"], problem.device, _metric_cache)
     metrics = build_metrics(config, problem.device)
     method = build_method(config, problem)

@@ -79,6 +79,20 @@ class ImageDraws:
         return draws
 
 
+@dataclass
+class RowsOfDraws:
+    """Draws for the codes ``rows`` of ``total``: those that they get where all are drawn."""
+
+    draws: Draws
+    total: int
+    rows: slice
+
+    def normal(self, n: int, d: int) -> Tensor:
+        draws = self.draws.normal(self.total, d)[self.rows]
+        assert n == len(draws), f"{n} draws for {len(draws)} codes"
+        return draws
+
+
 def key_from(generator: torch.Generator) -> int:
     """Draw a key for ``image_normals``."""
     return int(torch.randint(2**63 - 1, (1,), generator=generator, device=generator.device))
@@ -138,3 +152,9 @@ def number_of_batches(n: int, size: int) -> int:
     """How many batches ``shuffled_batches`` makes."""
     whole, left = divmod(n, size)
     return max(1, whole + (left * 2 >= size))
+
+
+def smallest_batch(n: int, size: int) -> int:
+    """Images in the smallest batch that ``shuffled_batches`` makes."""
+    left = n % size
+    return left if left * 2 >= size else size

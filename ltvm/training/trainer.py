@@ -24,7 +24,8 @@ class Trainer:
     After every iteration a row joins ``history`` and, if ``checkpoint_file`` is set, the whole
     state is written there, so that ``resume`` followed by ``fit`` gives what an uninterrupted
     ``fit`` gives (bit for bit on a CPU). ``curve`` measures the method after every ``every``
-    iterations and after the last one.
+    iterations and after the last one. Of several processes the first alone measures and writes,
+    and the others wait.
 
     >>> Trainer(method, iterations=6).fit()          # doctest: +SKIP
     """
@@ -46,9 +47,10 @@ class Trainer:
 
         Raises :class:`ltvm.errors.DivergedError` as the method does.
         """
-        method, clock = self.method, self.method.problem.clock
+        method, clock, world = self.method, self.method.problem.clock, self.method.problem.world
         while method.iteration < self.iterations:
             scalars = {name: float(value) for name, value in method.fit_iteration().items()}
+            method.check_alike()
             row: dict[str, Any] = {
                 "iteration": method.iteration,
                 "passes": method.passes,
@@ -59,10 +61,10 @@ class Trainer:
             if method.iteration % self.every == 0 or method.iteration == self.iterations:
                 method.problem.progress(1.0, "evaluation")
                 with clock.phase("evaluation"):
-                    row |= self.curve(method)
+                    row |= world.first(lambda: self.curve(method))
             row |= {f"{phase}_seconds": clock.seconds.get(phase, 0.0) for phase in PHASES}
             self.history.append(row)
-            self.save()
+            world.first(self.save)
             self.after_iteration()
         return self.history
 
@@ -81,21 +83,29 @@ class Trainer:
         write_checkpoint(self.checkpoint_file, state)
 
     def resume(self) -> bool:
-        """Load the newest checkpoint; returns whether there is one.
+        """Load the newest checkpoint, on all processes; returns whether there is one.
 
         What merely computes the same in another order (``executions``, ``commits``) may have
         changed since: it is then listed after what was. Raises :class:`ltvm.errors.InputError` if
         it was made with another ``made_with``: other images, for one, would give numbers that no
         single configuration stands for; and :class:`ltvm.errors.UnreadableError` if it is damaged.
         """
-        file = None if self.checkpoint_file is None else newest(self.checkpoint_file)
-        if file is None:
+        problem = self.method.problem
+        state = problem.world.copied(self.read(), problem.device)
+        if state is None:
             return False
-        state = read_checkpoint(file, self.method.problem.device)
-        refuse_other(file, state["made_with"], self.made_with)
         self.method.load_state_dict(state["method"])
         self.history = state["history"]
         self.executions = list(dict.fromkeys([*state["executions"], *self.executions]))
         self.commits = list(dict.fromkeys([*state["commits"], *self.commits]))
-        self.method.problem.clock.seconds.update(state["seconds"])
+        problem.clock.seconds.update(state["seconds"])
         return True
+
+    def read(self) -> dict[str, Any] | None:
+        """The newest checkpoint, on the method's device; None where there is none."""
+        file = None if self.checkpoint_file is None else newest(self.checkpoint_file)
+        if file is None:
+            return None
+        state = read_checkpoint(file, self.method.problem.device)
+        refuse_other(file, state["made_with"], self.made_with)
+        return state

@@ -33,13 +33,16 @@ torch.set_num_threads(1)
 import ltvm  # noqa: E402
 from ltvm.chain import engine as engine_module  # noqa: E402
 from ltvm.chain.cuda_graph import StaticChain  # noqa: E402
+from ltvm.chain.execution import Execution  # noqa: E402
 from ltvm.config import Config, resolve  # noqa: E402
 from ltvm.data.image_set import DataSet, ImageSet  # noqa: E402
 from ltvm.doctor.report import examine  # noqa: E402
 from ltvm.errors import DivergedError  # noqa: E402
 from ltvm.methods import base, chain_method  # noqa: E402
 from ltvm.methods.budget import Visit  # noqa: E402
+from ltvm.models.batchnorm import synchronises  # noqa: E402
 from ltvm.runs.build import build_method, build_problem  # noqa: E402
+from ltvm.runtime.distributed import ALONE, World  # noqa: E402
 from ltvm.training.trainer import Trainer  # noqa: E402
 
 METHODS = ("short_run_ot", "short_run", "abp", "vae")
@@ -69,10 +72,14 @@ def random_images() -> DataSet:
     return DataSet(ImageSet("r", "train", images[:24]), ImageSet("r", "test", images[24:]))
 
 
-def method_on(where: str, name: str = "short_run_ot", graph: bool = False, *more: str):
+def method_on(
+    where: str, name: str = "short_run_ot", graph: bool = False, *more: str, world: World = ALONE
+):
     config = copy.deepcopy(resolved(*SMALL, "precision=float32", f"method={name}", *more))
     config["device"], config["execution"]["graph"] = where, graph
-    return build_method(config, build_problem(config, random_images()))
+    execution = Execution(graph=graph) if world.size > 1 else None  # nobody to try it with
+    problem = build_problem(config, random_images(), execution=execution, world=world)
+    return build_method(config, problem)
 
 
 def trained_on(where: str, name: str = "short_run_ot", graph: bool = False, *more: str):
@@ -108,7 +115,7 @@ def bfloat16_too() -> None:
         ("cpu", False, "bfloat16"), ("cuda:1", True, "bfloat16"), ("cpu", False, "float32"),
     ):  # fmt: skip
         method = method_on(where, "abp", graph, "protocol.batch=4", f"precision={precision}")
-        method.visit(Visit(method.batches(0)[0], 0, False))
+        method.visit(Visit(method.batches(0)[0], 0, False, method.batches(0)[0]))
         found.append([x.detach().cpu() for x in (method.codes, *method.decoder.parameters())])
     assert same(found[0], found[1])
     assert not same(found[0], found[2])
@@ -138,10 +145,37 @@ def nothing_waits_or_copies_within_a_visit() -> None:
         method = method_on("cuda:1", name, graph)
         images = torch.arange(12).to(method.problem.device)
         work = method.learn if name == "vae" else method.visit
-        work(Visit(images, 0, False))  # captures
+        work(Visit(images, 0, False, images))  # captures
         device.counted.clear()
-        work(Visit(images, 1, False))
+        work(Visit(images, 1, False, images))
         assert not device.counted, (name, graph, device.counted)
+
+
+@case
+def a_share_of_a_batch_waits_for_no_host_and_its_graph_holds_no_exchange() -> None:
+    """As the first of two processes that compute the same: sums double, gathered parts repeat."""
+
+    def gather(parts: list[torch.Tensor], own: torch.Tensor) -> None:
+        for part in parts:
+            part.copy_(own)
+
+    spoken = {"all_reduce": lambda x: x.mul_(2), "all_gather": gather}
+    for words, graph in (((), False), (("method.batchnorm=running",), True)):
+        with contextlib.ExitStack() as stack:
+            for name, fake in spoken.items():
+                stack.enter_context(mock.patch.object(torch.distributed, name, fake))
+            method = method_on("cuda:1", "abp", True, *words, world=World(0, 2))
+            assert synchronises(method.decoder)
+            images, before = torch.arange(12).to(method.problem.device), dict(device.graphs)
+            half = method.problem.world.share(images)
+            assert len(half) == 6
+            method.visit(Visit(half, 0, False, images))
+            device.counted.clear()
+            method.visit(Visit(half, 1, False, images))
+            assert not device.counted, (words, device.counted)
+            assert (device.graphs["replayed"] > before["replayed"]) is graph
+            codes = method.codes.cpu()
+            assert torch.equal(codes[:6], codes[6:12])
 
 
 @case
