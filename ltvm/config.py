@@ -44,7 +44,14 @@ NESTED = {
     "evaluation.extractor": "extractor@evaluation.extractor",
 }
 
-VALUES = ("seed", "device", "precision", "keep")  # keys that stand in no group
+VALUES = (
+    "seed",
+    "device",
+    "precision",
+    "keep",
+    "validation_images",
+    "tensorboard",
+)  # keys that stand in no group
 
 NULL_MEANS_ALL = {"train_images", "test_images", "samples"}  # numbers of images
 

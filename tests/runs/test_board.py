@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from small_networks import SMALL
 
 import ltvm
 from ltvm.config import resolve
@@ -24,6 +25,7 @@ FEW = [
     "method=vae", "protocol=smoke", "evaluation=none", "protocol.iterations=3", "device=cpu",
     "protocol.train_images=40", "protocol.test_images=12", "protocol.batch=20",
     "protocol.evaluation.unseen_images=4", "protocol.evaluation.codes=40",
+    *SMALL,
 ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from small_networks import SMALL
 
 import ltvm
 from ltvm.cli.main import main
@@ -24,6 +25,7 @@ FEW = [
     "ablation=ot", "ablation.axes.method=[vae]", "protocol=smoke", "evaluation=none",
     "protocol.train_images=40", "protocol.test_images=12", "protocol.batch=20", "device=cpu",
     "protocol.iterations=1", "protocol.evaluation.unseen_images=4", "protocol.evaluation.codes=40",
+    *SMALL,
 ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from small_networks import SMALL
 
 import ltvm
 from ltvm.cli.main import main
@@ -37,6 +38,7 @@ from ltvm.tuning.tune import searches, tune
 TINY = [
     "protocol=smoke", "protocol.train_images=40", "protocol.batch=20", "protocol.iterations=1",
     "protocol.evaluation.unseen_images=4", "protocol.evaluation.codes=40", "device=cpu",
+    *SMALL,
 ]  # fmt: skip
 
 
