@@ -74,14 +74,17 @@ def train_resolved(
         return with_evaluation(run, evaluation)
 
     from ltvm.runs.execute import check_input
-    from ltvm.runs.launch import check_launcher, launch
+    from ltvm.runs.launch import check_launcher, in_process, launch
     from ltvm.runs.progress import Reporter, set_reporter
     from ltvm.runs.resuming import check_checkpoint, discard_checkpoint
 
     store.check_writable()
     check_launcher(hydra_overrides)
-    check_input(config)
-    (discard_checkpoint if restart else check_checkpoint)(config)
+    if restart:
+        discard_checkpoint(config)
+    if in_process(hydra_overrides):  # else the job looks, where data and GPU are
+        check_input(config)
+        check_checkpoint(config)
     with Reporter() as reporter:
         set_reporter(reporter)
         try:

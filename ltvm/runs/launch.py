@@ -68,6 +68,12 @@ def refused(error: InputError) -> Record:
     return {"status": "refused", "reason": str(error)}
 
 
+def in_process(launcher: Sequence[str]) -> bool:
+    """Whether Hydra's overrides choose its basic launcher: one run after another, here."""
+    chosen = [o.split("=", 1)[1] for o in launcher if o.startswith("hydra/launcher=")]
+    return chosen in ([], ["basic"])
+
+
 def check_launcher(hydra_overrides: Sequence[str]) -> None:
     """Raise :class:`InputError` for a launcher that there is not, or what it does not take."""
     with hydra_session():

@@ -16,7 +16,7 @@ from pathlib import Path
 from ltvm.errors import InputError
 from ltvm.runs.ablation import Plan, PlannedRun
 from ltvm.runs.execute import check_input
-from ltvm.runs.launch import check_launcher, launch
+from ltvm.runs.launch import check_launcher, in_process, launch
 from ltvm.runs.outcome import Options, counted
 from ltvm.runs.progress import Reporter, set_reporter
 from ltvm.runs.resuming import check_checkpoint, discard_checkpoint
@@ -26,12 +26,6 @@ from ltvm.runs.watch import Watch
 STARTS = 3  # of a batch whose launcher stops: a worker that died, a node that was lost
 UNDONE = ("pending", "interrupted", "unreadable")
 POLL = 5.0  # seconds between two looks at runs that others are at
-
-
-def in_process(launcher: Sequence[str]) -> bool:
-    """Whether Hydra's overrides choose its basic launcher: one run after another, here."""
-    chosen = [o.split("=", 1)[1] for o in launcher if o.startswith("hydra/launcher=")]
-    return chosen in ([], ["basic"])
 
 
 def prepare(

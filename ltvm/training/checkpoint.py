@@ -40,7 +40,12 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
     try:
         with writing(path, kept_as=previous_of(path)) as file:
             torch.save(state, file)
-    except RuntimeError as error:  # torch's words for a write that failed say nothing of why
+    except RuntimeError as error:  # torch's words for a write that stopped say nothing of why
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, KeyboardInterrupt | OSError):
+                raise cause from error
+            cause = cause.__context__
         left = shutil.disk_usage(path.parent).free
         if left < NO_SPACE:
             raise OSError(f"{path} cannot be written: {left} bytes left on its disk") from error

@@ -101,6 +101,31 @@ def test_a_full_disk_is_said_and_leaves_what_was_there(tmp_path, monkeypatch):
     assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
+@pytest.mark.parametrize("why", [KeyboardInterrupt, OSError("no space")])
+def test_what_stops_a_write_is_raised_not_what_torch_makes_of_it(tmp_path, monkeypatch, why):
+    path = tmp_path / "checkpoint.pt"
+    write_checkpoint(path, state(1))
+
+    class Stopping:
+        def __init__(self, file):
+            self.file, self.written = file, 0
+
+        def write(self, content):
+            self.written += 1
+            if self.written == 3:
+                raise why
+            return self.file.write(content)
+
+        def flush(self):
+            self.file.flush()
+
+    original = torch.save
+    monkeypatch.setattr(torch, "save", lambda content, file: original(content, Stopping(file)))
+    with pytest.raises(type(why) if isinstance(why, Exception) else why):
+        write_checkpoint(path, state(2))
+    assert same(read_checkpoint(path, CPU), state(1))
+
+
 def test_a_trained_file_is_held_against_its_record(tmp_path):
     import ltvm
     from ltvm.errors import InputError
