@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console
@@ -135,6 +136,19 @@ class Reporter:
             self.say(f"{position} {text}; {left} left")
         if self.finished == 1 and left > 0:
             self.say(self.forecast.sentence())
+
+
+@contextmanager
+def workers_quiet(quiet: bool) -> Iterator[None]:
+    """Have workers that are launched meanwhile say nothing: this process shows their runs."""
+    before = os.environ.get(SHOWN_VARIABLE)
+    if quiet:
+        os.environ[SHOWN_VARIABLE] = "1"
+    try:
+        yield
+    finally:
+        if quiet and before is None:
+            del os.environ[SHOWN_VARIABLE]
 
 
 _current: Reporter | None = None

@@ -18,7 +18,7 @@ from ltvm.runs.ablation import Plan, PlannedRun
 from ltvm.runs.execute import check_input
 from ltvm.runs.launch import check_launcher, in_process, launch
 from ltvm.runs.outcome import Options, counted
-from ltvm.runs.progress import Reporter, set_reporter
+from ltvm.runs.progress import Reporter, set_reporter, workers_quiet
 from ltvm.runs.resuming import check_checkpoint, discard_checkpoint
 from ltvm.runs.store import FINAL, Store
 from ltvm.runs.watch import Watch
@@ -110,7 +110,8 @@ class Sweep:
                 raise stopped
 
     def launch_once(self, runs: Sequence[PlannedRun]) -> None:
-        with self.reporter, Watch(runs, self.reporter, shown=not in_process(self.launcher)):
+        elsewhere = not in_process(self.launcher)
+        with self.reporter, Watch(runs, self.reporter, elsewhere), workers_quiet(elsewhere):
             records = launch([planned.overrides for planned in runs], self.launcher)
         for planned, record in zip(runs, records or [], strict=False):
             if isinstance(record, dict) and record.get("status") == "refused":

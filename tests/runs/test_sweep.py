@@ -16,7 +16,7 @@ from ltvm.runs.execute import execute
 from ltvm.runs.forecast import Forecast, kind_of
 from ltvm.runs.identity import evaluation_identity
 from ltvm.runs.outcome import Options, Outcome
-from ltvm.runs.progress import Reporter, current_reporter
+from ltvm.runs.progress import Reporter, current_reporter, set_reporter
 from ltvm.runs.running import Running
 from ltvm.runs.store import Store
 from ltvm.runs.watch import Watch
@@ -97,6 +97,26 @@ def test_launchers_get_a_batch_for_every_seed(monkeypatch):
     sweeping.sweep(planned, ["hydra/launcher=joblib"], lambda: tables.append(len(batches)))
     assert batches == [["seed=0"] * 2, ["seed=1"] * 2, ["seed=2"] * 2]
     assert tables == [1, 2]
+
+
+@pytest.mark.parametrize(("launcher", "quiet"), [([], False), (["hydra/launcher=joblib"], True)])
+def test_workers_say_nothing_where_the_sweep_shows_their_runs(monkeypatch, launcher, quiet):
+    seen = []
+
+    def launch(jobs, hydra_overrides):
+        kept = current_reporter()
+        set_reporter(None)  # as in a process of its own
+        seen.append(current_reporter().quiet)
+        monkeypatch.setenv("SUBMITIT_EXECUTOR", "slurm")  # which keeps what a job prints
+        seen.append(current_reporter().quiet)
+        monkeypatch.delenv("SUBMITIT_EXECUTOR")
+        set_reporter(kept)
+
+    monkeypatch.setattr(sweeping, "launch", launch)
+    sweeping.sweep(plan([*TINY, "ablation.seeds=[0]"]), launcher, list)
+    assert seen == [quiet, False]
+    set_reporter(None)
+    assert not current_reporter().quiet
 
 
 def test_what_is_done_already_makes_no_table(pretended):
