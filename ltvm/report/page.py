@@ -25,6 +25,7 @@ from ltvm.report.differences import differences_table, improvement_table, p_valu
 from ltvm.report.drawing import draw
 from ltvm.report.long_table import long_table_of_manifest
 from ltvm.report.page_text import page_text
+from ltvm.report.power import sensitivity_table
 from ltvm.report.resampling_table import resampling_table
 from ltvm.report.statistics import INTERVALS
 from ltvm.report.tables import by_family, crossed_table, estimates_table
@@ -88,6 +89,8 @@ def shown_tables(
     }
     if tests := p_value_tables(table, manifest, compared, marks):
         shown["tests"] = tests
+    if (told := sensitivity_table(table, manifest, compared, marks)) is not None:
+        shown["power"] = {"": told}
     shown["cost"] = {"": estimates_table(table, manifest, costs, False, interval=interval)}
     resampling = resampling_table(table, manifest)
     if resampling is not None:

@@ -12,6 +12,7 @@ from ltvm.report.comparability import Marks
 from ltvm.report.declared import columns_of, compared_metrics, headings, names_of
 from ltvm.report.hypotheses import EXPLORATORY, PRIMARY, families_of_tests
 from ltvm.report.notes import either, notes, sentence
+from ltvm.report.power import POWER
 from ltvm.report.published import published, published_frames
 from ltvm.report.statistics import RESAMPLES
 from ltvm.report.terms import equal_text, head_text
@@ -31,6 +32,15 @@ IMPROVEMENT = (
     "How probably a row is better than the reference at the same seed, with its exact "
     "(Clopper-Pearson) 95 % interval; 0.5: neither. A tie counts half. Not corrected for "
     "the number of comparisons or metrics.\n"
+)
+POWER_TEXT = (
+    "Detectable: the smallest true difference that a paired t test at the 5 % level (not "
+    f"corrected) finds with a chance of {100 * POWER:g} % with so many seeds, if differences "
+    "spread as they did here, also as a share of the reference's mean. Seeds needed: so that a "
+    "true difference as large as the observed one is found with that chance; in brackets, with "
+    "the smallest and the largest spread that these seeds leave open (its 95 % interval, wide for "
+    "a handful). Equivalent: p of the difference lying within that share of the reference's mean, "
+    "by two one-sided tests; below 0.05, it does. Headline metrics only.\n"
 )
 RESAMPLING = (
     "Standard deviation over seeds (other weights, data order and samples), and over draws "
@@ -86,6 +96,7 @@ def sections(
     texts = (
         ("differences", f"Differences to {reference}, paired by seed", differences_text(interval)),
         ("tests", f"Tests of the differences to {reference}", tests_text(table, shown)),
+        ("power", f"What these seeds can tell of differences to {reference}", POWER_TEXT),
         ("improvement", f"Probability of improvement over {reference}", IMPROVEMENT),
         ("resampling", "Spread over seeds, and over draws of the sample", RESAMPLING),
         ("points", "Points of grids", points_text(table)),

@@ -85,7 +85,8 @@ class Ablation:
 
     ``axes``, ``combine`` and ``exclude`` make its grid, ``union`` joins further ones (mappings of
     the same three), ``extra`` lists further cells, each by its overrides. ``reference`` is the
-    method that differences are taken to. ``max_runs`` and ``max_hours`` are its budget: the first
+    method that differences are taken to, and ``margin`` the share of its mean within which a
+    difference counts as none. ``max_runs`` and ``max_hours`` are its budget: the first
     so many runs, all cells at the first seed before the second, and no run is begun after so many
     hours of a command.
     """
@@ -100,6 +101,7 @@ class Ablation:
     seeds: list[int] = field(default_factory=lambda: [0])
     extra: list[list[str]] = field(default_factory=list)
     reference: str | None = None
+    margin: float = 0.05
     max_runs: int | None = None
     max_hours: float | None = None
 
@@ -114,6 +116,8 @@ class Ablation:
             value = getattr(self, key)
             sound = value is None or (type(value) in kinds and value > 0)
             require(sound, f"ablation.{key}", value, "a number above 0, or null: no limit")
+        sound = type(self.margin) is float and 0 < self.margin < 1
+        require(sound, "ablation.margin", self.margin, "a share between 0 and 1, such as 0.05")
         self.grids()
 
     def grids(self) -> list[Grid]:

@@ -28,6 +28,7 @@ def manifest_of(plan: Plan, results: Path) -> dict[str, Any]:
         "ablation": plan.ablation.name,
         "question": plan.ablation.question,
         "reference": plan.ablation.reference,
+        "margin": plan.ablation.margin,
         "combine": plan.ablation.combine,
         "axes": plan.ablation.keys,
         "command": plan.command,
