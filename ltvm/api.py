@@ -156,6 +156,43 @@ def do_ablation(
     return Outcome(planned, report(), refused)
 
 
+def compare(overrides: Sequence[str], **options: Any) -> Path:
+    """``ltvm compare``: ``ablate`` of ``methods=[A,B]``; ``options`` as of :func:`do_ablation`."""
+    return do_ablation(comparison(overrides), **options).folder
+
+
+def comparison(overrides: Sequence[str]) -> list[str]:
+    """The overrides of ``ablation=compare`` that ``methods=[A,B] reference=A ...`` stand for.
+
+    Raises :class:`ltvm.errors.InputError` for fewer than two methods, or another reference.
+    """
+    from ltvm.config import parse
+    from ltvm.errors import require
+
+    ours, hydra_overrides = split_hydra(overrides)
+    parsed = list(zip(ours, parse(ours), strict=True))
+    given = {key: value for _, (key, value) in parsed}
+    require("method" not in given, "method", given.get("method"), "methods=[A,B]")
+    methods = given.get("methods")
+    several = isinstance(methods, list) and len(set(map(str, methods))) == len(methods) > 1
+    require(several, "methods", methods, "two methods or more, methods=[short_run_ot,vae]")
+    assert isinstance(methods, list)
+    reference = given.get("reference", methods[0])
+    require(reference in methods, "reference", reference, ", ".join(map(str, methods)))
+    own = ("methods", "reference")
+    keys = {"seeds": "ablation.seeds", "margin": "ablation.margin"}
+    rest = [o for o, (key, _) in parsed if key not in (*own, *keys)]
+    return [
+        "ablation=compare",
+        f"ablation.name=compare-{'-'.join(map(str, methods))}",
+        f"ablation.axes.method=[{','.join(map(str, methods))}]",
+        f"ablation.reference={reference}",
+        *(f"{keys[key]}={o.split('=', 1)[1]}" for o, (key, _) in parsed if key in keys),
+        *rest,
+        *hydra_overrides,
+    ]
+
+
 def tune(
     overrides: Sequence[str],
     metric: str,

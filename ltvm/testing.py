@@ -36,13 +36,21 @@ from ltvm.runs.build import build_extractor, build_method, build_metrics, build_
 from ltvm.runtime.randomness import GeneratorDraws, ImageDraws, stream
 from ltvm.transport import Solver, build_solver
 
+SMOKE = ("protocol=smoke", "device=cpu", "precision=float32")
+
+
+def build(overrides: Sequence[str]) -> Method:
+    """A method that has not been trained, on the smoke protocol and the CPU, for tests of it."""
+    config = resolve([*SMOKE, *overrides])
+    return build_method(config, build_problem(config, load_data(config)))
+
 
 def check(overrides: Sequence[str]) -> list[str]:
     """Check every part that ``overrides`` choose, on the smoke protocol and the CPU."""
     chosen = {key for key, _ in parse(overrides)} & set(CHECKS)
     if not chosen:
         raise InputError(f"check: nothing chosen; allowed: {', '.join(CHECKS)}")
-    config = resolve(["protocol=smoke", "device=cpu", "precision=float32", *overrides])
+    config = resolve([*SMOKE, *overrides])
     return [sentence for key, run in CHECKS.items() if key in chosen for sentence in run(config)]
 
 

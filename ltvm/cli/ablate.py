@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,14 @@ examples:
 
 def add(add_command: Add) -> None:
     text = "Do what is not done of an ablation's runs and evaluations, and write its report."
-    command = add_command("ablate", text, shown(), restarted())
+    add_options(add_command("ablate", text, *parents()))
+
+
+def parents() -> tuple[argparse.ArgumentParser, ...]:
+    return shown(), restarted()
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("overrides", **OVERRIDES)
     command.add_argument("--list", action="store_true", help="preview cells and runs, do nothing")
     command.add_argument(
@@ -48,7 +56,11 @@ def add(add_command: Add) -> None:
     command.add_argument("--name", help="the report's name (default: ABLATION-DATA)")
 
 
-def run(options: argparse.Namespace) -> int:
+NARROW = 100  # characters, where the output is no terminal
+TABLES = ("crossed", "table", "differences")
+
+
+def run(options: argparse.Namespace, tables: Sequence[str] = TABLES) -> int:
     from ltvm.api import do_ablation, plan
 
     planned = plan(options.overrides, options.name)
@@ -61,12 +73,12 @@ def run(options: argparse.Namespace) -> int:
         options.allow_mixed,
         options.interval,
         options.restart,
-        print_report,
+        lambda folder: print_report(folder, tables),
         options.retry,
         options.retries,
         options.wait,
     )
-    print_report(outcome.folder)
+    print_report(outcome.folder, tables)
     for line in outcome.summary():
         print(line, file=sys.stderr)
     if outcome.failed:
@@ -100,19 +112,23 @@ def print_plan(planned: Plan) -> None:
 ONE_SEED = " (1 seed)"  # after a value without an interval
 
 
-def print_report(folder: Path) -> None:
-    """The quality tables on the terminal, and where the rest is."""
+def print_report(folder: Path, tables: Sequence[str] = TABLES) -> None:
+    """Tables of a report on the terminal, their headline metrics, and where the rest is."""
     import pandas as pd
     from rich.console import Console
     from rich.table import Table
 
+    from ltvm.report.declared import headline_titles
+
+    headline = headline_titles(pd.read_parquet(folder / "long.parquet"))
     files = [
         file
-        for name in ("crossed", "table", "differences")
+        for name in tables
         for file in sorted([*folder.glob(f"{name}.csv"), *folder.glob(f"{name}-*.csv")])
     ]
     for file in files:
         frame = pd.read_csv(file, dtype=str, keep_default_na=False)
+        frame = frame[[c for c in frame.columns if headline.get(c, True)]]
         title = f"{folder.name}: {file.stem}"
         text = frame.to_csv()
         if ONE_SEED in text and "±" not in text:  # said once, where it holds for all
@@ -123,6 +139,6 @@ def print_report(folder: Path) -> None:
             table.add_column(column)
         for row in frame.itertuples(index=False):
             table.add_row(*row)
-        width = None if sys.stdout.isatty() else 200
+        width = None if sys.stdout.isatty() else NARROW
         Console(width=width).print(table)
-    print(f"Report: {folder / 'README.md'}")
+    print(f"All metrics, figures and costs: {folder / 'README.md'}")

@@ -15,12 +15,14 @@ from ltvm.cli import (
     ablate,
     cache,
     check,
+    compare,
     doctor,
     evaluate,
     export,
     gc,
     import_records,
     metric_parity,
+    new_method,
     report,
     status,
     train,
@@ -34,6 +36,7 @@ from ltvm.runtime.threads import wait_passively
 COMMANDS: dict[str, ModuleType] = {
     "train": train,
     "ablate": ablate,
+    "compare": compare,
     "tune": tune,
     "report": report,
     "status": status,
@@ -41,12 +44,13 @@ COMMANDS: dict[str, ModuleType] = {
     "metric-parity": metric_parity,
     "export": export,
     "import": import_records,
+    "new-method": new_method,
     "check": check,
     "doctor": doctor,
     "cache": cache,
     "gc": gc,
 }
-RESUMED = ("train", "ablate", "evaluate", "tune")
+RESUMED = ("train", "ablate", "compare", "evaluate", "tune")
 SHARED = ("train",)  # what several processes do together
 
 

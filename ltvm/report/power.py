@@ -138,7 +138,7 @@ def sensitivity_table(
 
 
 def texts_of(found: Sensitivity, reference: float, n: int, share: float) -> dict[str, str]:
-    part = f" ({100 * found.detectable / reference:.2g} %)" if reference else ""
+    part = f" ({percent(found.detectable / reference)})" if reference else ""
     low, high = (seeds_text(bound) for bound in found.needed_range)
     needed = seeds_text(found.needed)
     return {
@@ -147,6 +147,11 @@ def texts_of(found: Sensitivity, reference: float, n: int, share: float) -> dict
         "seeds needed": needed if low == high else f"{needed} [{low}, {high}]",
         f"equivalent within {100 * share:g} %, p": format_p(found.equivalent),
     }
+
+
+def percent(share: float) -> str:
+    """``3.4 %``, ``220 %``"""
+    return f"{100 * share:.{1 if share < 0.1 else 0}f} %"
 
 
 def seeds_text(n: int | None) -> str:

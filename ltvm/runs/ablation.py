@@ -216,7 +216,8 @@ def default_name(
 ) -> str:
     """``ot-mnist5k``; with another protocol ``ot-mnist5k-smoke``; further overrides join on.
 
-    Changed axes or cells make another ablation: they join as a short hash. So does the rest of
+    Changed axes or cells make another ablation: they join as a short hash, unless
+    ``ablation.name`` names it. So does the rest of
     what would be longer than ``LONGEST_NAME``.
     """
     parts = [ablation.name]
@@ -229,7 +230,8 @@ def default_name(
             continue
         parts.append(value if key == "protocol" else f"{key}={value}")
     changed = [o for o in own if not o.startswith(("ablation=", "ablation.seeds="))]
-    if changed:
+    named = any(o.startswith("ablation.name=") for o in own)
+    if changed and not named:
         parts.append(hashlib.sha256("\n".join(sorted(changed)).encode()).hexdigest()[:6])
     return shortened("-".join(part.replace("/", "_") for part in parts))
 

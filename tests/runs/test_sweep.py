@@ -321,7 +321,7 @@ def test_ctrl_c_prints_and_writes_the_table_of_what_is_done(monkeypatch, capsys,
     monkeypatch.setattr(VariationalAutoEncoder, "fit_iteration", fit_iteration)
     assert main(["ablate", *TINY, "ablation.axes.method=[vae]"]) == 130
     printed = capsys.readouterr()
-    assert printed.out.count("Report: ") == 2  # after the first seed, and when stopped
+    assert printed.out.count("README.md") == 2  # after the first seed, and when stopped
     assert "stopped: the table of what is done (1 of 3 runs)" in printed.err
     assert "the same command goes on" in printed.err
     (page,) = (tmp_path / "reports").glob("*/README.md")

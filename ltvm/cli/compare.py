@@ -1,0 +1,31 @@
+"""``ltvm compare``: methods side by side on shared seeds, and what these seeds cannot tell."""
+
+from __future__ import annotations
+
+import argparse
+
+from ltvm.cli import ablate
+from ltvm.cli.options import Add
+
+CHOOSES = ("data", "method", "protocol", "evaluation", "decoder", "prior")
+EXAMPLES = """\
+examples:
+  ltvm compare methods=[my_method,vae,short_run_ot] data=mnist5k --config-dir mine
+  ltvm compare methods=[my_method,vae] protocol=medium seeds=[0,1,2,3,4] margin=0.1
+  ltvm compare methods=[abp,short_run] reference=abp --list      # preview, run nothing"""
+
+
+def add(add_command: Add) -> None:
+    text = (
+        "Train what is missing of several methods on shared seeds at equal terms, and print their "
+        "table, the differences to the first of them (or reference=NAME), and what so many seeds "
+        "can tell: methods=[A,B], seeds=[0,1,2], margin=0.05, and overrides as of `ltvm ablate`."
+    )
+    ablate.add_options(add_command("compare", text, *ablate.parents()))
+
+
+def run(options: argparse.Namespace) -> int:
+    from ltvm.api import comparison
+
+    options.overrides = comparison(options.overrides)
+    return ablate.run(options, ("table", "differences", "power"))

@@ -1,0 +1,57 @@
+"""``ltvm compare``: methods side by side, and what their seeds can tell."""
+
+import os
+from pathlib import Path
+
+import pytest
+from small_networks import SMALL
+
+from ltvm.api import comparison
+from ltvm.cli.main import main
+from ltvm.errors import InputError
+
+TINY = [
+    "protocol=smoke", "protocol.train_images=40", "protocol.test_images=12", "protocol.batch=20",
+    "protocol.evaluation.unseen_images=4", "protocol.evaluation.codes=40", *SMALL,
+]  # fmt: skip
+
+
+def test_it_is_an_ablation_with_the_first_method_as_reference():
+    given = ["methods=[abp,vae]", "data=mnist5k", "seeds=[3,4]", "margin=0.1", "hydra/launcher=ray"]
+    assert comparison(given) == [
+        "ablation=compare", "ablation.name=compare-abp-vae", "ablation.axes.method=[abp,vae]",
+        "ablation.reference=abp", "ablation.seeds=[3,4]", "ablation.margin=0.1", "data=mnist5k",
+        "hydra/launcher=ray",
+    ]  # fmt: skip
+    assert "ablation.reference=vae" in comparison(["methods=[abp,vae]", "reference=vae"])
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([], "methods=None: allowed: two methods"),
+        (["methods=vae"], "methods=vae: allowed: two methods"),
+        (["methods=[vae]"], "two methods or more"),
+        (["methods=[vae,vae]"], "two methods or more"),
+        (["method=vae", "methods=[vae,abp]"], "method=vae: allowed: methods=[A,B]"),
+        (["methods=[vae,abp]", "reference=short_run"], "reference=short_run: allowed: vae, abp"),
+    ],
+)
+def test_bad_input(given, words):
+    with pytest.raises(InputError, match=words.replace("[", r"\[")):
+        comparison(given)
+
+
+def test_a_table_a_difference_and_what_two_seeds_can_tell(capsys, unrendered):
+    command = ["compare", "methods=[abp,short_run]", "seeds=[0,1]", *TINY]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    (folder,) = Path(os.environ["LTVM_REPORTS"]).iterdir()
+    assert folder.name.startswith("compare-abp-short_run-mnist5k-smoke")
+    assert "equivalent" in printed
+    assert "sliced W2" not in printed  # no headline metric: in the report alone
+    assert "sliced W2" in (folder / "README.md").read_text()
+    assert max(map(len, printed.splitlines())) <= 100 + len(f"All metrics: {folder}/README.md")
+    assert (folder / "power.csv").is_file()
+    assert main(command) == 0  # nothing to train
+    assert "iteration" not in capsys.readouterr().err
