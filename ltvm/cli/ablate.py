@@ -57,7 +57,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 NARROW = 100  # characters, where the output is no terminal
-TABLES = ("crossed", "table", "differences")
+TABLES = ("crossed", "headline", "differences-headline")
 
 
 def run(options: argparse.Namespace, tables: Sequence[str] = TABLES) -> int:
@@ -113,14 +113,11 @@ ONE_SEED = " (1 seed)"  # after a value without an interval
 
 
 def print_report(folder: Path, tables: Sequence[str] = TABLES) -> None:
-    """Tables of a report on the terminal, their headline metrics, and where the rest is."""
+    """Tables of a report on the terminal, and where the rest is."""
     import pandas as pd
     from rich.console import Console
     from rich.table import Table
 
-    from ltvm.report.declared import headline_titles
-
-    headline = headline_titles(pd.read_parquet(folder / "long.parquet"))
     files = [
         file
         for name in tables
@@ -128,7 +125,6 @@ def print_report(folder: Path, tables: Sequence[str] = TABLES) -> None:
     ]
     for file in files:
         frame = pd.read_csv(file, dtype=str, keep_default_na=False)
-        frame = frame[[c for c in frame.columns if headline.get(c, True)]]
         title = f"{folder.name}: {file.stem}"
         text = frame.to_csv()
         if ONE_SEED in text and "±" not in text:  # said once, where it holds for all

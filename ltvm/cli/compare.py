@@ -28,4 +28,4 @@ def run(options: argparse.Namespace) -> int:
     from ltvm.api import comparison
 
     options.overrides = comparison(options.overrides)
-    return ablate.run(options, ("table", "differences", "power"))
+    return ablate.run(options, ("headline", "differences-headline", "power"))

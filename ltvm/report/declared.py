@@ -61,13 +61,6 @@ def headline_metrics(columns: Mapping[str, Column]) -> list[str]:
     return chosen or main_metrics(columns)[:3]
 
 
-def headline_titles(table: pd.DataFrame) -> dict[str, bool]:
-    """The heading of every metric of a long table -> whether it is one of the headline metrics."""
-    columns = columns_of(table)
-    chosen = headline_metrics(columns)
-    return {title: metric in chosen for metric, title in headings(columns).items()}
-
-
 def headings(columns: Mapping[str, Column]) -> dict[str, str]:
     """metric -> its title with an arrow towards better; a repeated one says its metric too."""
     texts = {name: column.title + ARROWS[column.direction] for name, column in columns.items()}

@@ -82,11 +82,11 @@ def shown_tables(
         "differences": differences_table(table, manifest, compared, marks, interval),
         "improvement": improvement_table(table, manifest, compared, marks),
     }
-    shown = {
-        name: by_family(frame, metrics, columns)
-        for name, frame in frames.items()
-        if frame is not None
-    }
+    made = {name: frame for name, frame in frames.items() if frame is not None}
+    shown = {name: by_family(frame, metrics, columns) for name, frame in made.items()}
+    for name, lead in (("headline", "table"), ("differences-headline", "differences")):
+        if lead in made:
+            shown[name] = {"": headline_part(made[lead], columns)}
     if tests := p_value_tables(table, manifest, compared, marks):
         shown["tests"] = tests
     if (told := sensitivity_table(table, manifest, compared, marks)) is not None:
@@ -100,6 +100,13 @@ def shown_tables(
     if crossed_key(manifest) is not None:
         shown["crossed"] = crossed_tables(table, manifest, quality, columns)
     return shown
+
+
+def headline_part(frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
+    """A table's headline metrics, beside what its first columns say of each row."""
+    chosen, titles = headline_metrics(columns), headings(columns)
+    left_out = [title for metric, title in titles.items() if metric not in chosen]
+    return frame.drop(columns=left_out, errors="ignore")
 
 
 def crossed_tables(

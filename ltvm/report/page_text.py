@@ -76,7 +76,8 @@ def page_text(
         *head_text(table, manifest),
         f"{MEANINGS[interval]} {BEST}\n",
         *crossed_text(manifest, shown.get("crossed", {})),
-        *tables_text(shown["table"]),
+        *tables_text(shown["headline"]),
+        *headline_differences_text(manifest, shown),
         command_text(manifest),
         *notes(table, marks, cell_names(table, manifest)),
     ]
@@ -94,6 +95,7 @@ def sections(
     """(table, heading, what to know of it) of every table below the first that is there."""
     reference = manifest["reference"]
     texts = (
+        ("table", "All metrics", ""),
         ("differences", f"Differences to {reference}, paired by seed", differences_text(interval)),
         ("tests", f"Tests of the differences to {reference}", tests_text(table, shown)),
         ("power", f"What these seeds can tell of differences to {reference}", POWER_TEXT),
@@ -103,6 +105,15 @@ def sections(
         ("cost", "Cost", equal_text(table) + COST),
     )
     return [section for section in texts if section[0] in shown]
+
+
+def headline_differences_text(manifest: dict[str, Any], shown: dict[str, Families]) -> list[str]:
+    if "differences-headline" not in shown:
+        return []
+    text = (
+        f"Differences to {manifest['reference']}, paired by seed (bold: stands after correction):\n"
+    )
+    return [text, *tables_text(shown["differences-headline"])]
 
 
 def command_text(manifest: dict[str, Any]) -> str:
