@@ -5,7 +5,7 @@ LTVM = $(VENV)/bin/ltvm
 INSTALLED = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ablate smoke ablate-mnist ablate-svhn ablate-celeba report reference test lint types doctor bench clean
+.PHONY: help setup ablate smoke ablate-mnist ablate-svhn ablate-celeba report reference test lint types docs doctor bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ lint: setup ## ruff: style and format; import-linter: imports run one way
 
 types: setup ## mypy
 	$(VENV)/bin/mypy
+
+docs: setup ## the documentation as pages that open from build/site/index.html; checks its links
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --quiet --config-file docs/site/mkdocs.yml
 
 doctor: setup ## whether this machine computes rightly, how fast, and what runs would take (minutes)
 	$(LTVM) doctor

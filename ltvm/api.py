@@ -1,10 +1,11 @@
 """The Python interface: what the command line does, as functions.
 
->>> import ltvm                                                        # doctest: +SKIP
->>> record = ltvm.train(["data=mnist5k", "method=vae", "protocol=smoke"])  # doctest: +SKIP
->>> record["metrics"]["mse_test"]["value"]                             # doctest: +SKIP
->>> folder = ltvm.ablate(["ablation=ot", "protocol=smoke"])            # doctest: +SKIP
->>> ltvm.long_table("results").groupby(["method", "metric"]).value.mean()  # doctest: +SKIP
+Examples:
+    >>> import ltvm                                                        # doctest: +SKIP
+    >>> record = ltvm.train(["data=mnist5k", "method=vae", "protocol=smoke"])  # doctest: +SKIP
+    >>> record["metrics"]["mse_test"]["value"]                             # doctest: +SKIP
+    >>> folder = ltvm.ablate(["ablation=ot", "protocol=smoke"])            # doctest: +SKIP
+    >>> ltvm.long_table("results").groupby(["method", "metric"]).value.mean()  # doctest: +SKIP
 """
 
 from __future__ import annotations
