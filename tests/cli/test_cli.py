@@ -146,7 +146,7 @@ def test_ablate_prints_the_table(capsys):
     assert code == 0
     printed = capsys.readouterr()
     assert "VAE" in printed.out
-    assert "Report:" in printed.out
+    assert "README.md" in printed.out
     assert "iteration 1 of 2" in printed.err
 
 
