@@ -22,7 +22,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         add(files, config, Path(name))
     reports = sorted(ROOT.glob(f"{REPORTS}/*/README.md"))
     for report in reports:
-        for file in (report, *report.parent.glob("*.png")):
+        for file in (report, *report.parent.glob("*.png"), *report.parent.glob("index.html")):
             add(files, config, file.relative_to(ROOT))
     lines = [f"- [{r.parent.name}]({r.parent.name}/README.md): {asked(r)}\n" for r in reports]
     listed = "".join(lines)

@@ -23,6 +23,7 @@ from ltvm.report.declared import (
 )
 from ltvm.report.differences import differences_table, improvement_table, p_value_tables
 from ltvm.report.drawing import draw
+from ltvm.report.interactive import write_index
 from ltvm.report.long_table import long_table_of_manifest
 from ltvm.report.page_text import page_text
 from ltvm.report.power import sensitivity_table
@@ -66,6 +67,7 @@ def write_report(
     pictures = draw(manifest, table, results, folder, marks, interval)
     page = page_text(manifest, table, shown, pictures, marks, interval)
     write_text(folder / "README.md", page)
+    write_index(manifest, table, marks, interval, results, folder)
     return folder
 
 

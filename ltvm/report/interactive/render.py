@@ -1,0 +1,69 @@
+"""The page from its contents: one template, its style and script inlined, nothing fetched."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from ltvm.report.answer import answer
+from ltvm.report.comparability import Marks
+from ltvm.report.interactive.contents import contents
+from ltvm.report.terms import head_text
+from ltvm.runtime.files import write_text
+
+INTERVAL = {"t": "95 % Student t interval", "bootstrap": "95 % bootstrap interval"}
+
+
+def write_index(
+    manifest: dict[str, Any],
+    table: pd.DataFrame,
+    marks: Marks,
+    interval: str,
+    results: Path,
+    folder: Path,
+) -> Path:
+    """Write ``<folder>/index.html`` and return it."""
+    file = folder / "index.html"
+    write_text(file, page(manifest, table, marks, interval, results))
+    return file
+
+
+def page(
+    manifest: dict[str, Any], table: pd.DataFrame, marks: Marks, interval: str, results: Path
+) -> str:
+    """The page's text."""
+    found = contents(manifest, table, marks, interval, results)
+    environment = Environment(
+        loader=PackageLoader(__package__, "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("index.html.j2").render(
+        name=manifest["name"],
+        question=manifest["question"],
+        answer=answer(table, manifest, marks, interval),
+        head=[text.replace("*", "").strip() for text in head_text(table, manifest)],
+        command=manifest["command"],
+        interval=INTERVAL[interval],
+        contents=found,
+        families=list(dict.fromkeys(c["family"] for c in sorted(found["columns"], key=place))),
+        columns=sorted(found["columns"], key=place),
+        data=as_script(found),
+    )
+
+
+def place(column: dict[str, Any]) -> tuple[int, int]:
+    """Families in their order, headline metrics first in each."""
+    return column["rank"], not column["headline"]
+
+
+def as_script(found: dict[str, Any]) -> str:
+    """JSON that cannot end the script element that it stands in."""
+    text = json.dumps(found, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
