@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -68,7 +69,7 @@ class GeneratorDraws:
 class ImageDraws:
     """Draws per image (see ``image_normals``): the same for an image whatever the others are."""
 
-    key: int
+    key: int | Tensor
     images: Tensor  # their numbers, int64 [n]
     step: int = 0
 
@@ -77,6 +78,24 @@ class ImageDraws:
         draws = image_normals(self.key, self.images, 1, d, first=self.step)[0]
         self.step += 1
         return draws
+
+
+@dataclass(frozen=True)
+class ImageNoise:
+    """The noise of chains, per image (see ``image_normals``), drawn where it is needed.
+
+    On a device with CUDA graphs ``key`` may be an int64 scalar there, which a graph reads anew.
+    """
+
+    key: int | Tensor
+    images: Tensor  # their numbers, int64 [n]
+    first: int = 0  # step
+
+    def normals(self, steps: int, width: int) -> Tensor | None:
+        """float32 [steps, n, width]; None where the width is 0."""
+        if width == 0:
+            return None
+        return image_normals(self.key, self.images, steps, width, self.first)
 
 
 @dataclass
@@ -98,7 +117,7 @@ def key_from(generator: torch.Generator) -> int:
     return int(torch.randint(2**63 - 1, (1,), generator=generator, device=generator.device))
 
 
-def image_normals(key: int, images: Tensor, steps: int, d: int, first: int = 0) -> Tensor:
+def image_normals(key: int | Tensor, images: Tensor, steps: int, d: int, first: int = 0) -> Tensor:
     """Standard normal draws [steps, n, d] in float32 for images given by number (int64 [n]).
 
     A draw depends on the key, the image's number (below 2^32), the step (counted from ``first``)
@@ -118,19 +137,31 @@ def image_normals(key: int, images: Tensor, steps: int, d: int, first: int = 0) 
     return draws.permute(1, 2, 3, 0).reshape(steps, n, 4 * blocks)[..., :d]
 
 
-def philox(counters: Tensor, key: int) -> Tensor:
-    """Philox 4x32-10: int64 [4, ...] counters below 2^32 -> int64 [4, ...] words below 2^32."""
+def philox(counters: Tensor, key: int | Tensor) -> Tensor:
+    """Philox 4x32-10: int64 [4, ...] counters below 2^32 -> int64 [4, ...] words below 2^32.
+
+    ``key`` has 64 bits: a number, or an int64 scalar on the device of ``counters``.
+    """
     low = 0xFFFFFFFF
-    key0, key1 = key & low, key >> 32 & low
-    a, b, c, d = counters.clone()
-    for _ in range(10):
+    keys = zip(
+        round_keys(key & low, 0x9E3779B9), round_keys(key >> 32 & low, 0xBB67AE85), strict=True
+    )
+    a, b, c, d = counters.unbind()
+    for key0, key1 in keys:
         # 64-bit products wrap as unsigned ones do; the mask undoes the sign of the shift.
         product0, product1 = a * 0xD2511F53, c * 0xCD9E8D57
         a = (product1 >> 32).bitwise_and_(low).bitwise_xor_(b).bitwise_xor_(key0)
         c = (product0 >> 32).bitwise_and_(low).bitwise_xor_(d).bitwise_xor_(key1)
         b, d = product1.bitwise_and_(low), product0.bitwise_and_(low)
-        key0, key1 = (key0 + 0x9E3779B9) & low, (key1 + 0xBB67AE85) & low
     return torch.stack([a, b, c, d])
+
+
+def round_keys(first: int | Tensor, step: int) -> Sequence[int | Tensor]:
+    """Philox's ten keys of 32 bits, ``step`` apart; where ``first`` is, a number or a scalar."""
+    if isinstance(first, int):
+        return [first + i * step & 0xFFFFFFFF for i in range(10)]
+    rounds = torch.arange(10, device=first.device)
+    return (first + rounds * step & 0xFFFFFFFF).unbind()
 
 
 def shuffled_batches(

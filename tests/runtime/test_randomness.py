@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ltvm.runtime.randomness import image_normals, philox
+from ltvm.runtime.randomness import ImageNoise, image_normals, philox, stream_key
 
 
 # Known answers of the authors of Philox (Random123, kat_vectors).
@@ -20,8 +20,20 @@ from ltvm.runtime.randomness import image_normals, philox
     ],
 )
 def test_philox_gives_the_known_answers(counter, key, words):
-    got = philox(torch.tensor(counter), key)
-    assert " ".join(f"{int(word):08x}" for word in got) == words
+    signed = key - 2**64 if key >> 63 else key  # the same 64 bits, as int64 has them
+    for given in (key, torch.tensor(signed)):
+        got = philox(torch.tensor(counter), given)
+        assert " ".join(f"{int(word):08x}" for word in got) == words
+
+
+def test_a_key_may_be_a_tensor():
+    key, images = torch.zeros((), dtype=torch.int64), torch.tensor([3, 2**32 - 1, 0])
+    for number in (0, 1, stream_key(0, "noise", 3), 2**63 - 1):
+        key.fill_(number)
+        expected = image_normals(number, images, 4, 7, first=2)
+        assert torch.equal(image_normals(key, images, 4, 7, first=2), expected)
+        assert torch.equal(ImageNoise(key, images, 2).normals(4, 7), expected)
+    assert ImageNoise(0, images).normals(4, 0) is None
 
 
 def test_image_normals_are_normal_and_independent():
