@@ -41,7 +41,7 @@ from ltvm.runtime.devices import (
     resolve_device,
     use_full_float32,
 )
-from ltvm.runtime.randomness import image_normals
+from ltvm.runtime.randomness import ImageNoise, image_normals
 
 SETTINGS = {"mnist": (1, 28, 30), "svhn": (3, 32, 64), "celeba": (3, 64, 64)}
 STEPS = {"cpu": 12, "cuda": 30}
@@ -114,7 +114,7 @@ def contender(kind: str, architecture: str, batch: int, device_name: str) -> Cal
         )  # fmt: skip
         state, constants = kernel.init(codes), kernel.constants(0)
         words = str(chosen)
-        noise = torch.randn(steps, batch, d, device=device)
+        noise = ImageNoise(0, torch.arange(batch, device=device))
 
         def run() -> None:
             engine.short_run(images, state, steps=steps, constants=constants, noise=noise)
@@ -183,13 +183,12 @@ def energy_rows(method: Method) -> list[dict[str, Any]]:
     }
     rows = []
     for name, (way, key) in cases.items():
-        noise = image_normals(key, index, 40, starts.shape[1])
         engine = Engine(
             method.decoder, way, kernel=kernel, prior=StandardNormal(starts.shape[1]), sigma=0.3
         )
         codes = engine.short_run(
-            images, kernel.init(starts), steps=40, constants=kernel.constants(0), noise=noise,
-            batchnorm="running",
+            images, kernel.init(starts), steps=40, constants=kernel.constants(0),
+            noise=ImageNoise(key, index), batchnorm="running",
         )["codes"]  # fmt: skip
         energies = method.energy(images, codes).double()
         levels = torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95], dtype=torch.float64)

@@ -21,7 +21,7 @@ class Execution:
     """``precision`` is the decoder's in chains and learning; codes and energies stay in float32.
 
     ``layout`` is the memory format of convolutions, ``products`` who multiplies float32
-    matrices on a CPU, ``graph`` whether CUDA replays the steps of a chain as one graph.
+    matrices on a CPU, ``graph`` whether CUDA replays a chain, and a decoder update, as one graph.
     """
 
     precision: Precision = "float32"
@@ -37,7 +37,7 @@ class Execution:
     def __str__(self) -> str:
         words: list[str] = [self.precision, self.layout]
         words += [f"{self.products} products"] if self.products != "torch" else []
-        return ", ".join(words + (["one graph per chain"] if self.graph else []))
+        return ", ".join(words + (["CUDA graphs"] if self.graph else []))
 
     def prepare(self, network: nn.Module) -> nn.Module:
         """A decoder or encoder with its weights in this memory format."""

@@ -66,12 +66,12 @@ def rates_at(data: str, device: str, n: int) -> dict[str, Any]:
 
 
 def seconds(work: Callable[[], Any], device: torch.device) -> float:
-    """Of one call, the median after a first that warms up; a GPU is waited for."""
+    """Of one call, the median after two that warm up or record a graph; a GPU is waited for."""
     spent = []
-    for _ in range(REPEATS + 1):
+    for _ in range(REPEATS + 2):
         started = time.perf_counter()
         work()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         spent.append(time.perf_counter() - started)
-    return statistics.median(spent[1:])
+    return statistics.median(spent[2:])

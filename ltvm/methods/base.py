@@ -23,6 +23,7 @@ from ltvm.chain.short_run import energy
 from ltvm.errors import DivergedError, require
 from ltvm.methods.budget import Price, Visit
 from ltvm.methods.problem import Problem
+from ltvm.methods.static_update import StaticUpdates
 from ltvm.models.batchnorm import statistics
 from ltvm.runtime.precision import Precision
 from ltvm.runtime.randomness import GeneratorDraws, RowsOfDraws, shuffled_batches
@@ -53,6 +54,11 @@ class Method(ABC):
         self.decoder = problem.new_decoder()
         rate = problem.budget.learning_rate
         self.optimizer = self.adam(self.learned_parameters(), rate)
+        own_step = type(self).step_optimizer is not Method.step_optimizer
+        self.updates = StaticUpdates(
+            lambda images, codes: self._adam_step(self.squared_error(images, codes), len(images)),
+            problem.execution.graph and problem.world.size == 1 and not own_step,
+        )
         self.prior, self.prior_updates = problem.prior, 0
         self.prior_optimizer: torch.optim.Adam | None = None
         if list(self.prior.parameters()):
@@ -138,6 +144,7 @@ class Method(ABC):
         self.codes = state["codes"].to(self.problem.device, copy=True)
         if "optimizer" in state:
             self.optimizer.load_state_dict(state["optimizer"])
+            self.updates.forget()
         if self.prior_optimizer is not None:
             self.prior.load_state_dict(state["prior"])
             self.prior_updates = state["prior_updates"]
@@ -213,21 +220,35 @@ class Method(ABC):
         """One Adam step on mean_i |x_i - g(z_i)|^2 (sum over pixels); returns that loss.
 
         The images and codes are those of this process's share of a batch, the mean is over all.
+        With CUDA graphs the update is one (see ``StaticUpdates.suit``), which leaves no gradients
+        behind, unless ``step_optimizer`` is a method's own.
         """
+        if not self.updates.suit(self.optimizer, codes):
+            return self.step_optimizer(self.squared_error(images, codes), len(images))
+        loss = self.updates(self.optimizer, images, codes)
+        self.decoder_updates += 1
+        return loss
+
+    def squared_error(self, images: Tensor, codes: Tensor) -> Tensor:
+        """mean_i |x_i - g(z_i)|^2, as learning computes it."""
         with statistics(self.decoder, "learn"), self.computing():
             residual = images - self.decoder(codes).float()
-            loss = residual.flatten(1).square().sum(1).mean()
-        return self.step_optimizer(loss, len(images))
+            return residual.flatten(1).square().sum(1).mean()
 
     def step_optimizer(self, loss: Tensor, n: int) -> Tensor:
         """One Adam step on ``loss``, the mean over this process's ``n`` images.
 
         Returns the mean over those of all processes, still on the device: see ``mean_loss``.
         """
+        loss = self._adam_step(loss, n)
+        self.decoder_updates += 1
+        return loss
+
+    def _adam_step(self, loss: Tensor, n: int) -> Tensor:
+        """``step_optimizer``, uncounted: a graph holds it."""
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.problem.world.backward(loss, n, self.optimizer)
         self.optimizer.step()
-        self.decoder_updates += 1
         return loss
 
     def update_prior(self, codes: Tensor) -> None:

@@ -18,7 +18,7 @@ from ltvm.methods.problem import Problem
 from ltvm.models.batchnorm import synchronises
 from ltvm.runtime.construct import construct
 from ltvm.runtime.precision import Precision
-from ltvm.runtime.randomness import ImageDraws, image_normals, key_from
+from ltvm.runtime.randomness import ImageNoise, key_from
 
 Start = Literal["persistent", "prior"]
 BatchNorm = Literal["batch", "running"]
@@ -76,7 +76,7 @@ class ChainMethod(Method):
             problem.execution = replace(problem.execution, graph=False)
         self.engine = Engine(
             self.decoder, problem.execution, kernel=self.kernel, prior=self.prior,
-            sigma=problem.sigma,
+            sigma=problem.sigma, pool=self.updates.pool,
         )  # fmt: skip
         # What the kernel keeps of every image between its visits, beside the code.
         begun = self.kernel.init(self.codes)
@@ -117,8 +117,7 @@ class ChainMethod(Method):
         problem, batch = self.problem, visit.images
         images = problem.images.scaled(batch)
         if self.start == "prior":
-            key = problem.stream_key("start", visit.sweep)
-            state = self.kernel.init(self.prior.sample(len(batch), ImageDraws(key, batch)))
+            state = self.engine.start(problem.stream_key("start", visit.sweep), batch)
         else:
             kept = {name: values[batch] for name, values in self.kernel_state.items()}
             state = self.kernel.init(self.codes[batch]) | kept
@@ -149,11 +148,10 @@ class ChainMethod(Method):
         batchnorm: BatchNorm,
     ) -> State:
         """Chains from a state; their noise is that of the images with these numbers."""
-        width = self.kernel.noise_width(self.problem.latent_dim, constants)
-        noise = image_normals(noise_key, numbers, steps, width) if width else None
         return self.engine.short_run(
-            images, state, steps=steps, constants=constants, noise=noise, batchnorm=batchnorm
-        )
+            images, state, steps=steps, constants=constants, noise=ImageNoise(noise_key, numbers),
+            batchnorm=batchnorm,
+        )  # fmt: skip
 
     def infer(
         self, images: Tensor, generator: torch.Generator, *, steps: int | None = None
@@ -168,9 +166,8 @@ class ChainMethod(Method):
         start_key, noise_key = key_from(generator), key_from(generator)
         parts = []
         for part in torch.arange(len(images), device=images.device).split(EVALUATION_BATCH):
-            start = self.prior.sample(len(part), ImageDraws(start_key, part))
             state = self.run_chain(
-                images[part], self.kernel.init(start), part, noise_key,
+                images[part], self.engine.start(start_key, part), part, noise_key,
                 steps=self.infer_steps if steps is None else steps, constants=constants,
                 batchnorm="running",
             )  # fmt: skip

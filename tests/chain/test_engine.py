@@ -6,7 +6,6 @@ import pytest
 import torch
 from networks_by_name import decoder_of
 
-from ltvm.chain.cuda_graph import StaticChain
 from ltvm.chain.engine import Engine
 from ltvm.chain.execution import Execution
 from ltvm.chain.kernels.adam import AdamLangevin
@@ -15,10 +14,12 @@ from ltvm.chain.kernels.langevin import Langevin
 from ltvm.chain.kernels.underdamped import Underdamped
 from ltvm.chain.onednn import onednn_available, products
 from ltvm.chain.short_run import energy, short_run
+from ltvm.chain.static_chain import StaticChain
 from ltvm.models.prior import StandardNormal
 from ltvm.models.weights import low_precision_copy
+from ltvm.runtime.cuda_graph import Graphs
 from ltvm.runtime.devices import bfloat16_is_native
-from ltvm.runtime.randomness import image_normals
+from ltvm.runtime.randomness import ImageNoise
 
 EXECUTIONS = [
     Execution(),
@@ -49,12 +50,20 @@ def setting(architecture, n=6, **changes):
 
 
 def given(kernel, steps=3, n=6, iteration=0):
-    """What an engine and the reference loop both take, and what the engine is made with."""
+    """What an engine takes, and what it is made with."""
     constants = kernel.constants(iteration)
-    width = kernel.noise_width(5, constants)
-    noise = image_normals(1, torch.arange(n), steps, width) if width else None
+    noise = ImageNoise(1, torch.arange(n))
     made = {"kernel": kernel, "prior": StandardNormal(5), "sigma": 0.3}
     return {"steps": steps, "constants": constants, "noise": noise}, made
+
+
+def reference(decoder, images, state, *, kernel, steps, constants, noise, **made):
+    """The reference loop, which is given the numbers that an engine draws."""
+    numbers = noise.normals(steps, kernel.noise_width(5, constants))
+    return short_run(
+        decoder, images, state, kernel=kernel, steps=steps, constants=constants, noise=numbers,
+        **made,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("how", EXECUTIONS, ids=str)
@@ -63,7 +72,7 @@ def test_every_execution_computes_the_reference_chain(architecture, how):
     decoder, images, codes = setting(architecture)
     kernel = Langevin("langevin", 0.02)
     options, made = given(kernel)
-    expected = short_run(decoder, images, kernel.init(codes), **options, **made)["codes"]
+    expected = reference(decoder, images, kernel.init(codes), **options, **made)["codes"]
     engine = Engine(how.prepare(decoder), how, **made)
     moved = engine.short_run(images, kernel.init(codes), **options)["codes"]
     assert moved.dtype == torch.float32
@@ -78,7 +87,7 @@ def test_every_execution_computes_the_reference_chain(architecture, how):
 def test_every_kernel_runs_in_the_engine_and_hands_its_state_back(kernel):
     decoder, images, codes = setting("mnist")
     options, made = given(kernel)
-    expected = short_run(decoder, images, kernel.init(codes), **options, **made)
+    expected = reference(decoder, images, kernel.init(codes), **options, **made)
     found = Engine(decoder, Execution(), **made).short_run(images, kernel.init(codes), **options)
     assert found.keys() == expected.keys() == kernel.init(codes).keys()
     for name, value in expected.items():
@@ -109,24 +118,25 @@ def test_fixed_buffers_give_the_same_chain_for_changing_inputs(kernel):
     # What a CUDA graph replays, run here without one.
     decoder, images, codes = setting("mnist")
     options, made = given(kernel)
-    noise, steps = options["noise"], options["steps"]
+    steps, start = options["steps"], kernel.init(codes)
+    width = kernel.noise_width(5, options["constants"])
     chain = StaticChain(
-        decoder, images, kernel.init(codes), noise, constants=options["constants"], steps=steps,
-        batchnorm="batch", dtype=None, **made,
+        decoder, images, start, options["noise"], constants=options["constants"], steps=steps,
+        width=width, batchnorm="batch", dtype=None, graphs=Graphs("the chain", True, 4), **made,
     )  # fmt: skip
     for turn in range(2):
         constants = kernel.constants(10 * turn)
-        x, w = images.roll(turn, 0), noise.roll(turn, 1)
-        state = {name: value.roll(turn, 0) for name, value in kernel.init(codes).items()}
-        expected = short_run(
-            decoder, x, state, steps=steps, constants=constants, noise=w, **made
+        x, noise = images.roll(turn, 0), ImageNoise(turn, torch.arange(6) + turn)
+        state = {name: value.roll(turn, 0) for name, value in start.items()}
+        expected = reference(
+            decoder, x, state, steps=steps, constants=constants, noise=noise, **made
         )  # fmt: skip
-        moved = chain(x, state, w, constants)
+        moved = chain(x, state, noise, constants)
         torch.testing.assert_close(moved, expected, rtol=1e-4, atol=1e-4)
         with torch.no_grad():
             decoder[0].weight.mul_(1.1)
     kept = {name: value.clone() for name, value in moved.items()}
-    chain(images, kernel.init(codes), noise, constants)
+    chain(images, start, noise, constants)
     assert all(torch.equal(moved[name], kept[name]) for name in kept)  # not overwritten
 
 
@@ -136,15 +146,18 @@ def test_chains_that_differ_have_buffers_of_their_own():
     options, made = given(kernel)
     engine = Engine(decoder, Execution(graph=True), **made)
 
-    def chain(n=6, steps=3, batchnorm="batch"):
+    def chain(n=6, steps=3, batchnorm="batch", first=0):
         return engine.static_chain(
-            decoder, images[:n], kernel.init(codes[:n]), options["noise"][:steps, :n],
-            steps=steps, constants=options["constants"], batchnorm=batchnorm,
+            decoder, images[:n], kernel.init(codes[:n]), ImageNoise(1, torch.arange(n), first),
+            steps=steps, width=5, constants=options["constants"], batchnorm=batchnorm,
         )  # fmt: skip
 
-    chains = [chain(), chain(n=4), chain(steps=2), chain(batchnorm="running")]
+    different = [{}, {"n": 4}, {"steps": 2}, {"first": 3}]
+    chains = [chain(**how) for how in different]
     assert len(set(map(id, chains))) == 4
     assert chain() is chains[0]
+    assert chain(batchnorm="running") not in chains  # a fifth: the oldest goes
+    assert chain() is not chains[0]
 
 
 @needs_onednn
@@ -178,7 +191,7 @@ def test_bfloat16_energies_agree_with_float32_within_the_spread_of_the_noise():
     def final_energies(how, seed):
         moved = Engine(decoder, how, kernel=kernel, prior=prior, sigma=0.3).short_run(
             images, kernel.init(codes), steps=20, constants=kernel.constants(0),
-            noise=image_normals(seed, torch.arange(200), 20, 5),
+            noise=ImageNoise(seed, torch.arange(200)),
         )["codes"]  # fmt: skip
         return energies(moved).sort().values
 

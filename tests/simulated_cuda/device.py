@@ -5,8 +5,10 @@ judge it, then computed by the CPU:
 
 - tensors of different devices in one operation raise, as numpy() on a GPU's tensor does;
 - a captured graph is a tape on fixed memory that has no effect before it is replayed; it sees the
-  operations of the device that was current, and waiting or copying to the host within it raises;
-- waits of the host and copies between devices are counted, with the line that caused them.
+  operations of its stream's device, and waiting or copying to the host within it raises;
+- waits of the host and copies between devices are counted, with the line that caused them;
+- launches are counted: one for every operation that is no view and no mere allocation, and one for
+  the replay of a graph, whatever it holds. (CUDA may take several kernels for an operation.)
 
 Nothing is said of speed, memory, streams, CUDA's rounding or kernels that CUDA lacks. It leans on
 private names of torch; ``missing`` lists those that this version does not have.
@@ -29,6 +31,7 @@ READ_BACK = {  # their CUDA kernels give the host something, so that it waits
     "_local_scalar_dense", "equal", "nonzero", "masked_select", "_unique2", "unique_dim",
     "unique_consecutive", "bincount", "_linalg_check_errors", "_linalg_eigh", "is_nonzero",
 }  # fmt: skip
+ALLOCATE = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"}
 INDEXED = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index"}
 TAKE_CPU_SCALARS = {"fill_", "masked_fill", "masked_fill_", "where", *INDEXED}
 
@@ -36,6 +39,7 @@ current = 0  # CUDA's current device
 tape: Tape | None = None  # of the capture that is under way
 counted: collections.Counter[str] = collections.Counter()  # "wait ..." and "copy ..." by place
 graphs = {"captured": 0, "replayed": 0}
+launches = 0
 
 
 class CudaError(RuntimeError):
@@ -61,6 +65,12 @@ def note(what: str) -> None:
         frame = frame.f_back  # type: ignore[assignment]
     where = "" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
     counted[f"{what} {where.rpartition('/ltvm/')[2]}"] += 1
+
+
+def launched(name: str) -> None:
+    """An operation of this name went to the GPU by itself, unless a graph is being captured."""
+    global launches
+    launches += tape is None and name not in ALLOCATE
 
 
 class OnCuda(torch.Tensor):
@@ -195,6 +205,7 @@ def made(func, args, kwargs):
     if tape is not None and tape.index == goal:
         tape.record(out.copy_, (out.clone(),), {}, [])
         tape.own(out)
+    launched(func.__name__)
     return OnCuda(out, goal)
 
 
@@ -235,8 +246,10 @@ def computed(func, args, kwargs):
     if taping is not None:
         taping.before(func, inner_args, inner_kwargs)
     out = func(*inner_args, **inner_kwargs)
-    if taping is not None and not only_a_view(func):
-        taping.record(func, inner_args, inner_kwargs, tree_leaves(out))
+    if not only_a_view(func):
+        if taping is not None:
+            taping.record(func, inner_args, inner_kwargs, tree_leaves(out))
+        launched(name)
     known = {id(x.held): x for x in here}
 
     def outer(x):
@@ -334,15 +347,31 @@ class Graph:
     def replay(self) -> None:
         assert self.tape is not None, "not captured"
         graphs["replayed"] += 1
+        launched("replay")
         with torch._C._DisableTorchDispatch(), torch.no_grad():
             self.tape.replay()
 
 
+class Stream:
+    default: Stream | None = None  # for captures, of the device that is current at the first one
+
+    def __init__(self) -> None:
+        self.index = current
+
+    def wait_stream(self, other: Stream) -> None:
+        """Everything happens at once."""
+
+    def is_capturing(self) -> bool:
+        return tape is not None
+
+
 @contextlib.contextmanager
-def capture(graph: Graph, pool: Any = None):
+def capture(graph: Graph, pool: Any = None, stream: Stream | None = None):
     global tape
     note("wait before a capture")
-    tape = Tape(current)
+    if stream is None:
+        stream = Stream.default = Stream.default or Stream()
+    tape = Tape(stream.index)
     try:
         yield
         recorded = tape
@@ -364,14 +393,6 @@ def as_current(device: Any):
         yield
     finally:
         current = before
-
-
-class Stream:
-    def wait_stream(self, other: Stream) -> None:
-        """Everything happens at once."""
-
-    def is_capturing(self) -> bool:
-        return tape is not None
 
 
 def install() -> None:
