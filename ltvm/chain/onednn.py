@@ -41,7 +41,7 @@ class _Linear(torch.autograd.Function):
         gradient = gradient.contiguous()
         of_x, of_weight, of_bias = ctx.needs_input_grad
         return (
-            _linear(gradient, weight.t()) if of_x else None,
+            _Linear.apply(gradient, weight.t(), None) if of_x else None,  # may be differentiated
             # By torch: oneDNN would first copy both of these into another order.
             gradient.t() @ x if of_weight else None,
             gradient.sum(0) if of_bias else None,

@@ -56,7 +56,9 @@ class Method(ABC):
         self.optimizer = self.adam(self.learned_parameters(), rate)
         own_step = type(self).step_optimizer is not Method.step_optimizer
         self.updates = StaticUpdates(
-            lambda images, codes: self._adam_step(self.squared_error(images, codes), len(images)),
+            lambda images, codes: self._adam_step(
+                self.squared_error(images, codes), len(images), self.optimizer
+            ),
             problem.execution.graph and problem.world.size == 1 and not own_step,
         )
         self.prior, self.prior_updates = problem.prior, 0
@@ -93,9 +95,13 @@ class Method(ABC):
             raise DivergedError("the decoder makes images that are not finite")
         return images
 
+    def draw_codes(self, n: int, generator: torch.Generator) -> Tensor:
+        """Codes [n, d] that samples are decoded from: the prior's, unless a method has others."""
+        return self.problem.sample_prior(n, generator)
+
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """Generate ``n`` images in [-1, 1]: z from the prior, x = g(z)."""
-        return self.decode(self.problem.sample_prior(n, generator))
+        """Generate ``n`` images in [-1, 1]: z by ``draw_codes``, x = g(z)."""
+        return self.decode(self.draw_codes(n, generator))
 
     def reconstruct(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """g(infer(x)) for images [n, c, h, w] in [-1, 1]."""
@@ -235,20 +241,22 @@ class Method(ABC):
             residual = images - self.decoder(codes).float()
             return residual.flatten(1).square().sum(1).mean()
 
-    def step_optimizer(self, loss: Tensor, n: int) -> Tensor:
-        """One Adam step on ``loss``, the mean over this process's ``n`` images.
+    def step_optimizer(
+        self, loss: Tensor, n: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> Tensor:
+        """One step on ``loss``, the mean over this process's ``n`` images, by the given optimiser.
 
         Returns the mean over those of all processes, still on the device: see ``mean_loss``.
         """
-        loss = self._adam_step(loss, n)
+        loss = self._adam_step(loss, n, self.optimizer if optimizer is None else optimizer)
         self.decoder_updates += 1
         return loss
 
-    def _adam_step(self, loss: Tensor, n: int) -> Tensor:
+    def _adam_step(self, loss: Tensor, n: int, optimizer: torch.optim.Optimizer) -> Tensor:
         """``step_optimizer``, uncounted: a graph holds it."""
-        self.optimizer.zero_grad(set_to_none=True)
-        loss = self.problem.world.backward(loss, n, self.optimizer)
-        self.optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        loss = self.problem.world.backward(loss, n, optimizer)
+        optimizer.step()
         return loss
 
     def update_prior(self, codes: Tensor) -> None:
@@ -272,13 +280,13 @@ class Method(ABC):
         self.prior_optimizer.step()
         self.prior_updates += 1
 
-    def learn_by(self, work: Callable[[Visit], Tensor], price: Price) -> float:
-        """``work`` on visits until the iteration's allowance is spent; the mean of its losses.
+    def learn_by(self, work: Callable[[Visit], Tensor], price: Price, share: float = 1.0) -> float:
+        """``work`` on visits until this share of the allowance is spent; the mean of its losses.
 
         They are looked at after every sweep, so that a training that has diverged ends there.
         """
         sums, visits, losses = 0.0, 0, []
-        for visit in self.visits(price, "learning"):
+        for visit in self.visits(price, "learning", share):
             losses.append(work(visit))
             if visit.ends_sweep:
                 sums += len(losses) * self.mean_loss(losses)

@@ -1,4 +1,4 @@
-"""Floating-point operations of a decoder, counted from its layers: the currency of equal terms.
+"""Floating-point operations of networks, counted from their layers: the currency of equal terms.
 
 The formulas of ``torch.utils.flop_counter`` count products of matrices and convolutions, two
 operations per multiplication and addition, forward and backward, as they run in one small pass on
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -105,3 +105,36 @@ def model_flops(decoder: nn.Module, prior: Prior, latent_dim: int) -> ModelFlops
         counts = [operations(run) for run in (chain, update)]
     counts.append(operations(prior_update) if learns else 0)
     return ModelFlops(*(count // IMAGES for count in counts))
+
+
+def encoder_flops(encoder: nn.Module, shape: tuple[int, ...]) -> int:
+    """Operations per image of a forward pass through an encoder, images [n, *shape]."""
+    encoder, images = on_cpu(encoder), torch.zeros(IMAGES, *shape)
+    with statistics(encoder, "running"):
+        return operations(lambda: encoder(images)) // IMAGES
+
+
+def autoencoder_flops(
+    encoder: nn.Module,
+    decoder: nn.Module,
+    shape: tuple[int, ...],
+    penalty: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> int:
+    """Operations per image of a learning step: forward and backward through both networks.
+
+    ``penalty`` is a further term of the loss, of codes [n, d] and decoded images [n, *shape].
+    """
+    encoder, decoder = on_cpu(encoder), on_cpu(decoder)
+    images = torch.zeros(IMAGES, *shape)
+
+    def learn() -> None:
+        mean, log_variance = encoder(images).chunk(2, dim=1)
+        codes = mean + log_variance
+        made = decoder(codes)
+        loss = made.square().sum() + mean.sum()
+        if penalty is not None:
+            loss = loss + penalty(codes, made)
+        loss.backward()
+
+    with statistics(encoder, "running"), statistics(decoder, "running"):
+        return operations(learn) // IMAGES

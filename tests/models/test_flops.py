@@ -6,8 +6,7 @@ from networks_by_name import decoder_of, encoder_of
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ltvm.methods.vae import vae_flops
-from ltvm.models.flops import model_flops
+from ltvm.models.flops import autoencoder_flops, model_flops
 from ltvm.models.prior import Prior, StandardNormal
 
 # name: latent dimension, multiplications and additions of every layer, first layer first
@@ -51,7 +50,7 @@ def test_a_vae_costs_both_networks():
     encoder, decoder = encoder_of("mnist", d, 1), decoder_of("mnist", d, 1)
     mirrored = [14 * 14 * 64 * 4, 7 * 7 * 64 * 128 * 4, 7 * 7 * 128 * 1024, 1024 * 2 * d]
     expected = 6 * sum(layers) + 6 * sum(mirrored) - 2 * mirrored[0]
-    assert vae_flops(encoder, decoder, (1, 28, 28)) == expected
+    assert autoencoder_flops(encoder, decoder, (1, 28, 28)) == expected
 
 
 class Linear(Prior):
