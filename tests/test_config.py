@@ -99,7 +99,7 @@ def test_choices_are_the_yaml_files():
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("method=gan", "method=gan: allowed: abp, short_run, "),
+        ("method=gan", "method=gan: allowed: abp, ae, ae_ot, "),
         ("data=lsun", "data=lsun: allowed: celeba, folder, mnist, mnist5k, "),
         ("protocol=huge", "protocol=huge: allowed: "),
         ("method.aplha=0.3", "method.aplha=0.3: no such key; allowed: alpha, "),

@@ -85,6 +85,11 @@ class EncoderMethod(Method):
     @cached_property
     def learning_share(self) -> float:
         """Of an iteration's allowance that ``learn`` may spend."""
+        return self.share_without_encoding
+
+    @property
+    def share_without_encoding(self) -> float:
+        """Of an iteration's allowance, where its price has to be paid."""
         problem = self.problem
         if not self.samples_need_codes or problem.budget.equal != "flops":
             return 1.0

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from ltvm.errors import require
 from ltvm.models.batchnorm import Norm, norm_layer, row_norm_layer
 from ltvm.models.pixel_rows import ImageToRows, PatchConv
 
@@ -29,6 +30,7 @@ class MnistEncoder(nn.Sequential):
         *,
         widths: Sequence[int] = (64, 128, 1024),
     ) -> None:
+        require(len(widths) == 3, "decoder.encoder.widths", list(widths), "three numbers")
         narrow, wide, units = widths
         super().__init__(
             ImageToRows(),

@@ -64,7 +64,10 @@ def build_encoder(
     if takes("decoder.encoder", own, "norm"):
         own.setdefault("norm", norm)
     encoder = _network("encoder", own, latent_dim, shape, seed)
-    codes = dry_pass(encoder, torch.zeros(2, *shape))
+    try:
+        codes = dry_pass(encoder, torch.zeros(2, *shape))
+    except InputError as error:
+        raise InputError(f"decoder.encoder: {error}") from error
     require(
         tuple(codes.shape) == (2, 2 * latent_dim), "decoder.encoder: makes",
         list(codes.shape), f"[n, {2 * latent_dim}], mean and log-variance",
@@ -96,8 +99,9 @@ def _network(
 ) -> nn.Module:
     given = {"latent_dim": latent_dim, "channels": shape[0], "size": shape[-1]}
     given = {k: v for k, v in given.items() if k == "latent_dim" or takes(kind, own, k)}
+    key = {"encoder": "decoder.encoder"}.get(kind, kind)
     with seeded_defaults(stream_key(seed, f"{kind} defaults")):
-        network: nn.Module = construct(kind, own, **given)
+        network: nn.Module = construct(key, own, **given)
     xavier_(network, stream(seed, kind))
     return network
 

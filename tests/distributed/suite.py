@@ -36,7 +36,10 @@ from ltvm.runtime.distributed import ALONE, World, joined
 from ltvm.runtime.processes import rank
 from ltvm.training.trainer import Trainer
 
-METHODS = ("short_run_ot", "short_run_uncorrected", "short_run", "abp", "vae")
+METHODS = (
+    "short_run_ot", "short_run_uncorrected", "short_run", "abp", "vae", "rae", "wae_mmd",
+    "two_stage_vae", "ae_ot",
+)  # fmt: skip
 SMALL = (
     "data=specks", "decoder.widths=[16,8,8]", "decoder.encoder.widths=[8,8,8]", "protocol=smoke",
     "protocol.train_images=null", "protocol.test_images=null", "protocol.batch=13",

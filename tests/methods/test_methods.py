@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 import torch
-from small_networks import SMALL
+from small_networks import SMALL, small
 
 from ltvm.config import choices, resolve
 from ltvm.errors import DivergedError, InputError
@@ -27,11 +27,11 @@ def build(tiny, *overrides):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_contract(name):
-    assert len(check([f"method={name}", "protocol.train_images=100", *SMALL])) > 10
+    assert len(check(["protocol.train_images=100", *small(name)])) > 10
 
 
 def test_all_methods_start_equal(tiny):
-    methods = [build(tiny, f"method={name}", "seed=3") for name in METHODS]
+    methods = [build(tiny, *small(name), "seed=3") for name in METHODS]
     for other in methods[1:]:
         assert torch.equal(other.codes, methods[0].codes)
         assert torch.equal(other.batches(2)[0], methods[0].batches(2)[0])
@@ -45,7 +45,7 @@ def test_all_methods_start_equal(tiny):
 @pytest.mark.parametrize("name", METHODS)
 def test_methods_spend_what_the_paper_s_costs_within_a_batch(tiny, currency, name):
     shape = ["protocol.steps=4", "protocol.learn_epochs=2", "protocol.batch=13"]
-    method = build(tiny, f"method={name}", f"protocol.equal={currency}", *shape)
+    method = build(tiny, *small(name), f"protocol.equal={currency}", *shape)
     for _ in range(4):
         method.fit_iteration()
     flops, n, batches = method.problem.flops, 40, 3
@@ -70,9 +70,9 @@ def test_methods_spend_what_the_paper_s_costs_within_a_batch(tiny, currency, nam
 
 @pytest.mark.parametrize("name", METHODS)
 def test_seconds_are_spent_within_a_batch(tiny, name):
-    method = build(tiny, f"method={name}", "protocol.equal=seconds", "protocol.seconds=2")
+    method = build(tiny, *small(name), "protocol.equal=seconds", "protocol.seconds=2")
     ticks = itertools.count()
-    method.problem.clock._now = lambda: next(ticks) / 100  # a look takes 10 ms
+    method.problem.clock._now = lambda: next(ticks) / 40  # a look takes 25 ms
     for _ in range(2):
         method.fit_iteration()
     assert method.problem.clock.training_seconds() == pytest.approx(2, abs=0.2)

@@ -5,9 +5,10 @@ import sys
 
 import pytest
 import torch
-from small_networks import SMALL
+from small_networks import SMALL, small
 
 from ltvm.config import choices, resolve
+from ltvm.errors import InputError
 from ltvm.models.prior import Prior
 from ltvm.runs.build import build_method, build_problem
 
@@ -88,14 +89,14 @@ def test_energies_and_chains_are_pulled_to_the_prior(tiny):
 
 @pytest.mark.parametrize("name", choices("method"))
 def test_every_method_trains_under_another_prior(tiny, name):
-    method = build(tiny, Shifted, f"method={name}")
+    method = build(tiny, Shifted, *small(name))
     scalars = method.fit_iteration()
     assert all(torch.isfinite(torch.tensor(float(v))) for v in scalars.values())
 
 
-@pytest.mark.parametrize("name", ["short_run_ot", "vae"])
+@pytest.mark.parametrize("name", ["short_run_ot", "vae", "wae_mmd", "two_stage_vae"])
 def test_a_prior_learns_and_resumes(tiny, name):
-    method, again = (build(tiny, Tilted, f"method={name}") for _ in range(2))
+    method, again = (build(tiny, Tilted, *small(name)) for _ in range(2))
     method.fit_iteration()
     assert method.prior_updates > 0
     assert method.prior.log_a.item() != 0
@@ -104,6 +105,12 @@ def test_a_prior_learns_and_resumes(tiny, name):
         m.fit_iteration()
     assert torch.equal(method.prior.log_a, again.prior.log_a)
     assert torch.equal(method.codes, again.codes)
+
+
+@pytest.mark.parametrize("name", ["ae", "rae", "ae_ot"])
+def test_a_prior_that_would_never_learn_is_refused(tiny, name):
+    with pytest.raises(InputError, match="prior=Tilted: allowed: one without parameters"):
+        build(tiny, Tilted, *small(name))
 
 
 def test_the_priors_step_follows_the_likelihood(tiny):
