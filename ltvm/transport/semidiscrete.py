@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ltvm.transport.coupling import squared_distances
-from ltvm.transport.scores import Scores
+from ltvm.transport.scores import CELLS, Scores
 from ltvm.transport.shortlist import unit
 
 Draw = Callable[[int], Tensor]  # so many fresh draws of the law: [m, d]
@@ -47,6 +47,10 @@ class Cells:
         more than ``angle`` radians: there the map jumps, from one mode to another. At 0 nothing
         is left but T(u), nor where the centre of its cell is unknown.
         """
+        rows = max(1, CELLS["cpu"] // len(self.points))
+        return torch.cat([self._extended(part, angle) for part in draws.split(rows)])
+
+    def _extended(self, draws: Tensor, angle: float) -> Tensor:
         n, d = self.points.shape
         own = self.of(draws)
         distances = squared_distances(draws, self.centres).sqrt()  # [m, n]

@@ -40,6 +40,7 @@ METHODS = (
     "short_run_ot", "short_run_uncorrected", "short_run", "abp", "vae", "rae", "wae_mmd",
     "two_stage_vae", "ae_ot",
 )  # fmt: skip
+ALSO = {"two_stage_vae": ("method.width=16",)}
 SMALL = (
     "data=specks", "decoder.widths=[16,8,8]", "decoder.encoder.widths=[8,8,8]", "protocol=smoke",
     "protocol.train_images=null", "protocol.test_images=null", "protocol.batch=13",
@@ -95,7 +96,8 @@ def assert_close(method: Method, other: Method) -> None:
 @case
 def two_processes_train_what_one_does(world: World) -> None:
     for name in METHODS:
-        one, two = build(ALONE, f"method={name}"), build(world, f"method={name}")
+        words = (f"method={name}", *ALSO.get(name, ()))
+        one, two = build(ALONE, *words), build(world, *words)
         assert synchronises(two.decoder)
         for _ in range(2 if name == "short_run_ot" else 1):
             expected, found = one.fit_iteration(), two.fit_iteration()
@@ -157,6 +159,20 @@ def statistics_per_shard_are_another_run(world: World) -> None:
         other = build(world, f"method={name}")
         other.fit_iteration()
         assert not torch.allclose(method.codes, other.codes, atol=1e-3)
+
+
+@case
+def a_gradient_penalty_needs_statistics_per_shard(world: World) -> None:
+    """Synchronised statistics can be differentiated once."""
+    try:
+        build(world, "method=rae_gp")
+    except InputError as error:
+        assert "distributed.batchnorm=per_shard" in str(error)  # noqa: PT017
+    else:
+        raise AssertionError("not refused")
+    method = build(world, "method=rae_gp", "distributed.batchnorm=per_shard")
+    method.fit_iteration()
+    method.check_alike()
 
 
 class Tilted(Prior):
