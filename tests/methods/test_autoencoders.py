@@ -394,6 +394,14 @@ def test_at_angle_zero_ae_ot_draws_its_training_codes(tiny):
     assert torch.equal(again.draw_codes(4_000, draw), drawn)
 
 
+def test_ae_ot_says_how_many_samples_are_no_training_codes(tiny):
+    shares = {
+        angle: build(tiny, "ae_ot", f"method.angle={angle}").fit_iteration()["extended_share"]
+        for angle in (0.0, 3.14)
+    }
+    assert shares == {0.0: 0.0, 3.14: 1.0}
+
+
 # Bad input
 
 
