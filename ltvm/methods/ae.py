@@ -47,7 +47,7 @@ class AutoEncoder(EncoderMethod):
             statistics(self.decoder, "learn"),
             self.computing(),
         ):
-            codes = self.encoder(images).float().chunk(2, dim=1)[0]
+            codes = self.encoder(images).float()[:, : self.problem.latent_dim]
             made = self.decoder(codes).float()
         misfit = (images - made).flatten(1).square().sum(1) / (2 * self.problem.sigma**2)
         loss = self.step_optimizer(misfit.mean() + self.penalty(visit, codes, made), len(images))

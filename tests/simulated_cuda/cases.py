@@ -31,7 +31,8 @@ from ltvm.runs.build import build_method, build_problem  # noqa: E402
 from ltvm.runtime.cuda_graph import Graphs  # noqa: E402
 from ltvm.runtime.distributed import ALONE, World  # noqa: E402
 
-METHODS = ("short_run_ot", "short_run", "abp", "vae")
+CHAINS = ("short_run_ot", "short_run", "abp")
+ENCODERS = ("vae", "rae_gp", "wae_mmd", "two_stage_vae", "ae_ot")
 PLACES = ("cuda:0", "cuda:1")
 SMALL = (
     "protocol=smoke", "model.latent_dim=4", "protocol.iterations=2", "protocol.sweeps=1",
@@ -79,8 +80,9 @@ def trained_on(where: str, name: str = "short_run_ot", graph: bool = False, *mor
 def outcome(method, where: str) -> list[torch.Tensor]:
     draw = torch.Generator().manual_seed(1)
     inferred = method.infer(random_images().test.scaled().to(method.problem.device), draw)
-    assert str(method.codes.device).startswith(where)
-    return [x.cpu() for x in (method.codes, method.decode(method.codes[:2]), inferred)]
+    drawn = method.draw_codes(2, draw)
+    assert all(str(codes.device).startswith(where) for codes in (method.codes, drawn))
+    return [x.cpu() for x in (method.codes, method.decode(method.codes[:2]), inferred, drawn)]
 
 
 def same(first: list[torch.Tensor], second: list[torch.Tensor]) -> bool:
