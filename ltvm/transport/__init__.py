@@ -13,7 +13,7 @@ from ltvm.runtime.construct import target_of
 from ltvm.transport.auto import Auto
 from ltvm.transport.blocks import Blocks
 from ltvm.transport.bsp import Bsp
-from ltvm.transport.controls import Identity, Random
+from ltvm.transport.controls import Identity, Noise, Random
 from ltvm.transport.coupling import Coupling, Solver
 from ltvm.transport.exact import Exact
 from ltvm.transport.gaussian import Gaussian
@@ -30,6 +30,7 @@ SOLVERS: dict[str, Callable[..., Solver]] = {
     "bsp": Bsp,
     "gaussian": Gaussian,
     "random": Random,
+    "noise": Noise,
     "none": Identity,
 }
 

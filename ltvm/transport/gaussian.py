@@ -1,7 +1,8 @@
 """The optimal map between the Gaussians fitted to codes and targets (POT, closed form).
 
-It corrects mean and covariance and nothing else: a control that tells how much of the
-correction's effect is in the first two moments. It is a map, not an assignment.
+It corrects mean and covariance and nothing else (to N(0, I) it whitens: z -> S^(-1/2) (z - m)): a
+control that tells how much of the correction's effect is in the first two moments. It is a map, not
+an assignment.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from ltvm.transport.completion import assign_within, complete
 from ltvm.transport.coupling import permutation_coupling, squared_distances
 from ltvm.transport.scores import Scores, lower_bound_from
 
-PERMUTING = sorted(set(SOLVERS) - {"gaussian", "none"})
+PERMUTING = sorted(set(SOLVERS) - {"gaussian", "noise", "none"})
 
 
 def problem(n=300, d=6, seed=0):
@@ -366,6 +366,40 @@ def test_gaussian_map_matches_the_moments_and_says_it_is_no_permutation():
     assert coupling.assignment is None
     torch.testing.assert_close(coupling.mapped.mean(0), targets.mean(0), atol=1e-4, rtol=0)
     torch.testing.assert_close(coupling.mapped.T.cov(), targets.T.cov(), atol=1e-3, rtol=0)
+
+
+def test_gaussian_map_whitens_codes_where_the_targets_are_white():
+    """The moment control: to N(0, I) the map is S^(-1/2) (z - m), and no prior draw is in it."""
+    codes, targets = problem(n=500)
+    targets = (targets - targets.mean(0)) @ torch.linalg.inv(
+        torch.linalg.cholesky(targets.T.cov())
+    ).T
+    values, vectors = torch.linalg.eigh(codes.T.cov().double())
+    root = vectors @ values.rsqrt().diag() @ vectors.T
+    expected = (codes - codes.mean(0)).double() @ root
+    torch.testing.assert_close(
+        solve("gaussian", codes, targets).mapped, expected.float(), atol=1e-3, rtol=0
+    )
+
+
+@pytest.mark.parametrize("n", [300, 1_300])  # exact, and not
+def test_noise_moves_codes_as_far_as_the_transport_would_and_nowhere(n):
+    codes, targets = problem(n)
+    coupling, transport = solve("noise", codes, targets), solve("auto", codes, targets)
+    assert coupling.cost == pytest.approx(transport.cost, rel=1e-6)
+    assert coupling.assignment is None
+    assert coupling.lower_bound is None
+    moved = coupling.mapped - codes
+    each = transport.cost / codes.shape[1]  # variance of a coordinate
+    torch.testing.assert_close(moved.T.cov(), each * torch.eye(6), atol=0.25 * each, rtol=0)
+    assert moved.mean(0).abs().max() < 4 * (each / n) ** 0.5
+    # The transport's own displacements point from the codes to the prior; these do not.
+    towards = [(part * (codes - codes.mean(0))).sum(1).mean() for part in (
+        transport.mapped - codes, moved)]  # fmt: skip
+    assert towards[0] < -0.3
+    assert abs(towards[1]) < 0.3
+    again = solve("noise", codes, targets, warm=coupling.state)
+    assert again.cost == pytest.approx(transport.cost, rel=0.01)
 
 
 def test_none_leaves_every_code_where_it_is():
