@@ -260,25 +260,24 @@ class Method(ABC):
         return loss
 
     def update_prior(self, codes: Tensor) -> None:
-        """One Adam step on the prior's parameters, if it has any, given inferred codes [n, d].
+        """Adam steps on the prior's parameters, if it has any, given inferred codes [n, d].
 
-        The gradient of log p(z), mean_i U(z_i) - E_p(z) U(z), with as many draws of the prior for
-        the expectation (Pang et al., NeurIPS 2020, equation 8). A normalised energy has an
-        expected gradient of 0 there, so the same step is right for a density that is known.
+        On ``Prior.loss``, ``Prior.updates`` times.
         """
         if self.prior_optimizer is None:
             return
         n, world = len(codes), self.problem.world
         counts = world.counts(n)
         before = sum(counts[: world.rank])
-        generator = self.problem.stream("prior learning", self.prior_updates)
-        draws = GeneratorDraws(generator, self.problem.device)
-        own = self.prior.sample(n, RowsOfDraws(draws, sum(counts), slice(before, before + n)))
-        loss = self.prior.energy(codes.detach()).mean() - self.prior.energy(own).mean()
-        self.prior_optimizer.zero_grad(set_to_none=True)
-        world.backward(loss, n, self.prior_optimizer)
-        self.prior_optimizer.step()
-        self.prior_updates += 1
+        for _ in range(self.prior.updates):
+            generator = self.problem.stream("prior learning", self.prior_updates)
+            draws = GeneratorDraws(generator, self.problem.device)
+            rows = RowsOfDraws(draws, sum(counts), slice(before, before + n))
+            loss = self.prior.loss(codes.detach(), rows)
+            self.prior_optimizer.zero_grad(set_to_none=True)
+            world.backward(loss, n, self.prior_optimizer)
+            self.prior_optimizer.step()
+            self.prior_updates += 1
 
     def learn_by(self, work: Callable[[Visit], Tensor], price: Price, share: float = 1.0) -> float:
         """``work`` on visits until this share of the allowance is spent; the mean of its losses.

@@ -39,11 +39,11 @@ class ChainMethod(Method):
     """Codes come from ``steps`` steps of a kernel per visit (see ``ltvm.chain``).
 
     ``start`` is where a visit's chain begins: ``persistent`` (the image's code) or ``prior``
-    (a fresh draw). ``batchnorm`` is where batch norm takes its statistics in training chains.
-    Unseen images get ``infer_steps`` steps from the prior, then ``infer_noise_free`` without
-    noise, always with running statistics: what is decoded is near a mode of p(z | x), as a VAE's
-    posterior mean is, and not one noisy draw of it. A kernel that cannot do without noise
-    (``Kernel.without_noise``) ends as its chain does.
+    (a fresh draw, or what ``first_state`` has in place of one). ``batchnorm`` is where batch norm
+    takes its statistics in training chains. Unseen images get ``infer_steps`` steps from there,
+    then ``infer_noise_free`` without noise, always with running statistics: what is decoded is
+    near a mode of p(z | x), as a VAE's posterior mean is, and not one noisy draw of it. A kernel
+    that cannot do without noise (``Kernel.without_noise``) ends as its chain does.
     """
 
     only_for_training = Method.only_for_training | {"kernel_state"}
@@ -91,10 +91,15 @@ class ChainMethod(Method):
 
     @property
     def price(self) -> Price:
-        """Of a visit: the chain's, the decoder updates' and that of an update of the prior."""
+        """Of a visit: the chain's and its start's, the decoder updates' and those of the prior."""
         problem = self.problem
-        chain = problem.chain_step * self.kernel.passes(self.steps)
+        chain = self.start_price + problem.chain_step * self.kernel.passes(self.steps)
         return chain + problem.decoder_update * self.updates_per_batch + problem.prior_update
+
+    @property
+    def start_price(self) -> Price:
+        """Of where a visit's chains begin: see ``first_state``."""
+        return self.problem.prior_draw if self.start == "prior" else Price()
 
     def infer_and_learn(self, share: float = 1.0) -> float:
         """Visits until this share of the iteration's allowance is spent; the mean loss."""
@@ -114,15 +119,11 @@ class ChainMethod(Method):
 
         Processes that share the batch learn on their own codes, and hand them to each other.
         """
-        problem, batch = self.problem, visit.images
-        images = problem.images.scaled(batch)
-        if self.start == "prior":
-            state = self.engine.start(problem.stream_key("start", visit.sweep), batch)
-        else:
-            kept = {name: values[batch] for name, values in self.kernel_state.items()}
-            state = self.kernel.init(self.codes[batch]) | kept
+        problem = self.problem
+        images = problem.images.scaled(visit.images)
         state = self.run_chain(
-            images, state, batch, problem.stream_key("noise", visit.sweep),
+            images, self.begin(images, visit), visit.images,
+            problem.stream_key("noise", visit.sweep),
             steps=self.steps, constants=self.kernel.constants(self.iteration),
             batchnorm=self.batchnorm,
         )  # fmt: skip
@@ -135,6 +136,20 @@ class ChainMethod(Method):
         ]
         self.update_prior(state["codes"])
         return losses
+
+    def begin(self, images: Tensor, visit: Visit) -> State:
+        """The state from which a visit's chains run."""
+        if self.start == "persistent":
+            kept = {name: values[visit.images] for name, values in self.kernel_state.items()}
+            return self.kernel.init(self.codes[visit.images]) | kept
+        return self.first_state(images, self.problem.stream_key("start", visit.sweep), visit.images)
+
+    def first_state(self, images: Tensor, key: int, numbers: Tensor) -> State:  # noqa: ARG002
+        """Where chains of images [n, c, h, w] begin that no code is kept of: draws of the prior.
+
+        They are those of ``key`` for images with these numbers (see ``ImageDraws``).
+        """
+        return self.engine.start(key, numbers)
 
     def run_chain(
         self,
@@ -167,7 +182,7 @@ class ChainMethod(Method):
         parts = []
         for part in torch.arange(len(images), device=images.device).split(EVALUATION_BATCH):
             state = self.run_chain(
-                images[part], self.engine.start(start_key, part), part, noise_key,
+                images[part], self.first_state(images[part], start_key, part), part, noise_key,
                 steps=self.infer_steps if steps is None else steps, constants=constants,
                 batchnorm="running",
             )  # fmt: skip

@@ -85,7 +85,7 @@ class Problem:
 
     @cached_property
     def flops(self) -> ModelFlops:
-        """Operations per image of a chain step, a decoder update and an update of the prior."""
+        """Operations per image of a chain step, a decoder update, and what the prior does."""
         return model_flops(self.new_decoder(), self.prior, self.latent_dim)
 
     @property
@@ -100,15 +100,24 @@ class Problem:
 
     @property
     def prior_update(self) -> Price:
-        """The price of an Adam step on the prior, where it has parameters."""
-        return Price(flops=self.flops.prior_update)
+        """The price of the Adam steps on the prior at a visit, where it has parameters."""
+        return Price(flops=self.flops.prior_update * self.prior.updates)
+
+    @property
+    def prior_draw(self) -> Price:
+        """The price of a draw of the prior: no pass, but FLOPs where it is a chain or a network."""
+        return Price(flops=self.flops.prior_sample)
 
     @property
     def allowance(self) -> float:
-        """What an outer iteration may spend, in the budget's currency."""
+        """What an outer iteration may spend, in the budget's currency.
+
+        It is the same whatever the prior: what a method does with a prior of its own it pays for.
+        """
         n = len(self.images)
         batches = number_of_batches(n, self.budget.batch)
-        return self.budget.allowance(self.chain_step, self.decoder_update, n, batches)
+        chain = Price(passes=1, flops=self.flops.chain - self.flops.prior_gradient)
+        return self.budget.allowance(chain, self.decoder_update, n, batches)
 
     def stream(self, purpose: str, *axes: int) -> torch.Generator:
         """A generator for this seed and purpose (see ``ltvm.runtime.randomness``)."""

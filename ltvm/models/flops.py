@@ -71,13 +71,16 @@ class ModelFlops:
     """Operations per image.
 
     ``chain``: the gradient of U(z; x) with respect to the code, weights frozen (forward, and
-    backward to the code). ``update``: the gradient of the loss with respect to the decoder's
-    weights (forward, backward to the weights and, but for the first layer, to its inputs).
-    ``prior_update``: of a prior with parameters, else 0.
+    backward to the code), of which ``prior_gradient`` is the prior's part. ``update``: the gradient
+    of the loss with respect to the decoder's weights (forward, backward to the weights and, but
+    for the first layer, to its inputs). ``prior_sample``: a draw of the prior. ``prior_update``:
+    an Adam step on a prior with parameters, else 0.
     """
 
     chain: int
     update: int
+    prior_gradient: int = 0
+    prior_sample: int = 0
     prior_update: int = 0
 
 
@@ -96,13 +99,20 @@ def model_flops(decoder: nn.Module, prior: Prior, latent_dim: int) -> ModelFlops
     def update() -> None:
         decoder(codes).square().sum().backward()
 
-    def prior_update() -> None:
-        draws = own.sample(IMAGES, GeneratorDraws(stream(0, "flops")))
-        (own.energy(codes).mean() - own.energy(draws).mean()).backward()
+    def prior_gradient() -> None:
+        moved = codes.clone().requires_grad_(True)
+        with frozen(own):
+            torch.autograd.grad(own.energy(moved).sum(), moved)
 
-    learns = bool(list(own.parameters()))
+    def prior_sample() -> None:
+        own.sample(IMAGES, GeneratorDraws(stream(0, "flops")))
+
+    def prior_update() -> None:
+        own.loss(codes, GeneratorDraws(stream(0, "flops"))).backward()
+
     with statistics(decoder, "running"):
-        counts = [operations(run) for run in (chain, update)]
+        counts = [operations(run) for run in (chain, update, prior_gradient, prior_sample)]
+    learns = bool(list(own.parameters()))
     counts.append(operations(prior_update) if learns else 0)
     return ModelFlops(*(count // IMAGES for count in counts))
 

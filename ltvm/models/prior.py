@@ -18,13 +18,14 @@ class Prior(nn.Module):
     """A distribution of codes in R^d; its density may be known up to a constant only.
 
     Subclasses implement ``sample`` and ``energy``. Parameters of their own, if any, are learned
-    together with the decoder, by maximum likelihood (see ``ltvm.methods.Method.update_prior``).
+    together with the decoder, by ``loss`` (see ``ltvm.methods.Method.update_prior``).
     """
 
     is_standard_normal: ClassVar[bool] = False
     samples_exactly: ClassVar[bool] = (
         False  # False: draws are approximate, as those of a short chain
     )
+    updates: int = 1  # Adam steps on its parameters, each with draws of its own, per visited batch
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
@@ -41,6 +42,17 @@ class Prior(nn.Module):
     @abstractmethod
     def energy(self, codes: Tensor) -> Tensor:
         """-log p(z) up to a constant: [n, d] -> [n], differentiable in codes and parameters."""
+
+    def loss(self, codes: Tensor, draws: Draws) -> Tensor:
+        """What its parameters are learned by, given inferred codes [n, d] without a graph: a mean.
+
+        The gradient is that of -log p(z), mean_i U(z_i) - E_p(z) U(z), with as many draws of the
+        prior for the expectation (Pang et al., NeurIPS 2020, equation 8). A normalised energy has
+        an expected gradient of 0 there, so that this is right for a density that is known, too;
+        one that knows its own leaves the draws out.
+        """
+        own = self.sample(len(codes), draws)
+        return self.energy(codes).mean() - self.energy(own).mean()
 
     @property
     def own_rate(self) -> float | None:
