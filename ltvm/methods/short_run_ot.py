@@ -8,6 +8,11 @@ One outer iteration, every training image i owning a code z_i:
 3. learning: epochs of Adam on mean_i |x_i - g(z_i)|^2 with the corrected codes held fixed.
 
 alpha = 0 is "no correction" and changes nothing else: the learning passes are still made.
+alpha = 1 replaces the codes by prior draws; the paper blends (0.5 on MNIST, 0.3 elsewhere).
+
+What isolates one idea of it (no such variant is in the paper): ``targets`` drawn afresh for every
+correction, ``start`` at the prior in every visit, as in SRI, and 3 before 2 (``correction``), so
+that a correction says where the next chains start and the decoder never sees its codes.
 """
 
 from __future__ import annotations
@@ -47,11 +52,17 @@ class ShortRunOT(ChainMethod):
         solver: str = "auto",
         solver_options: dict[str, Any] | None = None,
         start: Literal["persistent", "prior"] = "persistent",
+        targets: Literal["kept", "fresh"] = "kept",
+        correction: Literal["before_learning", "after_learning"] = "before_learning",
         batchnorm: Literal["batch", "running"] = "batch",
     ) -> None:
         require(0 <= alpha <= 1, "method.alpha", alpha, "0 to 1")
         check_counts(sweeps=sweeps, learn_epochs=learn_epochs)
+        require(targets in ("kept", "fresh"), "method.targets", targets, "kept, fresh")
+        orders = ("before_learning", "after_learning")
+        require(correction in orders, "method.correction", correction, ", ".join(orders))
         self.alpha, self.sweeps, self.learn_epochs = alpha, sweeps, learn_epochs
+        self.redraws, self.corrects_last = targets == "fresh", correction == "after_learning"
         self.solver = build_solver(solver, **(solver_options or {}))
         super().__init__(
             problem,
@@ -77,14 +88,22 @@ class ShortRunOT(ChainMethod):
     def fit_iteration(self) -> dict[str, float]:
         scalars = {"sweep_loss": self.infer_and_learn(self.inference_share)}
         self.inferred = self.codes
-        self.problem.progress(self.inference_share, "transport")
-        with self.problem.clock.phase("transport"):
-            scalars |= self.correct()
+        if not self.corrects_last:
+            scalars |= self.transport()
         if self.learn_epochs:
             with self.problem.clock.phase("learning"):
                 scalars["learning_loss"] = self.learn()
+        if self.corrects_last:
+            scalars |= self.transport()
         self.iteration += 1
         return scalars
+
+    def transport(self) -> dict[str, float]:
+        """The correction, as a phase of the iteration."""
+        done = 1.0 if self.corrects_last else self.inference_share
+        self.problem.progress(done, "transport")
+        with self.problem.clock.phase("transport"):
+            return self.correct()
 
     @cached_property
     def inference_share(self) -> float:
@@ -104,13 +123,16 @@ class ShortRunOT(ChainMethod):
         """Blend the codes with their transported images; nothing to solve at alpha = 0."""
         if self.alpha == 0:
             return {}
+        if self.prior_optimizer is not None:
+            self.flops += len(self.codes) * self.problem.prior_draw.flops  # for new targets
         scalars = self.problem.world.first(self.blend)  # one process solves
         self.codes = self.problem.world.from_first(self.codes)
         return scalars
 
     def blend(self) -> dict[str, float]:
         """The same, of all codes in this process."""
-        if self.prior_optimizer is not None:  # a prior that learns has moved since the last time
+        moved = self.prior_optimizer is not None  # a prior that learns, since the last time
+        if moved or (self.redraws and self.iteration > 0):
             draws = self.problem.stream("prior", self.iteration)
             self.targets, self.solver_state = self.problem.sample_prior(len(self.codes), draws), {}
         generator = self.problem.stream("transport", self.iteration)
