@@ -93,13 +93,17 @@ def print_plan(planned: Plan) -> None:
     ablation = planned.ablation
     keys = ablation.keys
     table = Table(title=f"{planned.report_name}: {ablation.question}", title_justify="left")
-    for column in (*keys, "cell", *(f"seed {seed}" for seed in ablation.seeds)):
+    further = ["further overrides"] if any(run.note for run in planned.runs) else []
+    for column in (*keys, *further):
+        table.add_column(column, overflow="fold")
+    for column in ("cell", *(f"seed {seed}" for seed in ablation.seeds)):
         table.add_column(column)
     cells: dict[str, dict[int, str]] = {}
     values: dict[str, list[str]] = {}
     for planned_run in planned.runs:
         cells.setdefault(planned_run.cell, {})[planned_run.config["seed"]] = planned_run.status
-        values[planned_run.cell] = [str(planned_run.values[key]) for key in keys]
+        own = [str(planned_run.values[key]) for key in keys]
+        values[planned_run.cell] = [*own, planned_run.note] if further else own
     for cell, statuses in cells.items():
         table.add_row(*values[cell], cell, *(statuses.get(s, "") for s in ablation.seeds))
     Console().print(table)

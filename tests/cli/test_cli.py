@@ -122,7 +122,20 @@ def test_list_previews_and_writes_nothing(capsys):
     assert main(["ablate", "ablation=ot", "--list", "data=mnist5k"]) == 0
     text = capsys.readouterr().out
     assert "5 cells, 15 runs, 0 done, 15 to do" in text
+    assert "further" not in text
     assert not Path(os.environ["LTVM_RESULTS"]).exists()
+
+
+def test_list_tells_further_cells_apart(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    assert main(["ablate", "ablation=what_matters", "--list"]) == 0
+    text = capsys.readouterr().out
+    assert "26 cells, 78 runs" in text
+    for words in (
+        "method.solver=noise, method.alpha=0.5",
+        "method.solver=gaussian, method.alpha=1.0",
+    ):
+        assert text.count(words) == 1
 
 
 def test_train_status_and_debug(capsys):

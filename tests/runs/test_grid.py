@@ -52,3 +52,16 @@ def test_a_method_without_a_key_joins_a_sweep_of_it():
     assert [run.label for run in planned.runs] == [
         "short_run_ot alpha=0.1 seed=0", "short_run_ot alpha=0.5 seed=0", "vae seed=0",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "cells"), [("what_matters", 26), ("chains", 12)])
+def test_every_cell_of_the_variants_has_a_twin_of_its_own_kind(name, cells):
+    """Differences are taken to the twin whose swept keys, but for the method, are equal."""
+    planned = plan([f"ablation={name}", "ablation.seeds=[0]"])
+    assert len({run.cell for run in planned.runs}) == cells
+
+    def kind(run):
+        return {k: v for k, v in run.values.items() if k != "method"}
+
+    twins = [kind(r) for r in planned.runs if r.values["method"] == "short_run_uncorrected"]
+    assert all(kind(run) in twins for run in planned.runs)
