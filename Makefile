@@ -59,12 +59,13 @@ docs: setup ## the documentation as pages that open from build/site/index.html; 
 doctor: setup ## whether this machine computes rightly, how fast, and what runs would take (minutes)
 	$(LTVM) doctor
 
-bench: setup ## speed of chain, learning, iteration, transport and metrics on this machine (under ten minutes)
+bench: setup ## speed of chain, learning, iteration, transport, metrics, records here (over ten minutes)
 	$(VENV)/bin/python benchmarks/chain.py --out results/bench
 	$(VENV)/bin/python benchmarks/learning.py --out results/bench
 	$(VENV)/bin/python benchmarks/iteration.py --out results/bench
 	$(VENV)/bin/python benchmarks/transport.py --out results/bench
 	$(VENV)/bin/python benchmarks/metrics.py --out results/bench
+	$(VENV)/bin/python benchmarks/records.py --out results/bench
 
 clean: ## remove what make made, except results
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -135,7 +135,7 @@ def do_ablation(
     """
     from ltvm.runs.manifest import write_manifest
     from ltvm.runs.outcome import Options, Outcome
-    from ltvm.runs.store import FINAL
+    from ltvm.runs.store import FINAL, check_writable
 
     planned = plan(overrides, name)
     launcher, options = split_hydra(overrides)[1], Options(tuple(retry), retries, wait)
@@ -145,6 +145,7 @@ def do_ablation(
     def report() -> Path:
         return make_report(planned.report_name, results, reports, allow_mixed, interval)
 
+    check_writable("paths.reports", reports / planned.report_name)  # before hours of training
     todo = [p for p in planned.runs if p.status not in FINAL or p.status in retry]
     refused: dict[str, str] = {}
     if todo:

@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ltvm.runs.overview import Standing
 
 EVERY = 2.0  # seconds between two looks of --watch
+CELLS = 200  # of an ablation that are shown one by one
 EXAMPLES = """\
 examples:
   ltvm status                   # all ablations
@@ -35,15 +36,16 @@ def add(add_command: Add) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from ltvm.runs.overview import as_json, damaged, standings
+    from ltvm.runs.overview import as_json, overview
 
     results = Path(options.results)
-    rows = standings(results, options.names)
+    found = overview(results, options.names)
+    rows = found.rows
+    for line in found.damaged:
+        print(line, file=sys.stderr)
     if options.json:
         print(json.dumps(as_json(rows), indent=2))
         return 0
-    for line in [] if options.names else damaged(results):
-        print(line, file=sys.stderr)
     if not rows:
         return count_runs(results)
     if options.watch:
@@ -62,11 +64,14 @@ def watch(results: Path, names: Sequence[str]) -> None:
     from rich.console import Group
     from rich.live import Live
 
-    from ltvm.runs.overview import standings
+    from ltvm.runs.index import Index
+    from ltvm.runs.overview import overview
 
+    index = Index(results)
     with Live(refresh_per_second=1) as live:
         while True:
-            rows = standings(results, names)
+            index.look_again()
+            rows = overview(results, names, index).rows
             live.update(Group(*tables(rows)))
             if not any(row.state in ("pending", "running", "evaluating") for row in rows):
                 return
@@ -74,11 +79,14 @@ def watch(results: Path, names: Sequence[str]) -> None:
 
 
 def tables(rows: Sequence[Standing]) -> list[Table]:
-    """One for each ablation: cells by seeds."""
+    """One for each ablation: cells by seeds; of very many cells those that are not done."""
     from rich.table import Table
 
+    ablations: dict[str, dict[str, dict[int, Standing]]] = {}  # name -> cell -> seed
+    for row in rows:
+        ablations.setdefault(row.ablation, {}).setdefault(row.cell, {})[row.seed] = row
     found = []
-    for name in dict.fromkeys(row.ablation for row in rows):
+    for name, cells in ablations.items():
         own = [row for row in rows if row.ablation == name]
         counts = Counter(row.state for row in own)
         words = ", ".join(f"{count} {state}" for state, count in counts.items())
@@ -86,22 +94,42 @@ def tables(rows: Sequence[Standing]) -> list[Table]:
         seeds = sorted({row.seed for row in own})
         for column in ("cell", *(f"seed {seed}" for seed in seeds)):
             table.add_column(column)
-        for cell in dict.fromkeys(row.cell for row in own):
-            by_seed = {row.seed: row.in_words() for row in own if row.cell == cell}
+        shown = shown_cells(cells)
+        for cell in shown:
+            by_seed = {seed: row.in_words() for seed, row in cells[cell].items()}
             table.add_row(cell, *(by_seed.get(seed, "") for seed in seeds))
+        if len(shown) < len(cells):
+            left = sum(is_done(own) for cell, own in cells.items() if cell not in shown)
+            table.caption = (
+                f"{len(shown)} of {len(cells)} cells; of the others {left} are done. "
+                "All of them: --json"
+            )
         found.append(table)
     return found
 
 
+def shown_cells(cells: Mapping[str, Mapping[int, Standing]]) -> list[str]:
+    """All, or of more than ``CELLS`` the first that are not done."""
+    if len(cells) <= CELLS:
+        return list(cells)
+    return [cell for cell, own in cells.items() if not is_done(own)][:CELLS]
+
+
+def is_done(runs: Mapping[int, Standing]) -> bool:
+    return all(row.state == "done" for row in runs.values())
+
+
 def count_runs(results: Path) -> int:
     """Where no ablation was begun: the single runs, by data, method and status."""
+    from ltvm.runs.index import indexed
     from ltvm.runs.store import Store
 
-    runs = Store(results).runs()
+    with indexed(results) as index:
+        runs = Store(results, index).runs()
+        counts = Counter((*run.directory.parts[-4:-2], run.status()) for run in runs)
     if not runs:
         print(f"no runs in {results}")
         return 0
-    counts = Counter((*run.directory.parts[-4:-2], run.status()) for run in runs)
     for (data, method, status), count in sorted(counts.items()):
         print(f"{data:<12} {method:<24} {status:<12} {count}")
     return 0

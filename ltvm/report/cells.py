@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -16,22 +17,22 @@ def swept_keys(manifest: dict[str, Any]) -> list[str]:
 
 def cell_names(table: pd.DataFrame, manifest: dict[str, Any]) -> dict[str, str]:
     """A name for every cell: its method's label and its swept values."""
-    several_data = table["data"].nunique() > 1
-    several_methods = table["method"].nunique() > 1
+    cells = table.drop_duplicates("cell")
+    several_data = cells["data"].nunique() > 1
+    several_methods = cells["method"].nunique() > 1
     keys = swept_keys(manifest)
     names: dict[str, str] = {}
-    for cell, rows in table.groupby("cell", sort=False):
-        first = rows.iloc[0]
+    for first in cells.to_dict("records"):
         parts = [str(first["data"])] if several_data else []
         if several_methods or not keys:
             parts.append(str(first["label"] or first["method"]))
         parts += swept_texts(first, keys)
-        names[str(cell)] = ", ".join([*parts, *filter(None, [first.get("note")])])
-    repeated = [name for name, count in Counter(names.values()).items() if count > 1]
-    return {c: f"{name} [{c}]" if name in repeated else name for c, name in names.items()}
+        names[str(first["cell"])] = ", ".join([*parts, *filter(None, [first.get("note")])])
+    count = Counter(names.values())
+    return {c: f"{name} [{c}]" if count[name] > 1 else name for c, name in names.items()}
 
 
-def swept_texts(row: pd.Series, keys: list[str]) -> list[str]:
+def swept_texts(row: Mapping[Any, Any], keys: list[str]) -> list[str]:
     """``["alpha = 0.5"]``: the swept keys that a cell has, without their group."""
     return [
         f"{key.split('.', 1)[-1]} = {value_text(row[key])}" for key in keys if not pd.isna(row[key])
@@ -46,11 +47,11 @@ def value_text(value: Any) -> str:
 
 def by_cell(table: pd.DataFrame, metric: str) -> dict[str, dict[int, float]]:
     """cell -> seed -> value of one metric."""
-    chosen = table[table["metric"] == metric]
-    return {
-        str(cell): {int(s): float(v) for s, v in zip(rows["seed"], rows["value"], strict=True)}
-        for cell, rows in chosen.groupby("cell", sort=False)
-    }
+    chosen = table.loc[table["metric"] == metric, ["cell", "seed", "value"]]
+    found: dict[str, dict[int, float]] = {}
+    for cell, seed, value in zip(*(chosen[name].tolist() for name in chosen), strict=True):
+        found.setdefault(str(cell), {})[int(seed)] = float(value)
+    return found
 
 
 def data_keys(table: pd.DataFrame) -> list[str]:
@@ -60,19 +61,46 @@ def data_keys(table: pd.DataFrame) -> list[str]:
 
 def cells_by_data(table: pd.DataFrame) -> list[tuple[str, list[str]]]:
     """Cells of each data set and its swept keys: values on different data do not compete."""
+    cells = table.drop_duplicates("cell")
     return [
-        (str(rows["data"].iloc[0]), [str(cell) for cell in rows["cell"].unique()])
-        for _, rows in table.groupby(data_keys(table), sort=False, dropna=False)
+        (str(rows["data"].iloc[0]), [str(cell) for cell in rows["cell"]])
+        for _, rows in cells.groupby(data_keys(table), sort=False, dropna=False)
     ]
 
 
-def runs_text(table: pd.DataFrame, cell: str) -> str:
-    """``3`` if all runs are done, else how many and what the others are."""
-    status = table[table["cell"] == cell].groupby("seed")["status"].first()
-    done = int((status == "done").sum())
-    others = status[status != "done"].value_counts()
-    text = ", ".join(f"{count} {name}" for name, count in others.items())
-    return f"{done}" if not text else f"{done} of {len(status)} ({text})"
+def runs_texts(table: pd.DataFrame) -> dict[str, str]:
+    """cell -> ``3`` if all its runs are done, else how many and what the others are."""
+    runs = table[["cell", "seed", "status"]].drop_duplicates(["cell", "seed"]).sort_values("seed")
+    counts: dict[str, Counter[str]] = {str(cell): Counter() for cell in table["cell"].unique()}
+    for cell, status in zip(runs["cell"].tolist(), runs["status"].tolist(), strict=True):
+        counts[str(cell)][status] += 1
+    return {cell: text_of_runs(count) for cell, count in counts.items()}
+
+
+def text_of_runs(count: Counter[str]) -> str:
+    others = [(status, n) for status, n in count.most_common() if status != "done"]
+    if not others:
+        return str(count["done"])
+    text = ", ".join(f"{n} {status}" for status, n in others)
+    return f"{count['done']} of {count.total()} ({text})"
+
+
+def drawn_cells(table: pd.DataFrame, most: int, column: str = "cell") -> list[str]:
+    """The cells of a figure, in their order: all, or of more than ``most`` some of each method.
+
+    Those are the first cells of each, equally many. ``column`` may name another one than that of
+    the cells, such as that of lines.
+    """
+    rows = table.drop_duplicates(column)
+    if len(rows) > most:
+        methods = rows["method"].nunique()
+        rows = rows[rows.groupby("method").cumcount() < max(most // methods, 1)].head(most)
+    return [str(cell) for cell in rows[column]]
+
+
+def some_of(shown: int, every: int, noun: str = "cells") -> str:
+    """``, 9 of 25 cells`` for a heading; nothing where all are shown."""
+    return f", {shown} of {every} {noun}" if shown < every else ""
 
 
 def temperatures(table: pd.DataFrame) -> dict[str, str]:
@@ -84,7 +112,7 @@ def temperatures(table: pd.DataFrame) -> dict[str, str]:
     columns = ["temperature_first", "temperature_last"]
     if not set(columns) <= set(table):
         return {}
-    found = table.dropna(subset=columns).drop_duplicates("cell").set_index("cell")[columns]
+    found = table[["cell", *columns]].dropna().drop_duplicates("cell").set_index("cell")
     texts = {
         str(cell): " to ".join(dict.fromkeys(f"{float(value):.3g}" for value in row))
         for cell, row in found.iterrows()

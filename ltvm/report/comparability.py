@@ -63,10 +63,13 @@ def differences(
     found: list[Difference] = []
     if "provenance" not in table:
         return found
-    stated = table.dropna(subset=["metric", "provenance"])
-    for (data, metric), rows in stated.groupby(["data", "metric"], sort=False):
-        if rows["provenance"].nunique() == 1:
+    stated = table[["data", "metric", "provenance"]].dropna()
+    texts = stated.drop_duplicates().groupby(["data", "metric"], sort=False).size()
+    for (data, metric), number in zip(texts.index.tolist(), texts.tolist(), strict=True):
+        if number == 1:
             continue
+        own = (table["data"] == data) & (table["metric"] == metric) & table["provenance"].notna()
+        rows = table[own]
         contents = [json.loads(text) for text in rows["provenance"]]
         for field in dict.fromkeys(key for content in contents for key in content):
             if field in NOTED:
@@ -209,7 +212,7 @@ def warned_cells(table: pd.DataFrame) -> dict[str, dict[str, set[str]]]:
     warned: dict[str, dict[str, set[str]]] = {}
     if "provenance" not in table:
         return warned
-    rows = table.dropna(subset=["metric", "provenance"])
+    rows = table[["metric", "cell", "provenance"]].dropna(subset=["metric", "provenance"])
     rows = rows[rows["provenance"].str.contains('"warning":', regex=False)]
     for metric, cell, text in zip(rows["metric"], rows["cell"], rows["provenance"], strict=True):
         warning = str(json.loads(text)["warning"])

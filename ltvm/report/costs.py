@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ltvm.metrics.columns import Column
-from ltvm.runtime.clock import PHASES
+from ltvm.runtime.phases import PHASES
 
 
 def cost(title: str, definition: str, unit: str = "") -> Column:
@@ -44,16 +44,16 @@ COSTS = {  # in the order of the table
 
 def costs_of_training(record: dict[str, Any]) -> dict[str, float]:
     """name of ``COSTS`` -> value, of a record; what it does not state is left out."""
-    seconds = {phase: record["seconds"].get(phase) for phase in PHASES if phase != "evaluation"}
+    stated, memory = record.get("seconds", {}), record.get("peak_memory_mb", {})
+    seconds = {phase: stated.get(phase) for phase in PHASES if phase != "evaluation"}
+    taken = [value for value in seconds.values() if value is not None]
     costs = {
-        "passes": record["passes"],
-        "decoder_updates": record["decoder_updates"],
-        "flops": record["flops"],
+        **{name: record.get(name) for name in ("passes", "decoder_updates", "flops")},
         **{f"{phase}_seconds": value for phase, value in seconds.items()},
-        "training_seconds": sum(value for value in seconds.values() if value is not None),
-        "curve_seconds": record["seconds"].get("evaluation") or None,
-        "peak_memory_mb": record["peak_memory_mb"]["process"],
-        "peak_gpu_memory_mb": record["peak_memory_mb"].get("gpu"),
+        "training_seconds": sum(taken) if taken else None,
+        "curve_seconds": stated.get("evaluation") or None,
+        "peak_memory_mb": memory.get("process"),
+        "peak_gpu_memory_mb": memory.get("gpu"),
     }
     return {name: value for name, value in costs.items() if value is not None}
 

@@ -21,7 +21,7 @@ def columns_of(table: pd.DataFrame) -> dict[str, Column]:
 
     Where runs declare one metric in several ways, the first counts.
     """
-    named = table.dropna(subset=["metric"]).drop_duplicates("metric")
+    named = table.drop_duplicates("metric").dropna(subset=["metric"])
     return {str(row["metric"]): column_of(row) for row in named.to_dict("records")}
 
 

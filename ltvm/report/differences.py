@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -36,14 +36,26 @@ def pairs(table: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[tuple[str, 
     """
     reference = manifest.get("reference")
     keys = ["data", *swept_keys(manifest)]
-    cells = table.drop_duplicates("cell").set_index("cell")
-    for cell, row in cells.iterrows():
+    cells = table.drop_duplicates("cell").to_dict("records")
+    references: dict[tuple[Hashable, ...], str] = {}
+    for row in cells:
         if row["method"] == reference:
-            continue
-        equal = (cells[keys] == row[keys]) | (cells[keys].isna() & row[keys].isna())
-        same = cells[(cells["method"] == reference) & equal.all(axis=1)]
-        if not same.empty:
-            yield str(cell), str(same.index[0])
+            references.setdefault(place_of(row, keys), str(row["cell"]))
+    for row in cells:
+        other = references.get(place_of(row, keys))
+        if row["method"] != reference and other is not None:
+            yield str(row["cell"]), other
+
+
+def place_of(row: Mapping[Any, Any], keys: Sequence[str]) -> tuple[Hashable, ...]:
+    """The values of a cell's keys; None for a key that it has not."""
+
+    def comparable(value: Any) -> Hashable:
+        if isinstance(value, list | dict):
+            return repr(value)
+        return None if pd.isna(value) else value
+
+    return tuple(comparable(row[key]) for key in keys)
 
 
 def difference_tests(
@@ -77,18 +89,21 @@ def differences_table(
     metrics: list[str],
     marks: Marks | None = None,
     interval: str = "t",
+    tests: Mapping[Key, Outcome] | None = None,
 ) -> pd.DataFrame | None:
-    """Paired differences to the reference on shared seeds; None without a reference.
+    """Paired differences to the reference on shared seeds; None without a reference,
+    or without any value.
 
     ``metrics`` are those of which a difference says something (``declared.compared_metrics``).
-    A difference is in ``**`` where its test of ``difference_tests`` stands after correction.
+    A difference is in ``**`` where its test of ``tests``, by default ``difference_tests``, stands
+    after correction.
     Numbers that a sweep makes different things are not subtracted.
     """
     marks = marks or Marks()
     compared = list(pairs(table, manifest))
     names = cell_names(table, manifest)
     titles = headings(columns_of(table))
-    tests = difference_tests(table, manifest, metrics, marks)
+    tests = difference_tests(table, manifest, metrics, marks) if tests is None else tests
     columns = {"cell": [names[cell] for cell, _ in compared]}
     for metric in metrics:
         values = by_cell(table, metric)
@@ -101,20 +116,20 @@ def differences_table(
             bold = test is not None and test.stands
             texts.append(signed(estimate, bold, signs) if estimate else "-")
         columns[titles[metric]] = texts
-    return pd.DataFrame(columns) if compared else None
+    return pd.DataFrame(columns) if compared and metrics else None
 
 
 def p_value_tables(
     table: pd.DataFrame,
     manifest: dict[str, Any],
     metrics: list[str],
-    marks: Marks | None = None,
+    tests: Mapping[Key, Outcome] | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Family of tests -> ``0.023 (0.16)``, p alone and corrected, by cell and metric.
 
-    A family without any test is left out.
+    ``tests`` as for ``differences_table``. A family without any test is left out.
     """
-    tests = difference_tests(table, manifest, metrics, marks)
+    tests = difference_tests(table, manifest, metrics) if tests is None else tests
     names = cell_names(table, manifest)
     declared = columns_of(table)
     titles = headings(declared)

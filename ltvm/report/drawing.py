@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ltvm.report.cells import cell_names, swept_keys
+from ltvm.report.cells import cell_names, drawn_cells, some_of, swept_keys
 from ltvm.report.comparability import Marks
 from ltvm.report.declared import columns_of, headings, headline_metrics
-from ltvm.report.figures import comparison, sweep, sweeps_of
+from ltvm.report.figures import comparison, sweep, sweeps_of, with_lines
 from ltvm.report.history_figures import (
     correction_effects,
     corrections,
@@ -22,7 +23,11 @@ from ltvm.report.history_figures import (
 )
 from ltvm.report.picture_pages import draw_pictures
 from ltvm.report.styles import Style, method_styles
+from ltvm.runs.reading import Files
 
+# What one figure shows at most; of pictures there are fewer.
+CELLS = 30  # side by side
+LINES = 12  # curves, or lines of a sweep: what one column of a legend holds
 Drawn = list[tuple[str, str]]  # (heading, file name without suffix) in order
 
 
@@ -33,26 +38,35 @@ class Drawing:
     manifest: dict[str, Any]
     results: Path
     folder: Path
-    styles: dict[str, Style]  # of the methods
     interval: str
+    files: Files
+    unread: list[str] = field(default_factory=list)  # what could not be read, and why
+    written: set[str] = field(default_factory=set)  # names of files
+
+    def path(self, name: str) -> Path:
+        """Where a figure is written, as .png and .svg."""
+        self.written.update({f"{name}.png", f"{name}.svg"})
+        return self.folder / name
+
+    @cached_property
+    def styles(self) -> dict[str, Style]:
+        """Of the methods."""
+        return method_styles(self.manifest)
 
 
-def draw(
-    manifest: dict[str, Any],
-    table: pd.DataFrame,
-    results: Path,
-    folder: Path,
-    marks: Marks,
-    interval: str,
-) -> Drawn:
-    """Draw what the records allow; headline metrics, or the first few where none is one."""
-    drawing = Drawing(manifest, results, folder, method_styles(manifest), interval)
+def draw(drawing: Drawing, table: pd.DataFrame, marks: Marks) -> Drawn:
+    """Draw what the records allow; headline metrics, or the first few where none is one.
+
+    A file that cannot be read is left out, and named in ``drawing.unread``.
+    """
     columns = columns_of(table)
     titles = headings(columns)
     shown = {m: titles[m] + marks.panel_sign(m) for m in headline_metrics(columns)}
     drawn: Drawn = []
-    several = table["data"].nunique() > 1
-    for data, every in table.groupby("data", sort=False):
+    data_sets = table["data"].unique().tolist()
+    for data in data_sets:
+        several = len(data_sets) > 1
+        every = table[table["data"] == data] if several else table
         suffix = f"-{data}" if several else ""
         rows = every[every["metric"].notna()]
         if rows.empty:
@@ -60,7 +74,11 @@ def draw(
         if shown:
             drawn += draw_values(drawing, every, rows, shown, suffix)
         drawn += draw_histories(drawing, rows, suffix)
-        drawn += draw_pictures(manifest, rows, results, folder, suffix)
+        pages = draw_pictures(
+            drawing.manifest, rows, drawing.results, drawing.folder, suffix, drawing.unread
+        )
+        drawing.written.update(f"{name}.png" for _, name in pages)
+        drawn += pages
     return drawn
 
 
@@ -77,31 +95,42 @@ def draw_values(
     if not keys:
         name = f"comparison{suffix}"
         names = cell_names(every, manifest)
-        comparison(every, names, shown, styles, drawing.folder / name, interval)
-        return [(f"Methods compared{of_data}", name)]
+        cells = {cell: names[cell] for cell in drawn_cells(every, CELLS)}
+        every = every[every["cell"].isin(list(cells))]
+        comparison(every, cells, shown, styles, drawing.path(name), interval)
+        return [(f"Methods compared{of_data}{some_of(len(cells), len(names))}", name)]
     drawn: Drawn = []
     for key, chosen in sweeps_of(manifest, rows):
         name = f"sweep-{key.split('.', 1)[-1].replace('.', '-')}{suffix}"
         own = [key] if manifest["combine"] == "one_factor" else keys  # others are at their base
-        sweep(chosen, key, own, shown, styles, drawing.folder / name, interval)
-        drawn.append((f"Metrics against {key}{of_data}", name))
+        chosen, lines = with_lines(chosen, key, own, LINES)
+        sweep(chosen, key, shown, styles, drawing.path(name), interval)
+        some = some_of(chosen["line"].nunique(), lines, "lines")
+        drawn.append((f"Metrics against {key}{of_data}{some}", name))
     return drawn
 
 
 def draw_histories(drawing: Drawing, rows: pd.DataFrame, suffix: str) -> Drawn:
-    """Learning curves, and codes before and after corrections, where histories have any."""
+    """Learning curves, and codes before and after corrections, where histories have any.
+
+    Of more than ``LINES`` cells some are drawn, and the histories of these alone are read.
+    """
     of_data = f" on {rows['data'].iloc[0]}"
-    histories = history_table(drawing.manifest, rows, drawing.results)
-    declared = declared_curves(drawing.manifest, drawing.results, histories)
     names = cell_names(rows, drawing.manifest)
+    cells = drawn_cells(rows, LINES)
+    wanted = set(rows[rows["cell"].isin(cells)]["path"])
+    runs = [e for e in drawing.manifest["runs"] if e["cell"] in cells and e["path"] in wanted]
+    histories = history_table(runs, drawing.results, drawing.unread)
+    declared = declared_curves(runs, drawing.results, histories, drawing.files)
+    of_data += some_of(len(cells), len(names))
     styles, interval = drawing.styles, drawing.interval
     drawn: Drawn = []
     if curves := learning_curve_headings(declared):
         name = f"learning-curves{suffix}"
-        learning_curves(histories, names, curves, styles, drawing.folder / name, interval)
+        learning_curves(histories, names, curves, styles, drawing.path(name), interval)
         drawn.append((f"Learning curves{of_data}", name))
     if effects := corrections(declared):
         name = f"correction{suffix}"
-        correction_effects(histories, names, effects, styles, drawing.folder / name, interval)
+        correction_effects(histories, names, effects, styles, drawing.path(name), interval)
         drawn.append((f"Codes before and after each correction{of_data}", name))
     return drawn

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,18 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.figure import Figure
 
-from ltvm.report.cells import swept_keys, swept_texts, value_text
+from ltvm.report.cells import by_cell, drawn_cells, swept_keys, swept_texts, value_text
 from ltvm.report.statistics import INTERVALS
 from ltvm.report.styles import Style, cell_styles, line_styles
 from ltvm.runtime.files import writing
 
 ACROSS = 4  # panels in a row
+POINTS = 72  # an inch of an SVG
 
 
 def set_theme() -> None:
@@ -49,14 +53,30 @@ def save(
 ) -> None:
     """Write ``path`` as .png and .svg, the same bytes every time for the same data."""
     figure.tight_layout()
-    crop = "tight" if figure.legends else None  # which stands outside
     for suffix in suffixes:
         buffer = io.BytesIO()
         metadata = {"Date": None} if suffix == ".svg" else {"Software": None}
+        crop = cropped(figure, suffix, dpi) if figure.legends else None
         figure.savefig(buffer, format=suffix[1:], metadata=metadata, bbox_inches=crop, dpi=dpi)
         with writing(path.with_suffix(suffix)) as file:
             file.write(buffer.getvalue())
     plt.close(figure)
+
+
+def cropped(figure: Figure, suffix: str, dpi: int) -> Any:
+    """What of a figure is written where its legend stands outside of it: all that is drawn.
+
+    The same as ``tight``, which would draw the figure once more to find it.
+    """
+    renderer: RendererBase
+    if suffix == ".png":
+        figure.set_dpi(dpi)
+        renderer = FigureCanvasAgg(figure).get_renderer()
+    else:
+        figure.set_dpi(POINTS)
+        width, height = (float(inches) * POINTS for inches in figure.get_size_inches())
+        renderer = RendererSVG(width, height, io.StringIO())
+    return figure.get_tightbbox(renderer).padded(plt.rcParams["savefig.pad_inches"])
 
 
 def add_legend(figure: Figure, axes: list[Axes]) -> None:
@@ -71,23 +91,23 @@ def add_legend(figure: Figure, axes: list[Axes]) -> None:
 
 def interval_rows(table: pd.DataFrame, by: list[str], interval: str = "t") -> pd.DataFrame:
     """Mean over seeds, and how far its interval reaches, for every combination of ``by``."""
+    values: dict[tuple[Any, ...], list[float]] = {}
+    seeds: set[tuple[Any, ...]] = set()
+    columns = [table[name].tolist() for name in (*by, "seed", "value")]
+    for *keys, seed, value in zip(*columns, strict=True):
+        group = tuple(None if pd.isna(key) else key for key in keys)
+        assert (*group, seed) not in seeds, f"several cells at {keys}: seeds alone make an interval"
+        seeds.add((*group, seed))
+        values.setdefault(group, []).append(value)
     rows = []
-    for keys, group in table.groupby(by, sort=False, dropna=False):
-        assert group["seed"].is_unique, f"several cells at {keys}: seeds alone make an interval"
-        estimate = INTERVALS[interval](list(group["value"]))
+    for group, own in values.items():
+        estimate = INTERVALS[interval](own)
         below, above = estimate.errors
         rows.append(
-            dict(zip(by, keys, strict=True))
+            dict(zip(by, group, strict=True))
             | {"mean": estimate.mean, "below": below, "above": above}
         )
     return pd.DataFrame(rows)
-
-
-def values_of(table: pd.DataFrame, cell: str, metric: str) -> list[float]:
-    """The values of a metric of one cell, one per seed."""
-    chosen = table[(table["cell"] == cell) & (table["metric"] == metric)]
-    assert chosen["seed"].is_unique, f"{cell} has two values of {metric} for a seed"
-    return list(chosen["value"])
 
 
 def comparison(
@@ -100,15 +120,16 @@ def comparison(
 ) -> None:
     """Cells side by side, a panel per metric: every seed, the mean and its 95 % interval.
 
-    ``metrics`` gives each panel its title, ``styles`` those of the methods. A cell without a
-    value keeps its place and says so.
+    ``names`` are those of the cells to show, ``metrics`` gives each panel its title, ``styles``
+    those of the methods. A cell without a value keeps its place and says so.
     """
     of_cells = cell_styles(table, styles)
     figure, axes = panels(len(metrics), 3.6, 3.6)
     counts = set()
     for axis, (metric, heading) in zip(axes, metrics.items(), strict=True):
+        found = by_cell(table, metric)
         for position, cell in enumerate(names):
-            values = values_of(table, cell, metric)
+            values = list(found.get(cell, {}).values())
             counts.add(len(values))
             draw_cell(axis, position, values, of_cells[cell], interval)
         axis.set_xticks(range(len(names)), list(names.values()), rotation=30, ha="right")
@@ -145,7 +166,6 @@ def draw_cell(axis: Axes, position: int, values: list[float], style: Style, inte
 def sweep(
     table: pd.DataFrame,
     key: str,
-    keys: list[str],
     metrics: dict[str, str],
     styles: dict[str, Style],
     path: Path,
@@ -153,11 +173,9 @@ def sweep(
 ) -> None:
     """A metric against a swept key with its 95 % interval over seeds; ``metrics`` has titles.
 
-    One line for every method and combination of the other swept ``keys``. A method without
-    that key (a VAE has no alpha) is a dashed horizontal line at its mean.
+    ``table`` is as ``with_lines`` makes it. A method without that key (a VAE has no alpha) is a
+    dashed horizontal line at its mean.
     """
-    others = [other for other in keys if other != key]
-    table = table.assign(line=[line_name(row, others) for _, row in table.iterrows()])
     lines = table.drop_duplicates("line").set_index("line")["method"]
     of_lines = dict(zip(lines.index, line_styles(len(lines)), strict=True))
     if lines.is_unique:  # a line each
@@ -165,8 +183,9 @@ def sweep(
     places = places_of(table, key)
     figure, axes = panels(len(metrics), 3.8, 3.4)
     for axis, (metric, heading) in zip(axes, metrics.items(), strict=True):
+        of_metric = table.loc[table["metric"] == metric, ["line", "seed", "value", key]]
         for number, (line, style) in enumerate(of_lines.items()):
-            chosen = table[(table["metric"] == metric) & (table["line"] == line)]
+            chosen = of_metric[of_metric["line"] == line]
             shift = 0.6 * ((number + 0.5) / len(of_lines) - 0.5)  # beside each other at a name
             if len(chosen):
                 draw_line(axis, chosen, key, str(line), style, places, shift, interval)
@@ -181,6 +200,22 @@ def sweep(
         "One seed: no interval" if one else "Mean and 95 % interval over seeds", y=0.995
     )
     save(figure, path)
+
+
+def with_lines(
+    table: pd.DataFrame, key: str, keys: Sequence[str], most: int
+) -> tuple[pd.DataFrame, int]:
+    """The rows of the lines to draw, with a column ``line``, and how many lines there would be.
+
+    There is a line for every method and combination of the swept ``keys`` but ``key``; of more than
+    ``most`` there are the first of each method.
+    """
+    others = [other for other in keys if other != key]
+    cells = table.drop_duplicates("cell")
+    names = {row["cell"]: line_name(row, others) for row in cells.to_dict("records")}
+    table = table.assign(line=table["cell"].map(names))
+    shown = drawn_cells(table, most, "line")
+    return table[table["line"].isin(shown)], len(set(names.values()))
 
 
 def places_of(table: pd.DataFrame, key: str) -> list[Any] | None:
@@ -213,7 +248,7 @@ def draw_line(
                   capsize=3, linestyle="-" if places is None else "none", label=line)  # fmt: skip
 
 
-def line_name(row: pd.Series, others: list[str]) -> str:
+def line_name(row: Mapping[Any, Any], others: list[str]) -> str:
     note = row.get("note")
     label = str(row["label"] or row["method"])
     return ", ".join([label, *swept_texts(row, others), *([note] if note else [])])

@@ -8,7 +8,8 @@ drawn.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from io import StringIO
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -16,40 +17,83 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
+from ltvm.errors import InputError
 from ltvm.metrics.columns import Column
 from ltvm.report.declared import ARROWS, column_of, headings
 from ltvm.report.figures import add_legend, interval_rows, panels, save
 from ltvm.report.styles import Style, cell_styles
+from ltvm.runs.reading import DISK, Files
 from ltvm.runs.store import Run
 
 BEFORE, AFTER = "_before", "_after"
 STYLE_OF = {BEFORE: "-", AFTER: "--"}  # the latter with open markers
 
 
-def history_table(manifest: dict[str, Any], rows: pd.DataFrame, results: Path) -> pd.DataFrame:
-    """The histories of all runs that have one, with their cell, method and seed."""
-    wanted = set(rows["path"])
-    parts = []
-    for entry in manifest["runs"]:
+def history_table(runs: Sequence[dict[str, Any]], results: Path, unread: list[str]) -> pd.DataFrame:
+    """The histories of these entries of a manifest, of those that have one.
+
+    With their cell, method and seed. A file that is no history is added to ``unread``, and why.
+    """
+    texts: dict[str, list[tuple[int, str]]] = {}  # the first line -> run and the others
+    for number, entry in enumerate(runs):
         file = results / entry["path"] / "history.csv"
-        if entry["path"] in wanted and file.is_file():
-            history = pd.read_csv(file)
-            parts.append(
-                history.assign(cell=entry["cell"], method=entry["method"], seed=entry["seed"])
-            )
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+        try:
+            head, _, rest = file.read_text().partition("\n")
+            ended_early = not rest.strip() and (not head or head.startswith("iteration,"))
+            if not ended_early:
+                texts.setdefault(head, []).append((number, rest))
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            unread.append(f"{file}: {' '.join(str(error).split())}")
+    parts: list[pd.DataFrame] = []
+    for head, own in texts.items():
+        try:
+            parts.append(parsed_histories(head, own))
+        except ValueError:  # one of them is none: each by itself
+            for number, rest in own:
+                try:
+                    parts.append(parsed_histories(head, [(number, rest)]))
+                except ValueError as error:
+                    file = results / runs[number]["path"] / "history.csv"
+                    unread.append(f"{file} is no history ({' '.join(str(error).split())})")
+    if not parts:
+        return pd.DataFrame()
+    table = pd.concat(parts).sort_index(kind="stable")
+    numbers = table.index.tolist()
+    own_columns = {key: [runs[n][key] for n in numbers] for key in ("cell", "method", "seed")}
+    return table.reset_index(drop=True).assign(**own_columns)
+
+
+def parsed_histories(head: str, texts: Sequence[tuple[int, str]]) -> pd.DataFrame:
+    """Histories with the same first line, indexed by the number of their run.
+
+    Raises ``ValueError`` for what is no table of numbers with the columns that all histories have.
+    """
+    lines = [(number, line) for number, text in texts for line in text.splitlines()]
+    table = pd.read_csv(StringIO("\n".join([head, *(line for _, line in lines)])))
+    if len(table) != len(lines) or not {"iteration", "flops"} <= set(table):
+        raise ValueError("not a line of numbers for every iteration")
+    other = [str(name) for name in table if not pd.api.types.is_numeric_dtype(table[name])]
+    if other:
+        raise ValueError(f"no numbers in {', '.join(other)}")
+    return table.set_axis([number for number, _ in lines])
 
 
 def declared_curves(
-    manifest: dict[str, Any], results: Path, histories: pd.DataFrame
+    runs: Sequence[dict[str, Any]], results: Path, histories: pd.DataFrame, files: Files = DISK
 ) -> dict[str, Column]:
-    """History column -> its declaration, for those that the records declare and histories have."""
+    """History column -> its declaration, for those that the runs declare and histories have."""
     declared: dict[str, Column] = {}
-    for entry in manifest["runs"]:
-        record = Run(results / entry["path"]).record() or {}
-        for name, fields in record.get("curves", {}).items():
-            declared.setdefault(name, column_of(fields))
-    return {name: column for name, column in declared.items() if name in histories}
+    for entry in runs:
+        try:
+            record = Run(results / entry["path"], files).record() or {}
+            for name, fields in record.get("curves", {}).items():
+                if name not in declared and name in histories:
+                    declared[name] = column_of(fields)
+        except (InputError, TypeError, ValueError):  # a damaged one is named elsewhere
+            continue
+    return declared
 
 
 def corrections(curves: Mapping[str, Column]) -> dict[str, str]:

@@ -80,15 +80,16 @@ def best_cells(
     """
     unfinished = set(table[table["status"] != "done"]["cell"])
     families = families_of_tests(columns, metrics)
+    of_data = cells_by_data(table)
     p_values: dict[Key, float | None] = {}
     for metric in [m for names in families.values() for m in names]:
         direction = columns[metric].direction
         assert direction is not None, "a tested metric has one"
         values = by_cell(table, metric)
-        for data, cells in cells_by_data(table):
+        for data, cells in of_data:
             done = all(cell not in unfinished and cell in values for cell in cells)
             if done and marks.alike(data, metric):
-                of_data = {cell: values[cell] for cell in cells}
-                best = leader(of_data, direction)
-                p_values[metric, best] = leader_p_value(of_data, best)
+                competing = {cell: values[cell] for cell in cells}
+                best = leader(competing, direction)
+                p_values[metric, best] = leader_p_value(competing, best)
     return {key for key, test in correct(p_values, families).items() if test.stands}

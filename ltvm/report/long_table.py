@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,11 @@ import pandas as pd
 from ltvm.errors import InputError, UnreadableError
 from ltvm.metrics.columns import Column
 from ltvm.report.costs import COSTS, cost_of_evaluations, costs_of_training
+from ltvm.report.declared import column_of
+from ltvm.report.rows import Row, Rows
+from ltvm.runs.content import is_number
+from ltvm.runs.index import indexed
+from ltvm.runs.reading import DISK, Files
 from ltvm.runs.store import Run, Store
 
 PROVENANCE = ("n", "split", "extractor", "checksum", "dimension", "resize", "restarts", "units")
@@ -35,16 +41,18 @@ UNFINISHED = (
 
 TRIALS = "tuning_trials"  # there where the settings of any run were tuned
 
-Row = dict[str, Any]
+NO_VALUE: Row = {"metric": None, "value": None}
 
 
-def long_table_of_manifest(manifest: dict[str, Any], results: Path) -> pd.DataFrame:
+def long_table_of_manifest(
+    manifest: dict[str, Any], results: Path, files: Files = DISK
+) -> pd.DataFrame:
     """The long table of an ablation; runs that are not done are rows too.
 
     A run has one row per metric: of the first of its evaluations in the manifest that has it.
     It is done where its training and all of these evaluations are.
     """
-    rows: list[Row] = []
+    rows = Rows()
     tuned = any(entry.get("tuned") for entry in manifest["runs"])
     for entry in manifest["runs"]:
         keys = {
@@ -57,33 +65,36 @@ def long_table_of_manifest(manifest: dict[str, Any], results: Path) -> pd.DataFr
             "seed": entry["seed"],
             **({TRIALS: (entry.get("tuned") or {}).get("trials", 0)} if tuned else {}),
         }
-        run = Run(results / entry["path"])
-        rows += rows_of_entry(run, keys | {"path": entry["path"]}, entry["evaluations"])
-    return pd.DataFrame(rows)
+        run = Run(results / entry["path"], files)
+        add_entry(rows, run, keys | {"path": entry["path"]}, entry["evaluations"])
+    return rows.frame()
 
 
-def rows_of_entry(run: Run, keys: Row, wanted: Sequence[str]) -> list[Row]:
-    """The rows of one run of an ablation; without values, one row that says its status."""
+def add_entry(rows: Rows, run: Run, keys: Row, wanted: Sequence[str]) -> None:
+    """Add the rows of one run of an ablation; without values, one row that says its status."""
     try:
-        found = {identity: run.evaluation(identity) for identity in wanted}
-        record, status, reason = run.record(), str(run.status()), None
+        found = {identity: readable_evaluation(run, identity) for identity in wanted}
+        record = run.record()
     except UnreadableError as error:
-        status, reason = "unreadable", f"{error.path.name} {error.what}"
-        return [keys | {"status": status, "reason": reason, "metric": None, "value": None}]
+        damage = f"{error.path.name} {error.what}"
+        add_no_value(rows, keys | {"status": "unreadable", "reason": damage})
+        return
+    status: str = "pending"
+    reason: str | None = None
     if record is not None:
-        reason = record.get("reason")
+        status, reason = str(run.as_it_is(record["status"])), record.get("reason")
     if status == "done":
         status, reason = status_of_all(run, found)
     shared = keys | {"status": status, "reason": reason} | columns_of_record(record)
-    values: dict[str, Row] = {}
     done = [e for e in found.values() if e is not None and e["status"] == "done"]
+    before, known = len(rows), set[str]()
     for evaluation in done:
-        for row in rows_of_evaluation(evaluation, shared):
-            values.setdefault(row["metric"], row)
-    rows = list(values.values())
+        add_evaluation(rows, evaluation, shared, known)
+        known |= set(evaluation["values"])
     if record is not None and record["status"] == "done":
-        rows += rows_of_costs(costs_of_training(record) | cost_of_evaluations(done), shared)
-    return rows or [shared | {"metric": None, "value": None}]
+        add_costs(rows, costs_of_training(record) | cost_of_evaluations(done), shared)
+    if len(rows) == before:
+        add_no_value(rows, shared)
 
 
 def status_of_all(run: Run, found: dict[str, dict[str, Any] | None]) -> tuple[str, str | None]:
@@ -93,7 +104,7 @@ def status_of_all(run: Run, found: dict[str, dict[str, Any] | None]) -> tuple[st
         if evaluation is None:
             unfinished.setdefault("pending", f"evaluation {identity} is missing")
             continue
-        status = status_of_evaluation(run, evaluation)
+        status = str(run.as_it_is(evaluation["status"]))
         if status != "done":
             name = f"evaluation {evaluation['name']} ({identity})"
             reason = evaluation.get("reason")
@@ -102,72 +113,131 @@ def status_of_all(run: Run, found: dict[str, dict[str, Any] | None]) -> tuple[st
     return status, unfinished.get(status)
 
 
-def status_of_evaluation(run: Run, evaluation: dict[str, Any]) -> str:
-    """Its status, where a ``running`` one of a run that nobody holds is ``interrupted``."""
-    status = str(evaluation["status"])
-    return "interrupted" if status == "running" and run.holder() is None else status
-
-
 def long_table_of_store(results: Path) -> pd.DataFrame:
     """The long table of everything below a results directory, varying keys as columns.
 
     Keys of the training come from the run's configuration, keys of ``evaluation`` from that of
     each evaluation. A value that several evaluations of a run give has a row for each.
     """
-    runs = readable(Store(results).runs())
-    trained = varying_keys([training_keys(config) for _, config, _ in runs])
-    evaluated = varying_keys(
-        [evaluation_keys(e) for _, _, evaluations in runs for e in evaluations.values()]
-    )
-    rows: list[Row] = []
-    for run, config, evaluations in runs:
-        keys = {
-            "data": config["data.name"],
-            "method": config["method.name"],
-            **{key: config.get(key) for key in trained},
-            "cell": run.directory.parent.name,
-            "seed": config["seed"],
-            "path": str(run.directory),
-        }
-        rows += rows_of_stored(run, keys, evaluations, evaluated)
-    return pd.DataFrame(rows)
+    with indexed(results) as index:
+        runs = readable(Store(results, index).runs())
+        trained = varying_keys([training_keys(config) for _, config, _ in runs])
+        evaluated = varying_keys(
+            [evaluation_keys(e) for _, _, evaluations in runs for e in evaluations.values()]
+        )
+        rows = Rows()
+        for run, config, evaluations in runs:
+            keys = {
+                "data": config["data.name"],
+                "method": config["method.name"],
+                **{key: config.get(key) for key in trained},
+                "cell": run.directory.parent.name,
+                "seed": config["seed"],
+                "path": str(run.directory),
+            }
+            add_stored(rows, run, keys, evaluations, evaluated)
+        return rows.frame()
 
 
 def readable(runs: Iterable[Run]) -> list[tuple[Run, Row, dict[str, dict[str, Any]]]]:
-    """Runs with their flat configurations and evaluations; a damaged one is named and left out."""
+    """Runs with their flat configurations and evaluations; a damaged one is named and left out.
+
+    A damaged evaluation alone is left out alone.
+    """
     found = []
     for run in runs:
         try:
             run.record()
-            found.append((run, flatten(run.config()), run.evaluations()))
+            config = flatten(run.config())
+            absent = [key for key in ("data.name", "method.name", "seed") if key not in config]
+            if absent:
+                raise InputError(f"{run.config_file} has no {', '.join(absent)}")
         except InputError as error:
             warnings.warn(f"left out of the table: {error}", stacklevel=2)
+            continue
+        evaluations = {}
+        for identity in run.evaluation_names():
+            try:
+                evaluation = readable_evaluation(run, identity)
+            except InputError as error:
+                warnings.warn(f"left out of the table: {error}", stacklevel=2)
+                continue
+            if evaluation is not None:
+                evaluations[identity] = evaluation
+        found.append((run, config, evaluations))
     return found
 
 
-def rows_of_stored(
-    run: Run, keys: Row, evaluations: dict[str, dict[str, Any]], evaluated: Sequence[str]
-) -> list[Row]:
-    """The rows of one run and all its evaluations, with those keys of the latter that vary."""
+def readable_evaluation(run: Run, identity: str) -> dict[str, Any] | None:
+    """An evaluation of a run, if there is one.
+
+    Raises :class:`ltvm.errors.UnreadableError` where a table could not say what its values are.
+    """
+    evaluation = run.evaluation(identity)
+    if evaluation is None or evaluation["status"] != "done":
+        return evaluation
+    wrong = [f"no {key}" for key in ("name", "identity", "values", "columns", "versions")
+             if key not in evaluation]  # fmt: skip
+    if not wrong:
+        values = evaluation["values"].items()
+        said = ((name, wrong_with_value(name, content, evaluation)) for name, content in values)
+        wrong = [f"{name} {what}" for name, what in said if what is not None]
+    if wrong:
+        file = run.evaluation_file(identity)
+        what = f"is not an evaluation ({', '.join(wrong[:3])})"
+        raise UnreadableError(file, what, "delete it to do it again")
+    return evaluation
+
+
+def wrong_with_value(name: str, content: dict[str, Any], evaluation: dict[str, Any]) -> str | None:
+    """Why a value cannot stand in a table, in words; None where it can."""
+    column, n = evaluation["columns"].get(name), content.get("n")
+    if "value" not in content or column is None:
+        return "has no value" if column is not None else "has no column"
+    if n is not None and not is_number(n):
+        return "has an n that is no number"
+    try:
+        return wrong_with_column(tuple(column.items()))
+    except TypeError:  # what is no text cannot be looked up
+        return "has a column that is none"
+
+
+@cache
+def wrong_with_column(fields: tuple[tuple[str, Any], ...]) -> str | None:
+    try:
+        column_of(dict(fields))
+    except (TypeError, ValueError) as error:
+        return f"has a column that is none ({error})"
+    return None
+
+
+def add_stored(
+    rows: Rows,
+    run: Run,
+    keys: Row,
+    evaluations: dict[str, dict[str, Any]],
+    evaluated: Sequence[str],
+) -> None:
+    """Add the rows of one run and all its evaluations, with those keys of the latter that vary."""
     record = run.record()
     assert record is not None, "a store lists runs that have a record"
-    shared = keys | {"status": str(run.status()), "reason": record.get("reason")}
+    shared = keys | {"status": str(run.as_it_is(record["status"])), "reason": record.get("reason")}
     shared |= columns_of_record(record)
-    rows: list[Row] = []
+    before = len(rows)
     if record["status"] == "done":
-        rows += rows_of_costs(costs_of_training(record), shared)
+        add_costs(rows, costs_of_training(record), shared)
     for evaluation in evaluations.values():
         config = evaluation_keys(evaluation)
         own = shared | {key: config.get(key) for key in evaluated}
         own |= columns_of_evaluation(evaluation)
-        status = status_of_evaluation(run, evaluation)
+        status = str(run.as_it_is(evaluation["status"]))
         if status == "done":
-            rows += rows_of_evaluation(evaluation, own)
-            rows += rows_of_costs(cost_of_evaluations([evaluation]), own)
+            add_evaluation(rows, evaluation, own)
+            add_costs(rows, cost_of_evaluations([evaluation]), own)
         else:
-            own |= {"status": status, "reason": evaluation.get("reason")}
-            rows.append(own | {"metric": None, "value": None})
-    return rows or [shared | {"metric": None, "value": None}]
+            add_no_value(rows, own | {"status": status, "reason": evaluation.get("reason")})
+    if len(rows) == before:
+        add_no_value(rows, shared)
 
 
 def columns_of_record(record: dict[str, Any] | None) -> Row:
@@ -179,9 +249,9 @@ def columns_of_record(record: dict[str, Any] | None) -> Row:
         **{column: record.get(column) for column in RECORD_COLUMNS},
         "temperature_first": first,
         "temperature_last": last,
-        "identity": record["identity"],
+        "identity": record.get("identity"),
         "fingerprint": record.get("fingerprints", {}).get("train"),
-        "torch": record["versions"].get("torch"),
+        "torch": record.get("versions", {}).get("torch"),
     }
 
 
@@ -195,28 +265,45 @@ def columns_of_evaluation(evaluation: dict[str, Any]) -> Row:
     }
 
 
-def rows_of_evaluation(evaluation: dict[str, Any], shared: Row) -> list[Row]:
-    """One row per value of an evaluation that is done, in its order."""
-    rows = []
+def add_no_value(rows: Rows, shared: Row) -> None:
+    """Add the one row of a run, or an evaluation, that has no value."""
+    rows.add(rows.head(shared), rows.kind((), lambda: NO_VALUE), None)
+
+
+def add_evaluation(
+    rows: Rows, evaluation: dict[str, Any], shared: Row, known: Collection[str] = ()
+) -> None:
+    """Add one row per value of an evaluation that is done, in its order, without ``known`` ones."""
+    # Where ``evaluation`` is swept, that column has the swept names.
+    head = rows.head(columns_of_evaluation(evaluation) | shared)
     for name, content in evaluation["values"].items():
+        if name in known:
+            continue
         stated = {key: value for key, value in content.items() if key != "value"}
-        rows.append(
-            columns_of_evaluation(evaluation)
-            | shared  # where ``evaluation`` is swept, that column has the swept names
-            | {"metric": name, "value": content["value"], **evaluation["columns"][name]}
-            | {key: content.get(key) for key in PROVENANCE}
-            | {"provenance": json.dumps(stated, sort_keys=True, separators=(",", ":"))}
-        )
-    return rows
+        column = evaluation["columns"][name]
+        kind = rows.kind((name, stated, column), partial(row_of_value, name, stated, column))
+        rows.add(head, kind, content["value"])
 
 
-def rows_of_costs(costs: dict[str, float], shared: Row) -> list[Row]:
-    """One row per cost, in the order of ``COSTS``."""
-    return [shared | cost_row(name, COSTS[name], costs[name]) for name in COSTS if name in costs]
+def row_of_value(name: str, stated: dict[str, Any], column: dict[str, Any]) -> Row:
+    """What a row says of its value, which has its place."""
+    return {
+        **NO_VALUE, "metric": name, **column,
+        **{key: stated.get(key) for key in PROVENANCE},
+        "provenance": json.dumps(stated, sort_keys=True, separators=(",", ":")),
+    }  # fmt: skip
 
 
-def cost_row(name: str, column: Column, value: float) -> Row:
-    return {"metric": name, "value": value, **column.as_dict()}
+def add_costs(rows: Rows, costs: dict[str, float], shared: Row) -> None:
+    """Add one row per cost, in the order of ``COSTS``."""
+    head = rows.head(shared)
+    for name, column in COSTS.items():
+        if name in costs:
+            rows.add(head, rows.kind((name,), partial(row_of_cost, name, column)), costs[name])
+
+
+def row_of_cost(name: str, column: Column) -> Row:
+    return {**NO_VALUE, "metric": name, **column.as_dict()}
 
 
 def training_keys(config: Row) -> Row:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -11,13 +12,20 @@ from ltvm.report.cells import data_keys
 from ltvm.report.comparability import MIXED, WARNED, Marks
 from ltvm.report.declared import columns_of, headings, main_metrics
 
+SAID = 30  # runs, or files, that are named one by one
+
 # Where these differ within a data set, a reader is told; numbers are compared all the same.
 NOTED_COLUMNS = ("device", "execution", "torch", "fingerprint", "commit", "evaluation_device",
                  "evaluation_execution", "evaluation_torch")  # fmt: skip
 
 
-def notes(table: pd.DataFrame, marks: Marks, names: dict[str, str]) -> list[str]:
-    """The list below the quality table; ``names`` are the cells' names."""
+def notes(
+    table: pd.DataFrame, marks: Marks, names: dict[str, str], unread: Sequence[str] = ()
+) -> list[str]:
+    """The list below the quality table; ``names`` are the cells' names.
+
+    ``unread`` says which histories and pictures could not be read.
+    """
     columns = columns_of(table)
     titles = headings(columns)
     lines = list(provenance_notes(marks, names, titles))
@@ -30,7 +38,10 @@ def notes(table: pd.DataFrame, marks: Marks, names: dict[str, str]) -> list[str]
         mixed = mixed_values(table, column)
         what = column.replace("_", " ")
         lines += [f"- Mixed {what} on {data}: {', '.join(v)}." for data, v in mixed.items()]
-    return [*lines, *unfinished_notes(table), ""]
+    lines += unfinished_notes(table)
+    lines += [f"- Left out: {line}." for line in unread[:SAID]]
+    lines += [f"- Left out, too: {len(unread) - SAID} more files."] if unread[SAID:] else []
+    return [*lines, ""]
 
 
 def definition_notes(columns: Mapping[str, Column], titles: Mapping[str, str]) -> Iterator[str]:
@@ -54,7 +65,9 @@ def floor_notes(
     """What a perfect model would get, by data set and the swept keys of the data."""
     several = table["data"].nunique() > 1
     swept = data_keys(table)[1:]
-    floors = table[table["metric"].map(lambda m: m in columns and columns[m].role == "floor")]
+    floors = table[table["metric"].isin([m for m, c in columns.items() if c.role == "floor"])]
+    if floors.empty:  # where no run has a value, nothing says of how many images
+        return
     said: dict[tuple[str, str], list[str]] = {}  # (floor, its value) -> the swept keys it is for
     for (name, data, _, *key), rows in floors.groupby(
         ["metric", "data", "n", *swept], dropna=False
@@ -89,7 +102,8 @@ def size_notes(
     """How many images or codes of which split each column is of, and by which extractor."""
     several = table["data"].nunique() > 1
     alike: dict[str, list[str]] = {}
-    sized = table.dropna(subset=["metric", "n"]) if "n" in table else table.iloc[:0]
+    stated = ["metric", "data", "n", "split", "extractor", "checksum"]
+    sized = table[stated].dropna(subset=["metric", "n"]) if "n" in table else table.iloc[:0]
     for (metric, data), rows in sized.groupby(["metric", "data"]):
         if columns[str(metric)].role in ("floor", "point"):
             continue
@@ -107,10 +121,24 @@ def size_notes(
 
 
 def unfinished_notes(table: pd.DataFrame) -> Iterator[str]:
-    """Runs that stopped, and evaluations that did or are missing, with the reason."""
+    """Runs that stopped, and evaluations that did or are missing, with the reason.
+
+    Of more than ``SAID`` the first, and how many more there are of each status.
+    """
     rows = table[(table["status"] != "done") & table["reason"].notna()]
-    for _, row in rows.drop_duplicates(["path", "cell"]).iterrows():
-        yield f"- `{row['path']}` {row['status']}: {row['reason']}"
+    rows = rows[["path", "cell", "status", "reason"]].drop_duplicates(["path", "cell"])
+    for row in rows.head(SAID).to_dict("records"):
+        yield f"- `{row['path']}` {row['status']}: {' '.join(str(row['reason']).split())}"
+    more = Counter(rows["status"].iloc[SAID:].tolist())
+    if more:
+        counts = ", ".join(f"{count} {status}" for status, count in more.items())
+        yield f"- Not named here: {counts} (`reason` in the long table)."
+
+
+def unreadable_notes(table: pd.DataFrame) -> list[str]:
+    """``path: why`` of every run whose record or evaluation cannot be read."""
+    rows = table[table["status"] == "unreadable"].drop_duplicates("path")
+    return [f"{row['path']}: {row['reason']}" for row in rows.to_dict("records")]
 
 
 def mixed_values(table: pd.DataFrame, column: str) -> dict[str, list[str]]:
@@ -122,7 +150,8 @@ def mixed_values(table: pd.DataFrame, column: str) -> dict[str, list[str]]:
         return {}
     swept = data_keys(table) if column == "fingerprint" else ["data"]
     mixed: dict[str, list[str]] = {}
-    for _, rows in table.dropna(subset=[column]).groupby(swept, sort=False, dropna=False):
+    stated = table[list({"data", *swept, column})].drop_duplicates().dropna(subset=[column])
+    for _, rows in stated.groupby(swept, sort=False, dropna=False):
         values = [str(value) for value in rows[column].unique()]
         if len(values) > 1:
             mixed[str(rows["data"].iloc[0])] = values

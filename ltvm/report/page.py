@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,17 +21,25 @@ from ltvm.report.declared import (
     main_metrics,
     names_of,
 )
-from ltvm.report.differences import differences_table, improvement_table, p_value_tables
-from ltvm.report.drawing import draw
+from ltvm.report.differences import (
+    difference_tests,
+    differences_table,
+    improvement_table,
+    p_value_tables,
+)
+from ltvm.report.drawing import Drawing, draw
 from ltvm.report.interactive import write_index
 from ltvm.report.long_table import long_table_of_manifest
-from ltvm.report.page_text import page_text
+from ltvm.report.notes import SAID, unreadable_notes
+from ltvm.report.page_text import LISTED, RUNS, page_text, run_lines
 from ltvm.report.power import sensitivity_table
 from ltvm.report.resampling_table import resampling_table
 from ltvm.report.statistics import INTERVALS
 from ltvm.report.tables import by_family, crossed_table, estimates_table
-from ltvm.report.writers import write_long_table, write_table
+from ltvm.report.writers import file_name, remove_stale, write_long_table, write_table
+from ltvm.runs.index import indexed
 from ltvm.runs.manifest import read_manifest
+from ltvm.runs.store import check_writable
 from ltvm.runtime.files import write_text
 
 
@@ -41,34 +49,61 @@ def write_report(
     """Write ``<reports>/<name>/`` from a manifest and its records; returns that folder.
 
     ``allow_mixed`` marks numbers of different provenance in one column; ``interval`` over seeds
-    is ``t`` or ``bootstrap``. Raises :class:`ltvm.errors.InputError` if no run has a record, and
+    is ``t`` or ``bootstrap``. What cannot be read is named, on the page and on stderr, and left
+    out. Files of an earlier report of that name that are none of this one's are removed. Raises
+    :class:`ltvm.errors.InputError` if no run has a record, if the folder cannot be written, and
     without ``allow_mixed`` if provenance differs and no sweep is the reason.
     """
     require(interval in INTERVALS, "--interval", interval, ", ".join(INTERVALS))
-    manifest = read_manifest(manifest_file)
-    results = manifest_file.parent.parent
-    table = long_table_of_manifest(manifest, results)
-    if "identity" not in table:
-        raise InputError(
-            f"report {manifest['name']}: none of its {len(manifest['runs'])} runs has a record in "
-            f"{results}; run `{manifest['command']}` first"
-        )
-    found = differences(table, cell_names(table, manifest), manifest["axes"])
-    if not allow_mixed:
-        refuse_mixed(found, manifest["name"])
-    marks = Marks(found, warned_cells(table))
+    manifest = read_manifest(manifest_file, shown=True)
     folder = reports / manifest["name"]
-    write_long_table(table, folder)
+    results = manifest_file.parent.parent
+    with indexed(results) as index:
+        table = long_table_of_manifest(manifest, results, index)
+        index.look_again()  # what was read is in the table
+        refuse_empty(table, manifest, results)
+        found = differences(table, cell_names(table, manifest), manifest["axes"])
+        if not allow_mixed:
+            refuse_mixed(found, manifest["name"])
+        check_writable("reports", folder)
+        drawing = Drawing(manifest, results, folder, interval, index)
+        written = write_parts(table, drawing, Marks(found, warned_cells(table)))
+    remove_stale(folder, written)
+    for line in [*unreadable_notes(table), *drawing.unread][:SAID]:
+        print(f"ltvm: left out: {line}", file=sys.stderr)
+    return folder
+
+
+def refuse_empty(table: pd.DataFrame, manifest: dict[str, Any], results: Path) -> None:
+    """Raise :class:`ltvm.errors.InputError` where no run has a record that can be read."""
+    if "identity" in table and table["identity"].notna().any():
+        return
+    damaged = unreadable_notes(table)
+    why = f" ({damaged[0]}{', ...' if len(damaged) > 1 else ''})" if damaged else ""
+    raise InputError(
+        f"report {manifest['name']}: none of its {len(manifest['runs'])} runs has a record in "
+        f"{results}{why}; run `{manifest['command']}` first"
+    )
+
+
+def write_parts(table: pd.DataFrame, drawing: Drawing, marks: Marks) -> set[str]:
+    """Write tables, figures and page; returns the names of their files."""
+    manifest, folder, interval = drawing.manifest, drawing.folder, drawing.interval
+    written = write_long_table(table, folder)
     shown = shown_tables(table, manifest, marks, interval)
     for name, families in shown.items():
         for family, frame in families.items():
             caption = f"{manifest['question']} {manifest['command']}"
-            write_table(frame, folder / file_name(name, family), caption)
-    pictures = draw(manifest, table, results, folder, marks, interval)
-    page = page_text(manifest, table, shown, pictures, marks, interval)
+            written |= write_table(frame, folder / file_name(name, family), caption)
+    pictures = draw(drawing, table, marks)
+    page = page_text(manifest, table, shown, pictures, marks, interval, drawing.unread)
     write_text(folder / "README.md", page)
-    write_index(manifest, table, marks, interval, results, folder)
-    return folder
+    write_index(manifest, table, marks, interval, drawing.results, folder, drawing.files)
+    written |= drawing.written | {"README.md", "index.html"}
+    if len(manifest["runs"]) > LISTED:
+        write_text(folder / RUNS, "\n".join(run_lines(manifest, table)) + "\n")
+        written.add(RUNS)
+    return written
 
 
 def shown_tables(
@@ -79,9 +114,10 @@ def shown_tables(
     metrics, compared = main_metrics(columns), compared_metrics(columns)
     points, costs = names_of(columns, "point"), names_of(columns, "cost")
     quality = estimates_table(table, manifest, metrics, True, marks, interval)
+    tests = difference_tests(table, manifest, compared, marks)
     frames = {
         "table": quality,
-        "differences": differences_table(table, manifest, compared, marks, interval),
+        "differences": differences_table(table, manifest, compared, marks, interval, tests),
         "improvement": improvement_table(table, manifest, compared, marks),
     }
     made = {name: frame for name, frame in frames.items() if frame is not None}
@@ -89,11 +125,12 @@ def shown_tables(
     for name, lead in (("headline", "table"), ("differences-headline", "differences")):
         if lead in made:
             shown[name] = {"": headline_part(made[lead], columns)}
-    if tests := p_value_tables(table, manifest, compared, marks):
-        shown["tests"] = tests
+    if tested := p_value_tables(table, manifest, compared, tests):
+        shown["tests"] = tested
     if (told := sensitivity_table(table, manifest, compared, marks)) is not None:
         shown["power"] = {"": told}
-    shown["cost"] = {"": estimates_table(table, manifest, costs, False, interval=interval)}
+    if costs:
+        shown["cost"] = {"": estimates_table(table, manifest, costs, False, interval=interval)}
     resampling = resampling_table(table, manifest)
     if resampling is not None:
         shown["resampling"] = {"": resampling}
@@ -123,8 +160,3 @@ def crossed_tables(
         titles[m]: crossed_table(table, manifest, quality, titles[m])
         for m in headline_metrics(columns)
     }
-
-
-def file_name(name: str, family: str) -> str:
-    """``table``, ``table-generation``, ``crossed-auprc-digit-left-out``"""
-    return "-".join([name, *re.findall(r"[a-z0-9]+", family.lower())])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,7 +17,11 @@ from ltvm.report.power import POWER
 from ltvm.report.published import published, published_frames
 from ltvm.report.statistics import RESAMPLES
 from ltvm.report.terms import equal_text, head_text
-from ltvm.report.writers import to_markdown
+from ltvm.report.writers import LONGEST, file_name, to_markdown
+
+ROWS, COLUMNS = 100, 40  # of a table that the page shows
+LISTED = 500  # runs that the page lists; more have a file of their own
+RUNS = "runs.md"
 
 MEANINGS = {
     "t": "Mean ± half-width of the 95 % Student t interval over seeds.",
@@ -68,21 +73,25 @@ def page_text(
     pictures: list[tuple[str, str]],
     marks: Marks,
     interval: str,
+    unread: Sequence[str] = (),
 ) -> str:
-    """The page; ``shown`` has its tables by name, ``pictures`` (heading, file without suffix)."""
+    """The page; ``shown`` has its tables by name, ``pictures`` (heading, file without suffix).
+
+    ``unread`` says which histories and pictures could not be read.
+    """
     parts = [
         f"# {manifest['name']}\n",
         f"**{manifest['question']}**\n",
         *head_text(table, manifest),
         f"{MEANINGS[interval]} {BEST}\n",
         *crossed_text(manifest, shown.get("crossed", {})),
-        *tables_text(shown["headline"]),
+        *tables_text("headline", shown["headline"]),
         *headline_differences_text(manifest, shown),
         command_text(manifest),
-        *notes(table, marks, cell_names(table, manifest)),
+        *notes(table, marks, cell_names(table, manifest), unread),
     ]
     for name, heading, text in sections(manifest, table, shown, interval):
-        parts += [f"## {heading}\n", text, *tables_text(shown[name]), command_text(manifest)]
+        parts += [f"## {heading}\n", text, *tables_text(name, shown[name]), command_text(manifest)]
     for data in table["data"].unique():
         parts += published_text(str(data), table)
     parts += [f"## {heading}\n\n![{heading}]({file}.png)\n" for heading, file in pictures]
@@ -113,20 +122,31 @@ def headline_differences_text(manifest: dict[str, Any], shown: dict[str, Familie
     text = (
         f"Differences to {manifest['reference']}, paired by seed (bold: stands after correction):\n"
     )
-    return [text, *tables_text(shown["differences-headline"])]
+    return [text, *tables_text("differences-headline", shown["differences-headline"])]
 
 
 def command_text(manifest: dict[str, Any]) -> str:
     return f"Command: `{manifest['command']}`\n"
 
 
-def tables_text(families: Families) -> list[str]:
-    """One table, or several under the names of their families."""
+def tables_text(name: str, families: Families, by: str = "") -> list[str]:
+    """One table, or several under the names of their families and what they are ``by``."""
     parts = []
     for family, frame in families.items():
-        parts += [f"### {family[0].upper() + family[1:]}\n"] if family else []
-        parts.append(to_markdown(frame) + "\n")
+        parts += [f"### {family[0].upper() + family[1:]}{by}\n"] if family else []
+        parts.append(table_text(frame, file_name(name, family)))
     return parts
+
+
+def table_text(frame: pd.DataFrame, file: str) -> str:
+    """A table, or its first rows and columns and where all of it is."""
+    shown = frame.iloc[:ROWS, :COLUMNS]
+    text = to_markdown(shown) + "\n"
+    sizes = zip(shown.shape, frame.shape, ("rows", "columns"), strict=True)
+    some = [f"{own} of {every:,} {what}" for own, every, what in sizes if own < every]
+    if some:
+        text += f"\nHere: the first {' and '.join(some)}. All: [{file}.csv]({file}.csv), `.md`.\n"
+    return text
 
 
 def differences_text(interval: str) -> str:
@@ -182,7 +202,7 @@ def points_text(table: pd.DataFrame) -> str:
 def crossed_text(manifest: dict[str, Any], crossed: Families) -> list[str]:
     """Methods by values of the one swept key, a table for each metric."""
     key = crossed_key(manifest)
-    return tables_text({f"{heading} by {key}": frame for heading, frame in crossed.items()})
+    return tables_text("crossed", crossed, f" by {key}")
 
 
 def published_text(data: str, table: pd.DataFrame) -> list[str]:
@@ -202,15 +222,31 @@ def provenance(manifest: dict[str, Any], table: pd.DataFrame) -> list[str]:
         values = list(records[column].dropna().unique()) if column in records else []
         text = ", ".join(map(str, values))
         lines.append(f"- {column.replace('_name', '')}: {text or 'unknown'}")
-    lines += ["", "Every run, with its record and the command that does it alone:\n"]
-    lines += ["| status | record | command |", "| --- | --- | --- |"]
-    commands = {entry["path"]: entry["command"] for entry in manifest["runs"]}
-    for path, rows in table.groupby("path", sort=False):
-        status = rows["status"].iloc[0]
-        lines.append(f"| {status} | `{path}/record.json` | `{commands[str(path)]}` |")
+    number = len(manifest["runs"])
+    if number <= LISTED:
+        lines += ["", "Every run, with its record and the command that does it alone:\n"]
+        lines += run_lines(manifest, table)
+    else:
+        lines += ["", f"The {number:,} runs, with record and command of each: [{RUNS}]({RUNS})."]
     lines += [
         "",
         f"Rebuild this page without training: `ltvm report {shlex.quote(manifest['name'])}`. "
-        "The long table is `long.parquet` and `long.csv`.\n",
+        f"The long table is `long.parquet`{long_csv(len(table))}.\n",
     ]
     return lines
+
+
+def run_lines(manifest: dict[str, Any], table: pd.DataFrame) -> list[str]:
+    """A table of all runs: status, record, and the command that does it alone."""
+    commands = {entry["path"]: entry["command"] for entry in manifest["runs"]}
+    runs = table[["path", "status"]].drop_duplicates("path")
+    return ["| status | record | command |", "| --- | --- | --- |"] + [
+        f"| {status} | `{path}/record.json` | `{commands[path]}` |"
+        for path, status in zip(runs["path"].tolist(), runs["status"].tolist(), strict=True)
+    ]
+
+
+def long_csv(rows: int) -> str:
+    if rows <= LONGEST:
+        return " and `long.csv`"
+    return f" (of more than {LONGEST:,} rows, here {rows:,}, there is no `long.csv`)"

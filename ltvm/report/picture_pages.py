@@ -6,30 +6,37 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
+from PIL import Image
 
-from ltvm.report.cells import cell_names
+from ltvm.report.cells import cell_names, drawn_cells, some_of
 from ltvm.report.figures import save, set_theme
 
 PICTURES = 9  # cells whose pictures are shown
 
 
 def draw_pictures(
-    manifest: dict[str, Any], rows: pd.DataFrame, results: Path, folder: Path, suffix: str
+    manifest: dict[str, Any],
+    rows: pd.DataFrame,
+    results: Path,
+    folder: Path,
+    suffix: str,
+    unread: list[str],
 ) -> list[tuple[str, str]]:
     """Samples and reconstructions of the first seed of every cell; (heading, file) of each.
 
-    Of more than ``PICTURES`` cells, the first of each method, or the first few of one method.
+    Of more than ``PICTURES`` cells some of each method. A file that is no picture is left out, and
+    added to ``unread``.
     """
     names = cell_names(rows, manifest)
-    first = rows.sort_values("seed", kind="stable").drop_duplicates("cell")
-    cells = len(first)
-    if cells > PICTURES:
-        first = first.drop_duplicates("method") if first["method"].nunique() > 1 else first
-        first = first.head(PICTURES)
+    shown = drawn_cells(rows, PICTURES)
+    first = rows[["cell", "seed", "path"]].sort_values("seed", kind="stable")
+    first = first.drop_duplicates("cell")
+    first = first[first["cell"].isin(shown)]
     paths = dict(zip(first["cell"], first["path"], strict=True))
-    names = {cell: name for cell, name in names.items() if cell in paths}
-    some = f", {len(names)} of {cells} cells" if len(names) < cells else ""
+    some = some_of(len(shown), len(names))
+    names = {cell: names[cell] for cell in shown}
     seed = int(first["seed"].min())
     drawn = []
     for kind, heading, columns in (
@@ -42,27 +49,39 @@ def draw_pictures(
         ),
     ):
         files = [(names[c], results / paths[c] / f"{kind}.png") for c in names]
-        files = [(name, file) for name, file in files if file.is_file()]
-        if files:
+        read = [(name, read_picture(file, unread)) for name, file in files if file.is_file()]
+        pictures = [(name, pixels) for name, pixels in read if pixels is not None]
+        if pictures:
             path = folder / f"{kind}{suffix}"
-            picture_rows(files, heading, path, min(columns, len(files)))
+            picture_rows(pictures, heading, path, min(columns, len(pictures)))
             drawn.append((heading, f"{kind}{suffix}"))
     return drawn
 
 
-def picture_rows(pictures: list[tuple[str, Path]], heading: str, path: Path, columns: int) -> None:
+def read_picture(file: Path, unread: list[str]) -> np.ndarray | None:
+    """The pixels of a .png; None where it is none, which ``unread`` then says."""
+    try:
+        return plt.imread(file)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        unread.append(f"{file} is no picture ({' '.join(str(error).split())})")
+    return None
+
+
+def picture_rows(
+    pictures: list[tuple[str, np.ndarray]], heading: str, path: Path, columns: int
+) -> None:
     """Named picture grids side by side, as .png alone: there is nothing to draw as lines."""
     set_theme()
     rows = -(-len(pictures) // columns)
-    first = plt.imread(pictures[0][1])
+    first = pictures[0][1]
     ratio = first.shape[0] / first.shape[1]
     figure, axes = plt.subplots(
         rows, columns, figsize=(3.6 * columns, (3.6 * ratio + 0.35) * rows + 0.3), squeeze=False
     )
     for axis in axes.flat:
         axis.axis("off")
-    for axis, (name, file) in zip(axes.flat, pictures, strict=False):
-        axis.imshow(plt.imread(file), cmap="gray", interpolation="nearest")
+    for axis, (name, pixels) in zip(axes.flat, pictures, strict=False):
+        axis.imshow(pixels, cmap="gray", interpolation="nearest")
         axis.set_title(name, fontsize="small")
     figure.suptitle(heading, y=0.995)
     save(figure, path, suffixes=(".png",), dpi=100)

@@ -12,7 +12,7 @@ from ltvm.report.cells import (
     by_cell,
     cell_names,
     crossed_key,
-    runs_text,
+    runs_texts,
     temperatures,
     tuning_trials,
     value_text,
@@ -49,7 +49,7 @@ def estimates_table(
     declared = columns_of(table)
     titles = headings(declared)
     best = best_cells(table, metrics, declared, marks) if mark_best else set()
-    columns: dict[str, dict[str, str]] = {"runs": {c: runs_text(table, c) for c in names}}
+    columns: dict[str, dict[str, str]] = {"runs": runs_texts(table)}
     if trials := tuning_trials(table):
         columns[TUNING] = trials
     if hot := temperatures(table):

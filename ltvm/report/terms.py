@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from ltvm.report.cells import by_cell, cell_names, runs_text, temperatures, tuning_trials
+from ltvm.report.cells import by_cell, cell_names, runs_texts, temperatures, tuning_trials
 from ltvm.report.costs import COSTS, CURRENCIES
 from ltvm.report.hypotheses import OUTSTANDING
+from ltvm.report.notes import SAID
 
 PROTOCOL = (
     "Every value is of the last state of training, for all methods alike: no early stopping, and "
@@ -43,8 +44,10 @@ def progress_text(table: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[str
     seeds = sorted(set(table["seed"]))
     done = len(set(seeds) - set(outstanding["seed"]))
     names = cell_names(table, manifest)
-    cells = dict.fromkeys(str(cell) for cell in outstanding["cell"])
-    rows = "; ".join(f"{names[cell]}: {runs_text(table, cell)}" for cell in cells)
+    cells, texts = [str(cell) for cell in outstanding["cell"].unique()], runs_texts(table)
+    rows = "; ".join(f"{names[cell]}: {texts[cell]}" for cell in cells[:SAID])
+    if len(cells) > SAID:
+        rows += f"; and {len(cells) - SAID} more rows"
     yield (
         f"**{done} of {len(seeds)} seeds**: runs are still to come. Nothing is tested or marked "
         f"in these rows until then: {rows}.\n"
@@ -58,9 +61,11 @@ def equal_text(table: pd.DataFrame) -> str:
     parts = []
     several = table["equal"].nunique() > 1
     for equal, rows in table.dropna(subset=["equal"]).groupby("equal", sort=False):
+        if equal not in CURRENCIES:  # of another version
+            continue
         title = COSTS[CURRENCIES[str(equal)]].title
         spread = max((spread_of(part, str(equal)) for _, part in rows.groupby("data")), default=0)
-        text = f"{title} (`protocol.equal={equal}`; rows agree within {100 * spread:.2g} %)"
+        text = f"{title} (`protocol.equal={equal!s}`; rows agree within {100 * spread:.2g} %)"
         parts.append(text)
     if not parts:
         return ""

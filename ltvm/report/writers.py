@@ -1,12 +1,19 @@
-"""Tables as files: Markdown, LaTeX and CSV; the long table as Parquet and CSV."""
+"""Tables as files: Markdown, LaTeX and CSV; the long table as Parquet and CSV; which there are."""
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 
+from ltvm.errors import InputError
+from ltvm.runs.trust import check_name
 from ltvm.runtime.files import write_text, writing
+
+LONGEST = 100_000  # rows of a long.csv
+LIST = ".files"  # of a report's folder: the names of what the report wrote there
 
 LATEX = str.maketrans(
     {
@@ -24,23 +31,57 @@ LATEX = str.maketrans(
 )
 
 
-def write_table(frame: pd.DataFrame, path: Path, caption: str) -> None:
-    """``path`` as .md, .tex and .csv; in the last without the marks of the best."""
+def file_name(name: str, family: str) -> str:
+    """``table``, ``table-generation``, ``crossed-auprc-digit-left-out``"""
+    return "-".join([name, *re.findall(r"[a-z0-9]+", family.lower())])
+
+
+def remove_stale(folder: Path, written: set[str]) -> None:
+    """Remove what an earlier report wrote to ``folder`` and this one did not, by its list of files.
+
+    Only files that stand in that list, by plain names: what others put there stays.
+    """
+    try:
+        listed = [line for line in (folder / LIST).read_text().splitlines() if line not in written]
+    except (OSError, ValueError):  # none yet, or none that can be believed
+        listed = []
+    for name in listed:
+        with suppress(InputError, FileNotFoundError, IsADirectoryError, PermissionError):
+            check_name("file", name)
+            (folder / name).unlink()
+    write_text(folder / LIST, "\n".join(sorted(written)) + "\n")
+
+
+def write_table(frame: pd.DataFrame, path: Path, caption: str) -> set[str]:
+    """``path`` as .md, .tex and .csv; in the last without the marks of the best. Returns names."""
     write_text(path.with_suffix(".md"), to_markdown(frame) + "\n")
     write_text(path.with_suffix(".tex"), to_latex(frame, caption))
     plain = frame.map(lambda text: str(text).replace("**", ""))
     write_text(path.with_suffix(".csv"), plain.to_csv(index=False))
+    return {path.with_suffix(suffix).name for suffix in (".md", ".tex", ".csv")}
 
 
-def write_long_table(table: pd.DataFrame, folder: Path) -> None:
-    """``long.parquet`` and ``long.csv``, the latter without what the page says once of a metric."""
+def write_long_table(table: pd.DataFrame, folder: Path) -> set[str]:
+    """``long.parquet`` and ``long.csv``, the latter without what the page says once of a metric.
+
+    Of more than ``LONGEST`` rows there is the former alone: the latter would be hundreds of MB.
+    """
     # A swept key may mix kinds (a solver's name, null): parquet columns hold one.
-    mixed = table.apply(lambda column: column.dropna().map(type).nunique() > 1)
-    uniform = table.astype(dict.fromkeys(table.columns[mixed], "string"))
+    mixed = [name for name in table if is_mixed(table[name])]
+    uniform = table.astype(dict.fromkeys(mixed, "string"))
     with writing(folder / "long.parquet") as file:
         uniform.to_parquet(file, index=False)
+    if len(table) > LONGEST:
+        return {"long.parquet"}
     plain = table.drop(columns=["title", "definition", "unit"], errors="ignore")
-    write_text(folder / "long.csv", plain.to_csv(index=False))
+    with writing(folder / "long.csv") as file:
+        plain.to_csv(file, index=False, mode="wb")
+    return {"long.parquet", "long.csv"}
+
+
+def is_mixed(column: pd.Series) -> bool:
+    """Whether an object column has values of several kinds."""
+    return column.dtype == object and column.dropna().map(type).nunique() > 1
 
 
 def to_markdown(frame: pd.DataFrame) -> str:
@@ -49,12 +90,14 @@ def to_markdown(frame: pd.DataFrame) -> str:
 
 def to_latex(frame: pd.DataFrame, caption: str) -> str:
     """A booktabs table; marks become ``\\textbf``."""
-    style = frame.style.hide(axis="index").format(latex).format_index(latex, axis="columns")
-    return style.to_latex(
-        hrules=True,
-        caption=latex(caption),
-        column_format="l" + "r" * (len(frame.columns) - 1),
-    )
+    rows = [" & ".join(map(latex, row)) for row in (list(frame), *frame.to_numpy().tolist())]
+    head, *body = [f"{row} \\\\\n" for row in rows]
+    return "".join([
+        "\\begin{table}\n", f"\\caption{{{latex(caption)}}}\n",
+        f"\\begin{{tabular}}{{l{'r' * (len(frame.columns) - 1)}}}\n",
+        "\\toprule\n", head, "\\midrule\n", *body, "\\bottomrule\n",
+        "\\end{tabular}\n", "\\end{table}\n",
+    ])  # fmt: skip
 
 
 def latex(text: object) -> str:

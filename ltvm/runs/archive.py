@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from ltvm.errors import InputError
+from ltvm.runs.index import NAME
 from ltvm.runtime.files import sha256_of, write_text, writing
 
 SUFFIXES = (".tar.gz", ".tgz")
@@ -35,12 +36,16 @@ def write_sums(folder: Path) -> None:
 
 
 def verify(folder: Path, named: Path) -> None:
-    """Raise :class:`InputError` unless the files are those of ``SHA256SUMS``, no more, no less."""
+    """Raise :class:`InputError` unless the files are those of ``SHA256SUMS``, no more, no less.
+
+    But for an index, which whoever looked at the records may have left.
+    """
     listed = {}
     for line in (folder / SUMS).read_text().splitlines():
         digest, _, name = line.partition("  ")
         listed[name] = digest
-    found = {p.relative_to(folder).as_posix(): p for p in files_of(folder) if p.name != SUMS}
+    files = [p for p in files_of(folder) if p not in (folder / SUMS, folder / NAME)]
+    found = {p.relative_to(folder).as_posix(): p for p in files}
     wrong = {
         "absent": [name for name in listed if name not in found],
         "not listed": [name for name in found if name not in listed],

@@ -29,7 +29,7 @@ OLD = "runs of old numerics that no ablation names"
 KINDS = (CHECKPOINTS, TEMPORARY, LEASES, LAUNCHER, WEIGHTS, OLD)
 
 DAYS = 7  # untouched for so long, what belongs to no run counts as left
-WRITTEN_ASIDE = re.compile(r"\..+\.[0-9a-f]+\.tmp|\.writable\.\d+|\.(import|export)-.+")
+WRITTEN_ASIDE = re.compile(r"\..+\.[0-9a-f]+\.tmp|\.writable\.[0-9a-f]+|\.(import|export)-.+")
 
 
 @dataclass(frozen=True)

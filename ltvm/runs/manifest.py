@@ -6,7 +6,7 @@ The question, the cells, their runs and evaluations, in ``<results>/ablations/<n
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,15 @@ from ltvm.runs.ablation import Plan, tuned_of
 from ltvm.runs.locks import LEASE, holding
 from ltvm.runs.trust import check_inside, check_name
 from ltvm.runtime.files import read_json, set_aside, write_json
+
+OF_MANIFEST = {  # what a status and a report rely on, by its kind
+    "question": str, "command": str, "combine": str, "axes": list | dict,
+    "reference": str | None,
+}  # fmt: skip
+OF_RUN = {
+    "cell": str, "seed": int, "data": str, "method": str, "label": str, "note": str,
+    "command": str, "values": dict, "evaluations": list,
+}  # fmt: skip
 
 
 def manifest_file(results: Path, name: str) -> Path:
@@ -54,8 +63,12 @@ def manifest_of(plan: Plan, results: Path) -> dict[str, Any]:
     }
 
 
-def read_manifest(file: Path) -> dict[str, Any]:
-    """Raises :class:`ltvm.errors.UnreadableError` for a damaged one."""
+def read_manifest(file: Path, shown: bool = False) -> dict[str, Any]:
+    """Raises :class:`ltvm.errors.UnreadableError` for a damaged one.
+
+    It has a sound name and a list of sound paths; one to be ``shown`` has all that a status or a
+    report says of it.
+    """
     remedy = "the command that made it makes it again"
     try:
         content = read_json(file)
@@ -64,10 +77,21 @@ def read_manifest(file: Path) -> dict[str, Any]:
         check_name("name", content["name"])
         for entry in content["runs"]:
             check_inside(file, entry["path"])
+        if shown:
+            check_kinds(content, OF_MANIFEST)
+            for entry in content["runs"]:
+                check_kinds(entry, OF_RUN)
     except (OSError, ValueError, KeyError, TypeError) as error:
         why = " ".join(str(error).split())[:400]
         raise UnreadableError(file, f"is not a manifest ({why})", remedy) from error
     return content
+
+
+def check_kinds(content: dict[str, Any], kinds: Mapping[str, Any]) -> None:
+    """Raise ``KeyError`` or ``ValueError`` for what is absent or of another kind."""
+    for key, kind in kinds.items():
+        if not isinstance(content[key], kind):
+            raise ValueError(f"{key}={content[key]!r}")
 
 
 @contextmanager

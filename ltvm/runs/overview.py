@@ -14,6 +14,7 @@ from typing import Any
 from ltvm.errors import InputError, UnreadableError
 from ltvm.runs.ablation import label_of_values
 from ltvm.runs.forecast import in_words
+from ltvm.runs.index import Index, indexed
 from ltvm.runs.manifest import manifest_file, read_manifest
 from ltvm.runs.store import Run
 
@@ -49,25 +50,41 @@ class Standing:
         return f"{self.state}: {', '.join(words)}" if words else self.state
 
 
-def standings(results: Path, names: Sequence[str] = ()) -> list[Standing]:
-    """Of all runs of these ablations (none: of all), in the order of their manifests.
+@dataclass
+class Overview:
+    """The runs of ablations, in the order of their manifests, and the manifests set aside."""
 
-    Raises :class:`ltvm.errors.InputError` for a name without a manifest; a damaged one that was not
-    asked for by name is left out, in words, by ``damaged``.
+    rows: list[Standing]
+    damaged: list[str]  # a line for each
+
+
+def overview(results: Path, names: Sequence[str] = (), index: Index | None = None) -> Overview:
+    """How the runs of these ablations stand (none: of all), in one pass over their files.
+
+    ``index`` is that of ``results``, for somebody who looks again. Raises
+    :class:`ltvm.errors.InputError` for a name without a manifest, or with a damaged one; one that
+    was not asked for by name is set aside.
     """
     for name in names:
         if not manifest_file(results, name).is_file():
             known = ", ".join(p.stem for p in manifests(results))
             raise InputError(f"status {name}: no such ablation in {results}; allowed: {known}")
-    found = []
+    if index is None:
+        with indexed(results) as index:
+            return overview(results, names, index)
+    found = Overview([], [])
     for file in [manifest_file(results, name) for name in names] or manifests(results):
         try:
-            manifest = read_manifest(file)
-        except UnreadableError:
+            manifest = read_manifest(file, shown=True)
+        except UnreadableError as error:
             if names:
                 raise
+            found.damaged.append(str(error))
             continue
-        found += [standing(manifest, entry, results) for entry in manifest["runs"]]
+        found.rows += [
+            standing(manifest, entry, Run(results / entry["path"], index))
+            for entry in manifest["runs"]
+        ]
     return found
 
 
@@ -75,31 +92,21 @@ def manifests(results: Path) -> list[Path]:
     return sorted((results / "ablations").glob("*.json"))
 
 
-def damaged(results: Path) -> list[str]:
-    """A line for every manifest that cannot be read."""
-    lines = []
-    for file in manifests(results):
-        try:
-            read_manifest(file)
-        except UnreadableError as error:
-            lines.append(str(error))
-    return lines
-
-
-def standing(manifest: dict[str, Any], entry: dict[str, Any], results: Path) -> Standing:
-    run = Run(results / entry["path"])
-    evaluation = entry["evaluations"][0]
+def standing(manifest: dict[str, Any], entry: dict[str, Any], run: Run) -> Standing:
+    """How the run of an entry of a manifest stands."""
+    wanted = entry["evaluations"][:1]
     about = {
         "ablation": manifest["name"],
         "cell": label_of_values(entry["method"], entry["values"], entry["note"]),
         "seed": entry["seed"],
         "path": str(run.directory),
     }
-    state: str = run.status(evaluation)
-    if state == "unreadable":
-        return Standing(**about, state=state, reason="its record or evaluation is damaged")
-    record = run.record() or {}
-    measured = run.evaluation(evaluation) or {}
+    try:
+        record = run.record() or {}
+        measured = next(filter(None, map(run.evaluation, wanted)), {})
+    except UnreadableError as error:
+        return Standing(**about, state="unreadable", reason=str(error))
+    state: str = run.status(*wanted)
     reason = measured.get("reason") if record.get("status") == "done" else record.get("reason")
     holder = run.holder()
     progress = run.progress() or {} if holder is not None else {}
@@ -107,7 +114,8 @@ def standing(manifest: dict[str, Any], entry: dict[str, Any], results: Path) -> 
         state = "evaluating" if record.get("status") == "done" else "running"
     seconds = progress.get("seconds")
     if state == "done":
-        seconds = sum(record.get("seconds", {}).values()) + (measured.get("seconds") or 0)
+        phases = record.get("seconds") or {}
+        seconds = sum(filter(None, phases.values())) + (measured.get("seconds") or 0)
     iteration = progress.get("iteration", record.get("iterations_done"))
     own = progress.get("iterations_here") or 0
     return Standing(

@@ -18,8 +18,8 @@ from ltvm.runs.evaluate import Trained
 from ltvm.runs.identity import NUMERICS, identity
 from ltvm.runs.store import FINAL, Run
 from ltvm.runtime import devices
-from ltvm.runtime.clock import PHASES
 from ltvm.runtime.files import write_text
+from ltvm.runtime.phases import PHASES
 from ltvm.training.checkpoint import delete_checkpoints
 from ltvm.training.trainer import Trainer
 

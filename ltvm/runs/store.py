@@ -13,17 +13,20 @@ own. While it runs, ``running.json`` says how far it is.
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
 from ltvm.errors import InputError, UnreadableError
+from ltvm.runs.content import OF_EVALUATION, OF_RECORD, Kinds, what_is_wrong
 from ltvm.runs.identity import identity
 from ltvm.runs.locks import Hold, Holder, holder, holding
+from ltvm.runs.reading import DISK, Files
 from ltvm.runs.trust import check_name
 from ltvm.runtime.files import read_json, write_json, write_text
 
@@ -33,9 +36,10 @@ FINAL: tuple[Status, ...] = ("done", "diverged")
 
 @dataclass(frozen=True)
 class Run:
-    """One run's directory: a cell and a seed."""
+    """One run's directory, a cell and a seed, and how its files are read."""
 
     directory: Path
+    files: Files = field(default=DISK, repr=False, compare=False)
 
     @property
     def record_file(self) -> Path:
@@ -56,7 +60,7 @@ class Run:
     def config(self) -> dict[str, Any]:
         """The resolved configuration; raises :class:`InputError` if it is absent or unreadable."""
         try:
-            content = yaml.safe_load(self.config_file.read_text())
+            content = self.files.yaml(self.config_file)
         except (OSError, ValueError, yaml.YAMLError) as error:
             what = " ".join(str(error).split())[:120]
             raise InputError(f"{self.config_file} cannot be read ({what})") from error
@@ -69,7 +73,7 @@ class Run:
 
         Raises :class:`ltvm.errors.UnreadableError` if it is damaged.
         """
-        return read_with_status(self.record_file, "a record")
+        return read_with_status(self.files, self.record_file, "a record", OF_RECORD)
 
     def evaluation_file(self, identity: str) -> Path:
         return self.directory / "evaluations" / f"{identity}.json"
@@ -79,13 +83,21 @@ class Run:
 
         Raises :class:`ltvm.errors.UnreadableError` if it is damaged.
         """
-        return read_with_status(self.evaluation_file(identity), "an evaluation")
+        file = self.evaluation_file(identity)
+        return read_with_status(self.files, file, "an evaluation", OF_EVALUATION)
 
     def evaluations(self) -> dict[str, dict[str, Any]]:
         """All evaluations of this run by their identity, in the order of their names."""
-        files = sorted((self.directory / "evaluations").glob("*.json"))
-        found = {file.stem: self.evaluation(file.stem) for file in files}
+        found = {name: self.evaluation(name) for name in self.evaluation_names()}
         return {name: content for name, content in found.items() if content is not None}
+
+    def evaluation_names(self) -> list[str]:
+        """The identities of the evaluations that there are files of."""
+        try:
+            listed = sorted(os.listdir(self.directory / "evaluations"))  # noqa: PTH208 - thousands
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return [file.removesuffix(".json") for file in listed if file.endswith(".json")]
 
     def status(self, *evaluations: str) -> Status:
         """The status of the training and, once that is done, of these evaluations.
@@ -101,6 +113,10 @@ class Run:
                     break
         except UnreadableError:
             return "unreadable"
+        return self.as_it_is(status)
+
+    def as_it_is(self, status: Status) -> Status:
+        """What a file says: ``running``, where nobody holds this run, is ``interrupted``."""
         return "interrupted" if status == "running" and self.holder() is None else status
 
     def write_record(self, record: dict[str, Any]) -> None:
@@ -139,18 +155,19 @@ class Run:
         return content
 
 
-def read_with_status(file: Path, what: str) -> dict[str, Any] | None:
+def read_with_status(files: Files, file: Path, what: str, kinds: Kinds) -> dict[str, Any] | None:
     """A JSON file with a status; None if there is none, ``UnreadableError`` if it is damaged."""
     try:
-        content = read_json(file)
+        content = files.json(file)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         why = " ".join(str(error).split())[:120]
         raise UnreadableError(file, f"is not {what} ({why})", "delete it to do it again") from error
-    if not isinstance(content, dict) or "status" not in content:
-        raise UnreadableError(file, f"is not {what} (it has no status)", "delete it to do it again")
-    return content
+    wrong = what_is_wrong(content, kinds)
+    if wrong is not None:
+        raise UnreadableError(file, f"is not {what} ({wrong})", "delete it to do it again")
+    return dict(content)
 
 
 @dataclass(frozen=True)
@@ -158,6 +175,7 @@ class Store:
     """All runs below a results directory."""
 
     root: Path
+    files: Files = field(default=DISK, repr=False, compare=False)
 
     def run(self, config: dict[str, Any]) -> Run:
         """Where the run of a resolved configuration lives, whether it exists or not.
@@ -177,20 +195,41 @@ class Store:
 
     def runs(self) -> list[Run]:
         """Every run that has a record, in order of its path."""
-        return [Run(path.parent) for path in sorted((self.root / "runs").rglob("record.json"))]
+        found = folders_with("record.json", str(self.root / "runs"))
+        return [Run(path, self.files) for path in sorted(map(Path, found))]
 
     def check_writable(self) -> None:
         """Raise :class:`InputError` if results cannot be written."""
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            probe = self.root / f".writable.{os.getpid()}"
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            raise InputError(
-                f"paths.results={self.root}: cannot be written ({error.strerror}); "
-                "allowed: a writable directory"
-            ) from error
+        check_writable("paths.results", self.root)
+        self.root.mkdir(parents=True, exist_ok=True)
+
+
+def check_writable(key: str, folder: Path) -> None:
+    """Raise :class:`InputError` unless a folder can be written, or made where it is not there."""
+    try:
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        probe = there / f".writable.{secrets.token_hex(8)}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"{key}={folder}: cannot be written ({error.strerror}); allowed: a writable directory"
+        ) from error
+
+
+def folders_with(name: str, folder: str) -> Iterator[str]:
+    """The folders from ``folder`` down that have a file of this name, but for those within them."""
+    try:
+        with os.scandir(folder) as entries:
+            listed = list(entries)
+    except OSError:  # none, gone between two looks, or not to be read
+        return
+    if any(entry.name == name for entry in listed):
+        yield folder
+        return
+    for entry in listed:
+        if entry.is_dir(follow_symlinks=False):
+            yield from folders_with(name, entry.path)
 
 
 def with_evaluation(run: Run, evaluation: str) -> dict[str, Any]:

@@ -6,12 +6,10 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, get_args
 
 import torch
 
-Phase = Literal["inference", "transport", "learning", "evaluation"]
-PHASES: tuple[str, ...] = get_args(Phase)
+from ltvm.runtime.phases import Phase
 
 
 class Clock:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ltvm.methods.base import Method
-from ltvm.runtime.clock import PHASES
+from ltvm.runtime.phases import PHASES
 from ltvm.training.checkpoint import newest, read_checkpoint, refuse_other, write_checkpoint
 
 

@@ -12,7 +12,7 @@ from ltvm.report.cells import cell_names, crossed_key
 from ltvm.report.comparability import Marks
 from ltvm.report.declared import columns_of, compared_metrics, main_metrics
 from ltvm.report.differences import differences_table
-from ltvm.report.figures import interval_rows, sweep, sweeps_of
+from ltvm.report.figures import interval_rows, sweep, sweeps_of, with_lines
 from ltvm.report.history_figures import correction_effects, corrections, learning_curve_headings
 from ltvm.report.notes import notes
 from ltvm.report.statistics import (
@@ -145,9 +145,9 @@ def test_intervals_are_over_seeds_alone(tmp_path):
     table = pd.DataFrame(rows)
     with pytest.raises(AssertionError, match="seeds alone"):
         interval_rows(table, ["size"])
-    sweep(
-        table, "size", ["size", "noise"], {"fd_digits": "FD"}, STYLES, tmp_path / "x"
-    )  # a line per noise
+    lines, number = with_lines(table, "size", ["size", "noise"], 12)  # a line per noise
+    assert number == lines["line"].nunique() == 2
+    sweep(lines, "size", {"fd_digits": "FD"}, STYLES, tmp_path / "x")
     assert (tmp_path / "x.png").is_file()
     manifest = manifest_of(table, ["size", "noise"], combine="one_factor")
     done = table[table["cell"] != "0.1True"]  # the base cell failed

@@ -12,7 +12,7 @@ import pandas as pd
 from PIL import Image
 
 from ltvm.metrics.columns import FAMILIES, Column
-from ltvm.report.cells import by_cell, cell_names, runs_text, swept_keys
+from ltvm.report.cells import by_cell, cell_names, runs_texts, swept_keys
 from ltvm.report.comparability import Marks
 from ltvm.report.costs import CURRENCIES
 from ltvm.report.declared import columns_of, compared_metrics, headings, main_metrics, names_of
@@ -21,6 +21,7 @@ from ltvm.report.history_figures import declared_curves, history_table
 from ltvm.report.hypotheses import best_cells
 from ltvm.report.statistics import INTERVALS, Estimate, format_estimate, format_p, paired_difference
 from ltvm.report.styles import cell_styles, method_styles
+from ltvm.runs.reading import DISK, Files
 
 Json = dict[str, Any]
 PICTURED = 12  # cells whose samples and reconstructions are shown
@@ -32,7 +33,12 @@ OF_RUN = ("status", "reason", "path", "command", "commit", "device", "precision"
 
 
 def contents(
-    manifest: Json, table: pd.DataFrame, marks: Marks, interval: str, results: Path
+    manifest: Json,
+    table: pd.DataFrame,
+    marks: Marks,
+    interval: str,
+    results: Path,
+    files: Files = DISK,
 ) -> Json:
     """Everything; strings are what people wrote, to be escaped by whoever shows them."""
     columns = columns_of(table)
@@ -49,7 +55,7 @@ def contents(
         "runs": runs_of(manifest, table),
         "provenance": provenance_of(table, shown),
         "warnings": warnings_of(marks, names),
-        "curves": curves_of(manifest, table, interval, results),
+        "curves": curves_of(manifest, table, interval, results, files),
         "pictures": pictures_of(table, results),
     }
 
@@ -72,7 +78,7 @@ def column_facts(metric: str, columns: dict[str, Column]) -> Json:
 def cell_facts(manifest: Json, table: pd.DataFrame, names: dict[str, str]) -> list[Json]:
     styles = cell_styles(table, method_styles(manifest))
     first = table.drop_duplicates("cell").set_index("cell")
-    keys = swept_keys(manifest)
+    keys, texts = swept_keys(manifest), runs_texts(table)
     facts = []
     for number, (cell, name) in enumerate(names.items()):
         row = first.loc[cell]
@@ -80,7 +86,7 @@ def cell_facts(manifest: Json, table: pd.DataFrame, names: dict[str, str]) -> li
         facts.append({
             "id": cell, "name": name, "method": str(row["method"]), "data": str(row["data"]),
             "protocol": text_or(row.get("protocol")), "equal": text_or(row.get("equal")),
-            "runs": runs_text(table, cell), "colour": colour, "marker": marker,
+            "runs": texts[cell], "colour": colour, "marker": marker,
             "dash": DASHES[number % len(DASHES)],
             "keys": {key: plain(row.get(key)) for key in keys},
         })  # fmt: skip
@@ -132,12 +138,12 @@ def differences_of(
     table: pd.DataFrame, manifest: Json, columns: dict[str, Column], marks: Marks, interval: str
 ) -> Json:
     """metric -> cell -> the paired difference to the reference and its test."""
-    compared = compared_metrics(columns)
+    compared, of_cells = compared_metrics(columns), list(pairs(table, manifest))
     tests = difference_tests(table, manifest, compared, marks)
     found: Json = {}
     for metric in compared:
         values = by_cell(table, metric)
-        for cell, other in pairs(table, manifest):
+        for cell, other in of_cells:
             subtract, signs = marks.pair(metric, cell, other)
             first, second = values.get(cell, {}), values.get(other, {})
             estimate = paired_difference(first, second, interval) if subtract else None
@@ -156,11 +162,10 @@ def runs_of(manifest: Json, table: pd.DataFrame) -> Json:
     """cell -> its runs, with what each says of itself."""
     commands = {entry["path"]: entry["command"] for entry in manifest["runs"]}
     found: Json = {}
-    for (cell, seed), rows in table.groupby(["cell", "seed"], sort=False):
-        row = rows.iloc[0]
+    for row in table.drop_duplicates(["cell", "seed"]).to_dict("records"):
         facts = {key: plain(row.get(key)) for key in OF_RUN}
         facts["command"] = commands.get(row["path"]) or facts["command"]
-        found.setdefault(str(cell), []).append({"seed": plain(seed), **facts})
+        found.setdefault(str(row["cell"]), []).append({"seed": plain(row["seed"]), **facts})
     return found
 
 
@@ -168,13 +173,12 @@ def provenance_of(table: pd.DataFrame, shown: list[str]) -> Json:
     """metric -> cell -> what its numbers say of themselves, each distinct text once."""
     if "provenance" not in table:
         return {"texts": [], "of": {}}
-    stated = table.dropna(subset=["provenance"])
+    stated = table[["metric", "cell", "provenance"]].dropna().drop_duplicates(["metric", "cell"])
     texts: dict[str, int] = {}
     of: Json = {}
-    for (metric, cell), rows in stated.groupby(["metric", "cell"], sort=False):
+    for metric, cell, text in stated.itertuples(index=False):
         if metric in shown:
-            number = texts.setdefault(str(rows["provenance"].iloc[0]), len(texts))
-            of.setdefault(str(metric), {})[str(cell)] = number
+            of.setdefault(str(metric), {})[str(cell)] = texts.setdefault(str(text), len(texts))
     return {"texts": [json.loads(text) for text in texts], "of": of}
 
 
@@ -193,12 +197,14 @@ def warnings_of(marks: Marks, names: dict[str, str]) -> list[Json]:
     return found
 
 
-def curves_of(manifest: Json, table: pd.DataFrame, interval: str, results: Path) -> Json:
+def curves_of(
+    manifest: Json, table: pd.DataFrame, interval: str, results: Path, files: Files = DISK
+) -> Json:
     """column -> title and, by cell, its mean and interval over seeds after each iteration."""
     cells = list(dict.fromkeys(table["cell"]))[:CURVED]
-    rows = table[table["cell"].isin(cells)]
-    histories = history_table(manifest, rows, results)
-    declared = declared_curves(manifest, results, histories)
+    runs = [entry for entry in manifest["runs"] if entry["cell"] in cells]
+    histories = history_table(runs, results, [])  # what cannot be read, the other page says
+    declared = declared_curves(runs, results, histories, files)
     axes = [name for name in ("flops", "passes", "iteration") if name in histories]
     found: Json = {}
     for name, title in headings(declared).items():
@@ -220,7 +226,8 @@ def curves_of(manifest: Json, table: pd.DataFrame, interval: str, results: Path)
 
 def pictures_of(table: pd.DataFrame, results: Path) -> Json:
     """Samples and reconstructions of each cell's first seed; readable ones of the first cells."""
-    first = table.sort_values("seed", kind="stable").drop_duplicates("cell")
+    first = table[["cell", "seed", "path"]].sort_values("seed", kind="stable")
+    first = first.drop_duplicates("cell")
     first = first.set_index("cell").loc[list(dict.fromkeys(table["cell"]))]
     chosen = first.head(PICTURED)
     found: Json = {}
@@ -240,7 +247,7 @@ def embedded(file: Path) -> str | None:
     try:
         with Image.open(file) as opened:
             picture = opened.convert("RGB")
-    except (OSError, ValueError):
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     if picture.width > WIDEST_PICTURE:
         height = round(picture.height * WIDEST_PICTURE / picture.width)

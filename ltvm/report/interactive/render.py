@@ -13,6 +13,7 @@ from ltvm.report.answer import answer
 from ltvm.report.comparability import Marks
 from ltvm.report.interactive.contents import contents
 from ltvm.report.terms import head_text
+from ltvm.runs.reading import DISK, Files
 from ltvm.runtime.files import write_text
 
 INTERVAL = {"t": "95 % Student t interval", "bootstrap": "95 % bootstrap interval"}
@@ -25,18 +26,24 @@ def write_index(
     interval: str,
     results: Path,
     folder: Path,
+    files: Files = DISK,
 ) -> Path:
     """Write ``<folder>/index.html`` and return it."""
     file = folder / "index.html"
-    write_text(file, page(manifest, table, marks, interval, results))
+    write_text(file, page(manifest, table, marks, interval, results, files))
     return file
 
 
 def page(
-    manifest: dict[str, Any], table: pd.DataFrame, marks: Marks, interval: str, results: Path
+    manifest: dict[str, Any],
+    table: pd.DataFrame,
+    marks: Marks,
+    interval: str,
+    results: Path,
+    files: Files = DISK,
 ) -> str:
     """The page's text."""
-    found = contents(manifest, table, marks, interval, results)
+    found = contents(manifest, table, marks, interval, results, files)
     environment = Environment(
         loader=PackageLoader(__package__, "."),
         autoescape=True,
