@@ -7,12 +7,14 @@ Figures are made, but not drawn, which would take most of the time.
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -106,16 +108,22 @@ def ltvm(folder: Path, *arguments: str, before: Callable[[], object] = lambda: N
     return start(folder, arguments, before).wait()
 
 
+@cache
 def preload() -> None:
-    """Import what commands need; one thread, since a fork has no others of torch's."""
+    """Import, and compose once, what commands need; one thread, since a fork has no others."""
     import torch
 
     torch.set_num_threads(1)
-    import ltvm.cli.main
-    import ltvm.report.page
-    import ltvm.runs.execute
-    import ltvm.runs.launch
-    import ltvm.runs.sweep  # noqa: F401
+    for name in (
+        "ltvm.cli.main", "ltvm.report.page", "ltvm.runs.sweep", "ltvm.runs.evaluate_again",
+        "pyarrow.parquet", "jinja2", "tabulate", "matplotlib.backends.backend_agg", "ot",
+        "networkx", "sklearn.cluster", "sklearn.linear_model", "sklearn.neighbors",
+    ):  # fmt: skip
+        importlib.import_module(name)
+    from ltvm.config import resolve
+    from ltvm.runs.execute import check_input
+
+    check_input(resolve(["protocol=smoke", "method=vae", "device=cpu"]))
 
 
 def _become(

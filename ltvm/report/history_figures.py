@@ -8,6 +8,7 @@ drawn.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from itertools import takewhile
 from pathlib import Path
@@ -20,6 +21,7 @@ from ltvm.metrics.columns import Column
 from ltvm.report.declared import ARROWS, column_of, headings
 from ltvm.report.figures import add_legend, interval_rows, panels, save
 from ltvm.report.styles import Style, cell_styles
+from ltvm.runs.intact import check_history
 from ltvm.runs.store import Run
 
 BEFORE, AFTER = "_before", "_after"
@@ -33,11 +35,23 @@ def history_table(manifest: dict[str, Any], rows: pd.DataFrame, results: Path) -
     for entry in manifest["runs"]:
         file = results / entry["path"] / "history.csv"
         if entry["path"] in wanted and file.is_file():
-            history = pd.read_csv(file)
+            history = read_history(file, Run(file.parent).record() or {})
             parts.append(
                 history.assign(cell=entry["cell"], method=entry["method"], seed=entry["seed"])
             )
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def read_history(file: Path, record: dict[str, Any]) -> pd.DataFrame:
+    """One run's history; of a damaged one nothing is drawn, and stderr says so."""
+    try:
+        check_history(file, record)
+        history = pd.read_csv(file)
+    except (OSError, ValueError) as error:  # an InputError is a ValueError, as are pandas' own
+        why = " ".join(str(error).split())[:200]
+        print(f"ltvm: {file} is not drawn ({why})", file=sys.stderr)
+        return pd.DataFrame()
+    return history
 
 
 def declared_curves(

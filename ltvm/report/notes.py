@@ -55,6 +55,8 @@ def floor_notes(
     several = table["data"].nunique() > 1
     swept = data_keys(table)[1:]
     floors = table[table["metric"].map(lambda m: m in columns and columns[m].role == "floor")]
+    if floors.empty:  # of no value at all, what values state is no column either
+        return
     said: dict[tuple[str, str], list[str]] = {}  # (floor, its value) -> the swept keys it is for
     for (name, data, _, *key), rows in floors.groupby(
         ["metric", "data", "n", *swept], dropna=False

@@ -49,9 +49,11 @@ def write_report(
     results = manifest_file.parent.parent
     table = long_table_of_manifest(manifest, results)
     if "identity" not in table:
+        damaged = "; ".join(table.loc[table["status"] == "unreadable", "reason"].head(3))
         raise InputError(
             f"report {manifest['name']}: none of its {len(manifest['runs'])} runs has a record in "
-            f"{results}; run `{manifest['command']}` first"
+            f"{results}{f' that can be read ({damaged})' if damaged else ''}; run "
+            f"`{manifest['command']}` first"
         )
     found = differences(table, cell_names(table, manifest), manifest["axes"])
     if not allow_mixed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +43,22 @@ def draw_pictures(
         ),
     ):
         files = [(names[c], results / paths[c] / f"{kind}.png") for c in names]
-        files = [(name, file) for name, file in files if file.is_file()]
+        files = [(name, file) for name, file in files if file.is_file() and is_sound(file)]
         if files:
             path = folder / f"{kind}{suffix}"
             picture_rows(files, heading, path, min(columns, len(files)))
             drawn.append((heading, f"{kind}{suffix}"))
     return drawn
+
+
+def is_sound(file: Path) -> bool:
+    """Whether a picture can be drawn; of one that cannot stderr is told."""
+    try:
+        plt.imread(file)
+    except (OSError, ValueError, SyntaxError) as error:  # PIL's of a damaged chunk is the last
+        print(f"ltvm: {file} is not drawn ({' '.join(str(error).split())[:200]})", file=sys.stderr)
+        return False
+    return True
 
 
 def picture_rows(pictures: list[tuple[str, Path]], heading: str, path: Path, columns: int) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import SoftFileLease, Timeout
 
-from ltvm.errors import TakenOverError
+from ltvm.errors import TakenOverError, VanishedError
 
 LEASE = 300.0  # seconds without a heartbeat after which a run is another process's to take
 HEARTBEAT = 30.0
@@ -40,12 +40,15 @@ class Hold:
         self._lease, self._token = lease, lease.token
 
     def check(self) -> None:
-        """Raise :class:`ltvm.errors.TakenOverError` if another process has taken the lease.
+        """Raise :class:`ltvm.errors.TakenOverError` if another process has taken the lease,
+        :class:`ltvm.errors.VanishedError` if the folder that it is in has gone.
 
         So it does from one that was suspended, or cut off from its files, for ``LEASE`` seconds;
         whoever has lost a run must not write to it any more.
         """
-        owner = self._lease.owner
+        owner, folder = self._lease.owner, Path(self._lease.lock_file).parent
+        if owner is None and not folder.is_dir():
+            raise VanishedError(f"{folder}: is gone while its run was under way")
         if owner is None or owner.token != self._token:
             by = f" by {Holder(owner.hostname, owner.pid)}" if owner is not None else ""
             raise TakenOverError(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +25,7 @@ from ltvm.errors import InputError, UnreadableError
 from ltvm.runs.identity import identity
 from ltvm.runs.locks import Hold, Holder, holder, holding
 from ltvm.runs.trust import check_name
-from ltvm.runtime.files import read_json, write_json, write_text
+from ltvm.runtime.files import read_json, write_sealed_json, write_text
 
 Status = Literal["pending", "running", "done", "failed", "diverged", "interrupted", "unreadable"]
 FINAL: tuple[Status, ...] = ("done", "diverged")
@@ -104,10 +104,10 @@ class Run:
         return "interrupted" if status == "running" and self.holder() is None else status
 
     def write_record(self, record: dict[str, Any]) -> None:
-        write_json(self.record_file, record)
+        write_sealed_json(self.record_file, record)
 
     def write_evaluation(self, content: dict[str, Any]) -> None:
-        write_json(self.evaluation_file(content["identity"]), content)
+        write_sealed_json(self.evaluation_file(content["identity"]), content)
 
     def write_config(self, config: dict[str, Any]) -> None:
         write_text(self.config_file, yaml.safe_dump(config, sort_keys=False))
@@ -181,16 +181,22 @@ class Store:
 
     def check_writable(self) -> None:
         """Raise :class:`InputError` if results cannot be written."""
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            probe = self.root / f".writable.{os.getpid()}"
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            raise InputError(
-                f"paths.results={self.root}: cannot be written ({error.strerror}); "
-                "allowed: a writable directory"
-            ) from error
+        check_writable("paths.results", self.root)
+
+
+def check_writable(key: str, folder: Path) -> None:
+    """Raise :class:`InputError` unless a folder, which is made where there is none, takes files."""
+    probe = folder / f".writable.{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"some")  # a full disk takes a name, but no bytes
+        probe.unlink()
+    except OSError as error:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+        raise InputError(
+            f"{key}={folder}: cannot be written ({error.strerror}); allowed: a writable directory"
+        ) from error
 
 
 def with_evaluation(run: Run, evaluation: str) -> dict[str, Any]:

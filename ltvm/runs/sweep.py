@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ltvm.errors import InputError
+from ltvm.errors import InputError, VanishedError, in_words
 from ltvm.runs.ablation import Plan, PlannedRun
 from ltvm.runs.execute import check_input
 from ltvm.runs.launch import check_launcher, in_process, launch
@@ -96,11 +96,11 @@ class Sweep:
             stopped: Exception | None = None
             try:
                 self.launch_once(left)
-            except InputError:
+            except (InputError, VanishedError):
                 raise
             except Exception as error:
                 stopped = error
-                what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+                what = " ".join(in_words(error).split())[:200]
                 self.reporter.say(f"the launcher stopped ({what})")
             before, left = len(left), [p for p in left if p.status in UNDONE]
             left = [p for p in left if p.cell not in self.refused]
@@ -165,7 +165,7 @@ def sweep(
         try:
             table()
         except Exception as error:  # what is wrong with it is raised where it is made last
-            reporter.say(f"no table of it ({type(error).__name__}: {error})")
+            reporter.say(f"no table of it ({in_words(error)})")
 
     try:
         for batch in batches:
