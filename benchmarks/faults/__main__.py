@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import json
 import sys
 import tempfile
 import time
@@ -22,6 +23,7 @@ from types import ModuleType
 
 from benchmarks.common import publish
 from benchmarks.faults.cases import Case, preload
+from ltvm.runs.environment import commit
 
 PARTS = ("kills", "races", "damage", "disk", "arguments", "hostile")
 
@@ -36,24 +38,31 @@ class Tried:
     times: int
     wrong: str | None
     seconds: float
+    commit: str
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--short", action="store_true", help="a few of each kind, in seconds")
     parser.add_argument("--only", default=",".join(PARTS), help="of %(default)s")
-    parser.add_argument("--out", type=Path, help="write faults.md and faults.json there")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="write faults.md and faults.json there, of parts not tried as before",
+    )
     options = parser.parse_args()
     parts = options.only.split(",")
     unknown = set(parts) - set(PARTS)
     if unknown:
         parser.error(f"--only {','.join(sorted(unknown))}: allowed: {', '.join(PARTS)}")
     preload()
+    earlier = [] if options.out is None else cases_in(options.out / "faults.json", parts)
     tried = [one for name in parts for one in try_part(name, options.short)]
+    tried = sorted([*earlier, *tried], key=lambda one: PARTS.index(one.part))
     publish(
         "faults",
         "Faults to survive",
-        {"Cases by what is done to the suite:": rows_of(tried)},
+        {"How often each was tried, and how often all held that should:": rows_of(tried)},
         options.out,
         "cpu",
         cases=[asdict(one) for one in tried],
@@ -90,7 +99,15 @@ def try_case(part: str, case: Case) -> Tried:
             wrong = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
     seconds = round(time.perf_counter() - started, 2)
     print(f"{part}: {case.name}: {wrong or 'held'} ({seconds:.1f} s)", file=sys.stderr, flush=True)
-    return Tried(part, case.kind, case.name, case.times, wrong, seconds)
+    return Tried(part, case.kind, case.name, case.times, wrong, seconds, str(commit()))
+
+
+def cases_in(file: Path, but: Sequence[str]) -> list[Tried]:
+    """The cases that an earlier command wrote, but for those of some parts."""
+    if not file.is_file():
+        return []
+    found = [Tried(**case) for case in json.loads(file.read_text())["cases"]]
+    return [case for case in found if case.part not in but]
 
 
 def rows_of(tried: Sequence[Tried]) -> list[dict[str, str]]:

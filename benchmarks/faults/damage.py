@@ -17,9 +17,9 @@ from typing import Any
 
 from benchmarks.faults.cases import Case, Ended, ltvm
 from benchmarks.faults.sweep import (
+    COMMAND,
     NAME,
     ONE_RUN,
-    ablate,
     copy,
     is_one_line,
     numbers,
@@ -29,7 +29,6 @@ from benchmarks.faults.sweep import (
 
 SEED = 2026
 ITERATIONS = 3
-COMMAND = ablate("vae", "0,1", f"protocol.iterations={ITERATIONS}")
 EXPLAINED = 300  # characters of what went wrong
 
 Damage = Callable[[bytes, random.Random], bytes]

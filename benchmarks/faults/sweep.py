@@ -36,6 +36,9 @@ def ablate(methods: str = "vae,abp", seeds: str = "0,1", *others: str) -> list[s
     ]  # fmt: skip
 
 
+COMMAND = ablate("vae", "0,1", "protocol.iterations=3")  # what most parts try
+
+
 @cache
 def template(*command: str) -> Path:
     """A folder in which a command was done undisturbed, made once; its copies are to be damaged."""
