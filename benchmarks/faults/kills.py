@@ -40,7 +40,7 @@ def cases() -> list[Case]:
 
 
 def short() -> list[Case]:
-    return [sweep_case("at a file operation", 4, "vae", "0,1", by_operation)]
+    return [sweep_case("at a file operation", 3, "vae", "0,1", by_operation)]
 
 
 Killer = Callable[[Path, list[str], random.Random], int]

@@ -8,9 +8,12 @@ network file systems is known to one node alone.
 
 from __future__ import annotations
 
+import os
+import secrets
+import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +31,10 @@ class Holder:
 
     host: str
     pid: int
+
+    def is_here(self) -> bool:
+        """Whether it is this process."""
+        return self.pid == os.getpid() and self.host.split("?")[0] == socket.gethostname()
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host.split('?')[0]}"
@@ -68,6 +75,7 @@ def holding(file: Path, timeout: float = 1.0) -> Iterator[Hold | None]:
     that died. The usual second is for somebody who asks for the status just now.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
+    remove_broken(file)
     lease = lease_of(file)
     try:
         lease.acquire(timeout=timeout)
@@ -78,6 +86,25 @@ def holding(file: Path, timeout: float = 1.0) -> Iterator[Hold | None]:
         yield Hold(lease)
     finally:
         lease.release()
+
+
+def remove_broken(file: Path) -> None:
+    """Remove a lease that names nobody, once it is old: a full disk left it, or a kill.
+
+    It is moved first and looked at then, so that one that was just taken is put back.
+    """
+    try:
+        old = time.time() - file.stat().st_mtime > LEASE + HEARTBEAT
+        if not old or lease_of(file).owner is not None:
+            return
+        aside = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
+        file.rename(aside)
+        if lease_of(aside).owner is not None:
+            with suppress(FileExistsError):
+                file.hardlink_to(aside)
+        aside.unlink()
+    except OSError:  # gone meanwhile, or not ours to change
+        return
 
 
 def holder(file: Path) -> Holder | None:
@@ -95,6 +122,8 @@ def holder(file: Path) -> Holder | None:
             return None
     except (Timeout, OSError):  # OSError: records that this user may only read
         owner = lease.owner
-    if owner is None or age > LEASE + HEARTBEAT:
+    if age > LEASE + HEARTBEAT:
         return None
+    if owner is None:  # as a full disk leaves it: nobody's, once it is old enough
+        return Holder("an unknown host", 0) if file.is_file() else None
     return Holder(owner.hostname, owner.pid)

@@ -16,7 +16,7 @@ from ltvm.errors import InputError, UnreadableError
 from ltvm.runs.ablation import Plan, tuned_of
 from ltvm.runs.locks import LEASE, holding
 from ltvm.runs.trust import check_inside, check_name
-from ltvm.runtime.files import read_json, remove_aside, set_aside, write_sealed_json
+from ltvm.runtime.files import asides, read_json, remove_aside, set_aside, write_sealed_json
 
 Kind = type | types.UnionType
 KINDS: dict[str, Kind] = {
@@ -115,7 +115,7 @@ def write_manifest(plan: Plan, results: Path) -> Path:
         with suppress(UnreadableError):
             known = read_manifest(path)
             merge(manifest, known["runs"])
-            if manifest == known:
+            if manifest == known and not list(asides(path)):
                 return path
     with changing(path):
         manifest = manifest_of(plan, results)

@@ -90,8 +90,9 @@ class Run:
     def status(self, *evaluations: str) -> Status:
         """The status of the training and, once that is done, of these evaluations.
 
-        What says ``running`` while nobody holds the run is ``interrupted``. The first evaluation
-        that is not done decides.
+        What says ``running`` while nobody holds the run is ``interrupted``; what another process
+        holds is ``running`` before its record says so. The first evaluation that is not done
+        decides.
         """
         status: Status = "pending"
         try:
@@ -101,7 +102,12 @@ class Run:
                     break
         except UnreadableError:
             return "unreadable"
-        return "interrupted" if status == "running" and self.holder() is None else status
+        if status == "running":
+            return status if self.holder() is not None else "interrupted"
+        if status in ("pending", "interrupted") and self.lease_file.is_file():
+            holder = self.holder()
+            return status if holder is None or holder.is_here() else "running"
+        return status
 
     def write_record(self, record: dict[str, Any]) -> None:
         write_sealed_json(self.record_file, record)

@@ -87,7 +87,7 @@ class Sweep:
 
         That is what a worker that died was at, what comes after an engine that stopped, and the
         second of two cells that share their training. Raises what stopped the launcher where it
-        did nothing more, or stopped too often.
+        began nothing, or stopped too often.
         """
         left = list(runs)
         for planned in left:
@@ -106,7 +106,8 @@ class Sweep:
             left = [p for p in left if p.cell not in self.refused]
             if not left or (stopped is None and len(left) == before):
                 return
-            if stopped is not None and (start == STARTS or len(left) == before):
+            begun = any(p.status == "interrupted" for p in left)  # a worker died in the middle
+            if stopped is not None and (start == STARTS or (len(left) == before and not begun)):
                 raise stopped
 
     def launch_once(self, runs: Sequence[PlannedRun]) -> None:

@@ -49,8 +49,13 @@ def write_text(path: Path, text: str) -> None:
 
 def remove_aside(path: Path) -> None:
     """Remove what killed writers of ``path`` left beside it; for who alone may write it now."""
-    for aside in path.parent.glob(f".{path.name}.*.tmp"):
+    for aside in asides(path):
         aside.unlink(missing_ok=True)
+
+
+def asides(path: Path) -> Iterator[Path]:
+    """What is being written to take the place of ``path``, or was by the dead."""
+    return path.parent.glob(f".{path.name}.*.tmp")
 
 
 def remove_all_aside(folder: Path) -> None:

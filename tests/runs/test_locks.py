@@ -98,3 +98,17 @@ def test_a_holder_elsewhere_counts_by_its_last_heartbeat(file):
         long_ago = time.time() - locks.LEASE - 2 * locks.HEARTBEAT
         os.utime(file, (long_ago, long_ago))
         assert holder(file) is None
+
+
+def test_a_lease_that_names_nobody_is_somebodys_while_it_is_new(file):
+    file.parent.mkdir()
+    file.write_bytes(b"")  # as a full disk leaves it, or a kill
+    assert "unknown host" in str(holder(file))
+    with holding(file, timeout=0) as hold:
+        assert hold is None
+    long_ago = time.time() - locks.LEASE - 2 * locks.HEARTBEAT
+    os.utime(file, (long_ago, long_ago))
+    assert holder(file) is None
+    with holding(file, timeout=0) as hold:
+        assert hold is not None
+    assert not list(file.parent.iterdir())

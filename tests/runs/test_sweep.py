@@ -15,6 +15,7 @@ from ltvm.runs.ablation import plan
 from ltvm.runs.execute import execute
 from ltvm.runs.forecast import Forecast, kind_of
 from ltvm.runs.identity import evaluation_identity
+from ltvm.runs.locks import Holder
 from ltvm.runs.outcome import Options, Outcome
 from ltvm.runs.progress import Reporter, current_reporter, set_reporter
 from ltvm.runs.running import Running
@@ -281,6 +282,16 @@ def test_a_run_that_was_taken_over_writes_nothing_more(monkeypatch, tmp_path):
     assert "taken over" in record["reason"]
     assert run.record()["by"] == "another process"
     assert not run.checkpoint_file.exists()
+
+
+def test_a_run_that_another_process_has_just_taken_is_running(tmp_path, monkeypatch):
+    config = resolve([o for o in TINY if not o.startswith("ablation")] + ["method=vae"])
+    run = Store(tmp_path / "results").run(config)
+    with run.held():
+        assert run.status() == "pending"  # this process's own
+        monkeypatch.setattr(Holder, "is_here", lambda _: False)
+        assert run.status() == "running"
+    assert run.status() == "pending"
 
 
 def test_the_store_shows_runs_of_other_processes(tmp_path, capsys):
