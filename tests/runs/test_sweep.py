@@ -220,6 +220,23 @@ def test_a_launcher_that_stops_is_given_what_it_left(pretended, monkeypatch, cap
         swept(plan_of=[*TINY, "protocol.batch=10"])
 
 
+def test_a_batch_whose_worker_died_in_the_middle_is_begun_again(pretended, monkeypatch):
+    done, _ = pretended
+    original, first, stopped = sweeping.launch, plan(TINY).runs[0].run, []
+
+    def launch(jobs, launcher):
+        if len(stopped) < 2:  # nothing is finished, but something had been begun
+            stopped.append(jobs)
+            first.write_record({"status": "running"})
+            raise OSError("a worker died")
+        return original(jobs, launcher)
+
+    monkeypatch.setattr(sweeping, "launch", launch)
+    swept()
+    assert len(stopped) == 2
+    assert len(done) == 6
+
+
 def test_hours_are_looked_at_before_every_run(pretended, monkeypatch):
     done, _ = pretended
     monkeypatch.setattr(sweeping.Sweep, "out_of_time", lambda self: len(done) >= 3)
