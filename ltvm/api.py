@@ -240,7 +240,7 @@ def make_report(
     """
     from ltvm.report.page import write_report
     from ltvm.runs.locks import LEASE, holding
-    from ltvm.runs.manifest import manifest_file
+    from ltvm.runs.manifest import manifest_file, read_manifest
     from ltvm.runs.store import check_writable
     from ltvm.runs.trust import check_name
     from ltvm.runtime.files import remove_all_aside
@@ -253,6 +253,7 @@ def make_report(
             f"report {name}: no records of it in {results}; "
             + (f"allowed: {', '.join(known)}" if known else "run `ltvm ablate` first")
         )
+    read_manifest(manifest)  # before anything is written
     check_writable("paths.reports", Path(reports))
     folder = Path(reports) / name
     with holding(Path(reports) / f".{name}.held", timeout=2 * LEASE) as hold:

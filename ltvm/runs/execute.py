@@ -29,6 +29,7 @@ from ltvm.runs.follow import same_everywhere
 from ltvm.runs.forecast import kind_of
 from ltvm.runs.identity import evaluation_identity
 from ltvm.runs.load import load_method
+from ltvm.runs.locks import patience
 from ltvm.runs.pictures import save_reconstructions, save_samples
 from ltvm.runs.progress import Reporter, current_reporter
 from ltvm.runs.records import about, begun, failure, finish
@@ -56,7 +57,7 @@ def execute(config: Config, command: str, timeout: float = 1.0) -> dict[str, Any
     """
     run = Store(Path(config["paths"]["results"])).run(config)
     evaluation = evaluation_identity(config)
-    with run.held(timeout) as hold:
+    with run.held(max(timeout, patience(run.lease_file))) as hold:
         if hold is None:
             return {"status": "running", "reason": f"{run.holder() or 'another process'} is at it"}
         remove_all_aside(run.directory)

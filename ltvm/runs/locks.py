@@ -88,6 +88,15 @@ def holding(file: Path, timeout: float = 1.0) -> Iterator[Hold | None]:
         lease.release()
 
 
+def patience(file: Path) -> float:
+    """Seconds to try for a lease: long where its holder, on another host, has fallen silent.
+
+    Whether it is gone is then seen by our own clock, within ``LEASE``.
+    """
+    silent = holder(file) is None and file.is_file()
+    return LEASE + 2 * HEARTBEAT if silent else 1.0
+
+
 def remove_broken(file: Path) -> None:
     """Remove a lease that names nobody, once it is old: a full disk left it, or a kill.
 
@@ -110,7 +119,8 @@ def remove_broken(file: Path) -> None:
 def holder(file: Path) -> Holder | None:
     """Who holds the lease in ``file``; None where nobody does, or its holder is gone.
 
-    Of a holder on another host only the time of its last heartbeat is known, by that host's clock.
+    Of a holder on another host only the time of its last heartbeat is known, by that host's clock;
+    where that is far ahead of ours, the next heartbeat is waited for by ours.
     """
     try:
         age = time.time() - file.stat().st_mtime
@@ -124,6 +134,9 @@ def holder(file: Path) -> Holder | None:
         owner = lease.owner
     if age > LEASE + HEARTBEAT:
         return None
+    if age < -LEASE - HEARTBEAT:  # of tomorrow: from now on it ages, unless a heartbeat comes
+        with suppress(OSError):
+            os.utime(file)
     if owner is None:  # as a full disk leaves it: nobody's, once it is old enough
         return Holder("an unknown host", 0) if file.is_file() else None
     return Holder(owner.hostname, owner.pid)

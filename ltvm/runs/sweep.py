@@ -87,7 +87,7 @@ class Sweep:
 
         That is what a worker that died was at, what comes after an engine that stopped, and the
         second of two cells that share their training. Raises what stopped the launcher where it
-        began nothing, or stopped too often.
+        began nothing twice, or stopped too often.
         """
         left = list(runs)
         for planned in left:
@@ -107,7 +107,8 @@ class Sweep:
             if not left or (stopped is None and len(left) == before):
                 return
             begun = any(p.status == "interrupted" for p in left)  # a worker died in the middle
-            if stopped is not None and (start == STARTS or (len(left) == before and not begun)):
+            idle = len(left) == before and not begun and start > 1
+            if stopped is not None and (start == STARTS or idle):
                 raise stopped
 
     def launch_once(self, runs: Sequence[PlannedRun]) -> None:
