@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,16 @@ def read_history(file: Path, record: dict[str, Any]) -> pd.DataFrame:
         check_history(file, record)
         history = pd.read_csv(file)
     except (OSError, ValueError) as error:  # an InputError is a ValueError, as are pandas' own
-        why = " ".join(str(error).split())[:200]
-        print(f"ltvm: {file} is not drawn ({why})", file=sys.stderr)
+        why = " ".join(str(error).removeprefix(f"{file}: ").split())[:200]
+        say_once(f"ltvm: {file} is not drawn ({why})")
         return pd.DataFrame()
     return history
+
+
+@cache
+def say_once(line: str) -> None:
+    """Tell stderr; figures and the interactive page read the same histories."""
+    print(line, file=sys.stderr)
 
 
 def declared_curves(
