@@ -5,7 +5,7 @@ LTVM = $(VENV)/bin/ltvm
 INSTALLED = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ablate smoke ablate-mnist ablate-svhn ablate-celeba report reference test lint types docs doctor bench clean
+.PHONY: help setup ablate smoke ablate-mnist ablate-svhn ablate-celeba report reference test lint types docs doctor bench faults clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ bench: setup ## speed of chain, learning, iteration, transport, metrics, records
 	$(VENV)/bin/python benchmarks/transport.py --out results/bench
 	$(VENV)/bin/python benchmarks/metrics.py --out results/bench
 	$(VENV)/bin/python benchmarks/records.py --out results/bench
+
+faults: setup ## kills, races, damaged files, full disks: what a sweep survives (docs/reliability.md)
+	$(VENV)/bin/python -m benchmarks.faults --out results/bench
 
 clean: ## remove what make made, except results
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -151,6 +151,7 @@ def do_ablation(
     if todo:
         from ltvm.runs.sweep import prepare, sweep
 
+        check_writable("paths.reports", reports)
         prepare(todo, launcher, results, restart)
     write_manifest(planned, results)
     if todo:
@@ -239,8 +240,11 @@ def make_report(
     those, if there is no such ablation, or if none of its runs has a record.
     """
     from ltvm.report.page import write_report
-    from ltvm.runs.manifest import manifest_file
+    from ltvm.runs.locks import LEASE, holding
+    from ltvm.runs.manifest import manifest_file, read_manifest
+    from ltvm.runs.store import check_writable
     from ltvm.runs.trust import check_name
+    from ltvm.runtime.files import remove_all_aside
 
     check_name("report", name)
     manifest = manifest_file(Path(results), name)
@@ -250,7 +254,14 @@ def make_report(
             f"report {name}: no records of it in {results}; "
             + (f"allowed: {', '.join(known)}" if known else "run `ltvm ablate` first")
         )
-    return write_report(manifest, Path(reports), allow_mixed, interval)
+    read_manifest(manifest)  # before anything is written
+    check_writable("paths.reports", Path(reports))
+    folder = Path(reports) / name
+    with holding(Path(reports) / f".{name}.held", timeout=2 * LEASE) as hold:
+        if hold is None:  # who reads the records later writes later, so that the last one is whole
+            raise InputError(f"{folder}: kept by another process; allowed: one at a time")
+        remove_all_aside(folder)
+        return write_report(manifest, Path(reports), allow_mixed, interval)
 
 
 def long_table(results: Path | str = "results") -> pd.DataFrame:

@@ -20,6 +20,19 @@ class TakenOverError(RuntimeError):
     """Another process has taken this one's run: it must not write to it any more."""
 
 
+class VanishedError(RuntimeError):
+    """The directory of a run is gone while the run is under way: removed, or its disk is."""
+
+
+def in_words(error: Exception) -> str:
+    """An error in one line: of a file, which and why; else its kind and what it says."""
+    if isinstance(error, VanishedError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return f"{type(error).__name__}: {error}"
+
+
 class UnreadableError(InputError):
     """A file of a run is damaged; ``path`` is the file."""
 

@@ -55,7 +55,9 @@ def tables_of(file):
     return {block.splitlines()[0]: block.strip() for block in blocks}
 
 
-@pytest.mark.parametrize("document", ["docs/performance.md", "docs/metrics.md"])
+@pytest.mark.parametrize(
+    "document", ["docs/performance.md", "docs/metrics.md", "docs/reliability.md"]
+)
 def test_documents_quote_the_benchmarks_as_they_were_measured(document):
     measured = {}
     for file in sorted((REFERENCE / "bench").glob("*.md")):

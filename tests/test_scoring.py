@@ -16,6 +16,7 @@ from ltvm.errors import InputError
 from ltvm.metrics.base import Context
 from ltvm.metrics.features.digits import DigitFeatures
 from ltvm.metrics.generation.frechet import FrechetDistance
+from ltvm.runtime.files import read_json
 
 CPU = torch.device("cpu")
 
@@ -110,7 +111,7 @@ def test_a_run_reproduces_the_number_of_its_record(capsys):
         (None, "holds runs; allowed: one of them"),
         ("", "is not a configuration"),
         ("a: [", "config.yaml cannot be read"),
-        ("device: cpu", "do not fit"),
+        ("device: cpu", "is not the configuration that its record was made with"),
     ):
         if text is not None:
             (directory / "config.yaml").write_text(text)
@@ -127,7 +128,7 @@ def test_a_run_that_is_not_done_says_so(capsys):
         "protocol.evaluation.samples=80", "method=vae", "device=cpu", "seed=3", *SMALL,
     ])  # fmt: skip
     (directory,) = Path(os.environ["LTVM_RESULTS"]).rglob("seed=3")
-    record = json.loads((directory / "record.json").read_text())
+    record = read_json(directory / "record.json")
     (directory / "record.json").write_text(json.dumps(record | {"status": "interrupted"}))
     assert main(["evaluate", str(directory)]) == 0
     assert "the run is interrupted, at iteration 2" in capsys.readouterr().err

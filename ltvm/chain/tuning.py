@@ -23,13 +23,13 @@ from filelock import FileLock
 from torch import Tensor, nn
 
 from ltvm.chain.engine import Engine
-from ltvm.chain.execution import Execution
+from ltvm.chain.execution import Execution, check_wanted
 from ltvm.chain.kernels.langevin import Langevin
 from ltvm.chain.onednn import onednn_available
 from ltvm.models.prior import StandardNormal
 from ltvm.runtime.cache import cache_directory
 from ltvm.runtime.devices import describe, software
-from ltvm.runtime.files import read_json, write_json
+from ltvm.runtime.files import read_json, remove_aside, write_json
 from ltvm.runtime.randomness import ImageNoise
 
 PATIENCE = 300.0  # seconds that another process, which may be suspended, is waited for
@@ -62,7 +62,7 @@ def choose_execution(
     key = f"{name}; batch {shape[0]}; {where}; {dict(wanted)}"
     known = known_executions()
     if key in known:
-        return Execution(**known[key])
+        return known[key]
 
     def compare(first: Execution, second: Execution) -> float:
         return trial(build, first, second, shape, latent_dim, device)
@@ -70,7 +70,7 @@ def choose_execution(
     with alone():
         known = known_executions()  # another process may have measured it meanwhile
         if key in known:
-            return Execution(**known[key])
+            return known[key]
         chosen, account = decide(chosen, questions, compare)
         if account:
             print(f"{name}: {chosen} ({account}; kept in {cache_file()})", file=sys.stderr)
@@ -162,12 +162,15 @@ def cache_file() -> Path:
     return cache_directory() / "executions.json"
 
 
-def known_executions() -> dict[str, Any]:
+def known_executions() -> dict[str, Execution]:
+    """What was found before; nothing where there is no file, or a damaged one: measure again."""
     try:
-        content: dict[str, Any] = read_json(cache_file())
-    except (OSError, ValueError):  # none yet, or damaged: measure again
+        content = read_json(cache_file())
+        for way in content.values():
+            check_wanted(way)
+        return {key: Execution(**way) for key, way in content.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
-    return content
 
 
 @contextmanager
@@ -179,6 +182,8 @@ def alone() -> Iterator[None]:
         lock.acquire()
     except (OSError, NotImplementedError) as error:  # no place for it, no locks there, too long
         print(f"ltvm: others may be measuring at the same time: {error}", file=sys.stderr)
+    else:
+        remove_aside(cache_file())
     try:
         yield
     finally:
@@ -187,6 +192,7 @@ def alone() -> Iterator[None]:
 
 def remember(key: str, execution: Execution) -> None:
     try:
-        write_json(cache_file(), known_executions() | {key: asdict(execution)})
+        known = known_executions() | {key: execution}
+        write_json(cache_file(), {name: asdict(way) for name, way in known.items()})
     except OSError as error:
         print(f"ltvm: what was measured cannot be kept: {error}", file=sys.stderr)

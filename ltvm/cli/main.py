@@ -29,7 +29,7 @@ from ltvm.cli import (
     tune,
 )
 from ltvm.cli.options import common
-from ltvm.errors import InputError, require
+from ltvm.errors import InputError, in_words, require
 from ltvm.runtime.processes import end_undisturbed, processes, rank
 from ltvm.runtime.threads import wait_passively
 
@@ -118,7 +118,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except Exception as error:
         hint = "" if debug else " (--debug shows the traceback)"
-        say(f"ltvm: {type(error).__name__}: {error}{hint}", error, debug)
+        say(f"ltvm: {in_words(error)}{hint}", error, debug)
         return 1
 
 

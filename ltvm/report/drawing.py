@@ -120,7 +120,7 @@ def draw_histories(drawing: Drawing, rows: pd.DataFrame, suffix: str) -> Drawn:
     cells = drawn_cells(rows, LINES)
     wanted = set(rows[rows["cell"].isin(cells)]["path"])
     runs = [e for e in drawing.manifest["runs"] if e["cell"] in cells and e["path"] in wanted]
-    histories = history_table(runs, drawing.results, drawing.unread)
+    histories = history_table(runs, drawing.results, drawing.unread, drawing.files)
     declared = declared_curves(runs, drawing.results, histories, drawing.files)
     of_data += some_of(len(cells), len(names))
     styles, interval = drawing.styles, drawing.interval

@@ -22,6 +22,7 @@ from ltvm.metrics.columns import Column
 from ltvm.report.declared import ARROWS, column_of, headings
 from ltvm.report.figures import add_legend, interval_rows, panels, save
 from ltvm.report.styles import Style, cell_styles
+from ltvm.runs.intact import check_history
 from ltvm.runs.reading import DISK, Files
 from ltvm.runs.store import Run
 
@@ -29,7 +30,9 @@ BEFORE, AFTER = "_before", "_after"
 STYLE_OF = {BEFORE: "-", AFTER: "--"}  # the latter with open markers
 
 
-def history_table(runs: Sequence[dict[str, Any]], results: Path, unread: list[str]) -> pd.DataFrame:
+def history_table(
+    runs: Sequence[dict[str, Any]], results: Path, unread: list[str], files: Files = DISK
+) -> pd.DataFrame:
     """The histories of these entries of a manifest, of those that have one.
 
     With their cell, method and seed. A file that is no history is added to ``unread``, and why.
@@ -39,13 +42,15 @@ def history_table(runs: Sequence[dict[str, Any]], results: Path, unread: list[st
         file = results / entry["path"] / "history.csv"
         try:
             head, _, rest = file.read_text().partition("\n")
+            check_history(file, Run(file.parent, files).record() or {})
             ended_early = not rest.strip() and (not head or head.startswith("iteration,"))
             if not ended_early:
                 texts.setdefault(head, []).append((number, rest))
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:
-            unread.append(f"{file}: {' '.join(str(error).split())}")
+            why = str(error).removeprefix(f"{file}: ")
+            unread.append(f"{file}: {' '.join(why.split())}")
     parts: list[pd.DataFrame] = []
     for head, own in texts.items():
         try:
@@ -78,6 +83,24 @@ def parsed_histories(head: str, texts: Sequence[tuple[int, str]]) -> pd.DataFram
     if other:
         raise ValueError(f"no numbers in {', '.join(other)}")
     return table.set_axis([number for number, _ in lines])
+
+
+def read_history(file: Path, record: dict[str, Any]) -> pd.DataFrame:
+    """One run's history; of a damaged one nothing is drawn, and stderr says so."""
+    try:
+        check_history(file, record)
+        history = pd.read_csv(file)
+    except (OSError, ValueError) as error:  # an InputError is a ValueError, as are pandas' own
+        why = " ".join(str(error).removeprefix(f"{file}: ").split())[:200]
+        say_once(f"ltvm: {file} is not drawn ({why})")
+        return pd.DataFrame()
+    return history
+
+
+@cache
+def say_once(line: str) -> None:
+    """Tell stderr; figures and the interactive page read the same histories."""
+    print(line, file=sys.stderr)
 
 
 def declared_curves(

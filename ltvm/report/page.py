@@ -55,7 +55,7 @@ def write_report(
     without ``allow_mixed`` if provenance differs and no sweep is the reason.
     """
     require(interval in INTERVALS, "--interval", interval, ", ".join(INTERVALS))
-    manifest = read_manifest(manifest_file, shown=True)
+    manifest = read_manifest(manifest_file)
     folder = reports / manifest["name"]
     results = manifest_file.parent.parent
     with indexed(results) as index:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ltvm.config import Config
 from ltvm.data.image_set import DataSet, ImageSet
-from ltvm.errors import DivergedError, InputError
+from ltvm.errors import DivergedError, InputError, in_words
 from ltvm.methods.base import EVALUATION_BATCH, Method
 from ltvm.metrics.base import Context, Metric, record_values
 from ltvm.runs.environment import commit, now, versions
@@ -55,7 +55,7 @@ def evaluate_run(
     except Exception as error:
         content |= {
             "status": "failed",
-            "reason": f"{type(error).__name__}: {error}",
+            "reason": in_words(error),
             "traceback": traceback.format_exc(),
         }
     finally:

@@ -10,6 +10,7 @@ from typing import Any
 from ltvm.config import Config, parse, resolve
 from ltvm.errors import InputError, require
 from ltvm.runs.identity import evaluation_identity
+from ltvm.runs.intact import check_config
 from ltvm.runs.running import Running
 from ltvm.runs.store import FINAL, Run, with_evaluation
 from ltvm.runs.trust import check_parts
@@ -27,8 +28,10 @@ def evaluate_again(
     record = run.record()
     if record is None or record["status"] != "done":
         raise InputError(f"{directory}: the run is {run.status()}; allowed: one that is trained")
-    config = with_overrides(run.config(), record["command"], overrides)
+    stored = run.config()
+    config = with_overrides(stored, record["command"], overrides)
     check_parts(config, run.config_file)
+    check_config(stored, run.config_file, record)
     config["device"] = config["device"] if device is None else device
     evaluation = evaluation_identity(config)
     if run.status(evaluation) not in FINAL:

@@ -12,7 +12,13 @@ from typing import Any
 
 from ltvm.config import Config
 from ltvm.data.cache import load_data
-from ltvm.errors import DivergedError, InputError, TakenOverError, UnreadableError
+from ltvm.errors import (
+    DivergedError,
+    InputError,
+    TakenOverError,
+    UnreadableError,
+    VanishedError,
+)
 from ltvm.methods.base import Method
 from ltvm.metrics.base import Context, Metric
 from ltvm.runs.board import Board, check_board
@@ -23,6 +29,7 @@ from ltvm.runs.follow import same_everywhere
 from ltvm.runs.forecast import kind_of
 from ltvm.runs.identity import evaluation_identity
 from ltvm.runs.load import load_method
+from ltvm.runs.locks import patience
 from ltvm.runs.pictures import save_reconstructions, save_samples
 from ltvm.runs.progress import Reporter, current_reporter
 from ltvm.runs.records import about, begun, failure, finish
@@ -32,7 +39,7 @@ from ltvm.runs.store import FINAL, Run, Store, with_evaluation
 from ltvm.runs.trained import save_trained
 from ltvm.runtime import devices
 from ltvm.runtime.distributed import current_world
-from ltvm.runtime.files import set_aside
+from ltvm.runtime.files import remove_all_aside, set_aside
 from ltvm.training.trainer import Trainer
 
 Built = tuple[Trained, dict[str, Metric]]
@@ -50,9 +57,10 @@ def execute(config: Config, command: str, timeout: float = 1.0) -> dict[str, Any
     """
     run = Store(Path(config["paths"]["results"])).run(config)
     evaluation = evaluation_identity(config)
-    with run.held(timeout) as hold:
+    with run.held(max(timeout, patience(run.lease_file))) as hold:
         if hold is None:
             return {"status": "running", "reason": f"{run.holder() or 'another process'} is at it"}
+        remove_all_aside(run.directory)
         set_damaged_aside(run, evaluation)
         if run.status(evaluation) in FINAL:
             return with_evaluation(run, evaluation)
@@ -137,7 +145,7 @@ def train(config: Config, running: Running, command: str) -> Built | None:
         hold.check()
         board.finish(trainer.history, sorted(run.directory.glob("*.png")))
         record |= {"status": "done"} | save_trained(run.trained_file, method)
-    except TakenOverError:
+    except (TakenOverError, VanishedError):
         raise
     except DivergedError as error:
         record |= {"status": "diverged", "reason": str(error)}

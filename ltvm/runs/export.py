@@ -15,7 +15,7 @@ import yaml
 from ltvm.errors import InputError, require
 from ltvm.runs.archive import SUFFIXES, pack, write_sums
 from ltvm.runs.manifest import manifest_file, read_manifest
-from ltvm.runtime.files import write_json, write_text
+from ltvm.runtime.files import write_sealed_json, write_text
 
 CONFIG = "config.yaml"
 WEIGHTS = "final.safetensors"
@@ -66,7 +66,7 @@ def export(name: str, results: Path, target: Path, weights: bool = False) -> Pat
         if (copy / CONFIG).is_file():
             config = yaml.safe_load((copy / CONFIG).read_text())
             write_text(copy / CONFIG, yaml.safe_dump(without_places(config), sort_keys=False))
-    write_json(manifest_file(target, name), manifest)
+    write_sealed_json(manifest_file(target, name), manifest)
     return manifest_file(target, name)
 
 

@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from ltvm.runs.reading import Files, parsed_json, parsed_yaml, without_seed
+from ltvm.runs.reading import Files, parsed_yaml, without_seed
 from ltvm.runtime.files import writing
 
 NAME = ".records-index"
@@ -63,7 +63,7 @@ class Index(Files):
         self.seen.clear()
 
     def json(self, path: Path) -> Any:
-        return self.content(path, parsed_json)
+        return self.content(path, parse_json)
 
     def yaml(self, path: Path) -> Any:
         return self.content(path, self.parsed_config)
@@ -108,7 +108,7 @@ class Index(Files):
         head, _, body = self.file.read_bytes().partition(b"\n")
         if head.decode() != heading(body):
             raise ValueError("another format, or damaged")
-        content = parsed_json(body)
+        content = parse_json(body)
         parts, files = content["parts"], content["files"]
         if not isinstance(parts, list) or not isinstance(files, dict):
             raise ValueError("not as it is written here")

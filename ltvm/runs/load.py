@@ -12,6 +12,7 @@ from ltvm.data.cache import load_data
 from ltvm.errors import InputError
 from ltvm.methods.base import Method
 from ltvm.runs.build import build_method, build_problem
+from ltvm.runs.intact import check_config
 from ltvm.runs.store import Run
 from ltvm.runs.trained import restore_trained
 from ltvm.runs.trust import check_parts
@@ -32,6 +33,7 @@ def load_method(directory: Path | str, device: str | None = None, trust: bool = 
         raise InputError(f"{directory}: no config.yaml and record.json there")
     config = run.config()
     check_parts(config, run.config_file, trust)
+    check_config(config, run.config_file, record)
     config["device"] = config["device"] if device is None else device
     use_full_float32()
     try:

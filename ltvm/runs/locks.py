@@ -8,15 +8,18 @@ network file systems is known to one node alone.
 
 from __future__ import annotations
 
+import os
+import secrets
+import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import SoftFileLease, Timeout
 
-from ltvm.errors import TakenOverError
+from ltvm.errors import TakenOverError, VanishedError
 
 LEASE = 300.0  # seconds without a heartbeat after which a run is another process's to take
 HEARTBEAT = 30.0
@@ -29,6 +32,10 @@ class Holder:
     host: str
     pid: int
 
+    def is_here(self) -> bool:
+        """Whether it is this process."""
+        return self.pid == os.getpid() and self.host.split("?")[0] == socket.gethostname()
+
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host.split('?')[0]}"
 
@@ -40,12 +47,15 @@ class Hold:
         self._lease, self._token = lease, lease.token
 
     def check(self) -> None:
-        """Raise :class:`ltvm.errors.TakenOverError` if another process has taken the lease.
+        """Raise :class:`ltvm.errors.TakenOverError` if another process has taken the lease,
+        :class:`ltvm.errors.VanishedError` if the folder that it is in has gone.
 
         So it does from one that was suspended, or cut off from its files, for ``LEASE`` seconds;
         whoever has lost a run must not write to it any more.
         """
-        owner = self._lease.owner
+        owner, folder = self._lease.owner, Path(self._lease.lock_file).parent
+        if owner is None and not folder.is_dir():
+            raise VanishedError(f"{folder}: is gone while its run was under way")
         if owner is None or owner.token != self._token:
             by = f" by {Holder(owner.hostname, owner.pid)}" if owner is not None else ""
             raise TakenOverError(
@@ -65,6 +75,7 @@ def holding(file: Path, timeout: float = 1.0) -> Iterator[Hold | None]:
     that died. The usual second is for somebody who asks for the status just now.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
+    remove_broken(file)
     lease = lease_of(file)
     try:
         lease.acquire(timeout=timeout)
@@ -77,10 +88,39 @@ def holding(file: Path, timeout: float = 1.0) -> Iterator[Hold | None]:
         lease.release()
 
 
+def patience(file: Path) -> float:
+    """Seconds to try for a lease: long where its holder, on another host, has fallen silent.
+
+    Whether it is gone is then seen by our own clock, within ``LEASE``.
+    """
+    silent = holder(file) is None and file.is_file()
+    return LEASE + 2 * HEARTBEAT if silent else 1.0
+
+
+def remove_broken(file: Path) -> None:
+    """Remove a lease that names nobody, once it is old: a full disk left it, or a kill.
+
+    It is moved first and looked at then, so that one that was just taken is put back.
+    """
+    try:
+        old = time.time() - file.stat().st_mtime > LEASE + HEARTBEAT
+        if not old or lease_of(file).owner is not None:
+            return
+        aside = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
+        file.rename(aside)
+        if lease_of(aside).owner is not None:
+            with suppress(FileExistsError):
+                file.hardlink_to(aside)
+        aside.unlink()
+    except OSError:  # gone meanwhile, or not ours to change
+        return
+
+
 def holder(file: Path) -> Holder | None:
     """Who holds the lease in ``file``; None where nobody does, or its holder is gone.
 
-    Of a holder on another host only the time of its last heartbeat is known, by that host's clock.
+    Of a holder on another host only the time of its last heartbeat is known, by that host's clock;
+    where that is far ahead of ours, the next heartbeat is waited for by ours.
     """
     try:
         age = time.time() - file.stat().st_mtime
@@ -92,6 +132,11 @@ def holder(file: Path) -> Holder | None:
             return None
     except (Timeout, OSError):  # OSError: records that this user may only read
         owner = lease.owner
-    if owner is None or age > LEASE + HEARTBEAT:
+    if age > LEASE + HEARTBEAT:
         return None
+    if age < -LEASE - HEARTBEAT:  # of tomorrow: from now on it ages, unless a heartbeat comes
+        with suppress(OSError):
+            os.utime(file)
+    if owner is None:  # as a full disk leaves it: nobody's, once it is old enough
+        return Holder("an unknown host", 0) if file.is_file() else None
     return Holder(owner.hostname, owner.pid)

@@ -6,8 +6,9 @@ The question, the cells, their runs and evaluations, in ``<results>/ablations/<n
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,16 @@ from ltvm.errors import InputError, UnreadableError
 from ltvm.runs.ablation import Plan, tuned_of
 from ltvm.runs.locks import LEASE, holding
 from ltvm.runs.trust import check_inside, check_name
-from ltvm.runtime.files import read_json, set_aside, write_json
+from ltvm.runtime.files import asides, read_json, remove_aside, set_aside, write_sealed_json
 
-OF_MANIFEST = {  # what a status and a report rely on, by its kind
-    "question": str, "command": str, "combine": str, "axes": list | dict,
-    "reference": str | None,
+Kind = type | types.UnionType
+KINDS: dict[str, Kind] = {
+    "name": str, "ablation": str, "question": str, "reference": str | None, "combine": str,
+    "axes": list | dict, "command": str, "seeds": list, "runs": list,
 }  # fmt: skip
-OF_RUN = {
-    "cell": str, "seed": int, "data": str, "method": str, "label": str, "note": str,
-    "command": str, "values": dict, "evaluations": list,
+KINDS_OF_RUNS: dict[str, Kind] = {
+    "path": str, "cell": str, "seed": int, "data": str, "method": str, "label": str, "style": dict,
+    "protocol": str, "evaluations": list, "values": dict, "note": str, "command": str,
 }  # fmt: skip
 
 
@@ -63,7 +65,7 @@ def manifest_of(plan: Plan, results: Path) -> dict[str, Any]:
     }
 
 
-def read_manifest(file: Path, shown: bool = False) -> dict[str, Any]:
+def read_manifest(file: Path) -> dict[str, Any]:
     """Raises :class:`ltvm.errors.UnreadableError` for a damaged one.
 
     It has a sound name and a list of sound paths; one to be ``shown`` has all that a status or a
@@ -77,21 +79,22 @@ def read_manifest(file: Path, shown: bool = False) -> dict[str, Any]:
         check_name("name", content["name"])
         for entry in content["runs"]:
             check_inside(file, entry["path"])
-        if shown:
-            check_kinds(content, OF_MANIFEST)
-            for entry in content["runs"]:
-                check_kinds(entry, OF_RUN)
+            check_kinds(entry, KINDS_OF_RUNS, "a run's ")
+        check_kinds(content, KINDS, "its ")
     except (OSError, ValueError, KeyError, TypeError) as error:
         why = " ".join(str(error).split())[:400]
         raise UnreadableError(file, f"is not a manifest ({why})", remedy) from error
     return content
 
 
-def check_kinds(content: dict[str, Any], kinds: Mapping[str, Any]) -> None:
-    """Raise ``KeyError`` or ``ValueError`` for what is absent or of another kind."""
+def check_kinds(content: Any, kinds: dict[str, Kind], whose: str) -> None:
+    """Raise ``ValueError`` unless an object has these entries, each of its kind."""
+    if not isinstance(content, dict):
+        raise ValueError(f"{whose}entry is no object")
     for key, kind in kinds.items():
-        if not isinstance(content[key], kind):
-            raise ValueError(f"{key}={content[key]!r}")
+        if key not in content or not isinstance(content[key], kind):
+            what = f"is a {type(content[key]).__name__}" if key in content else "is missing"
+            raise ValueError(f"{whose}{key} {what}")
 
 
 @contextmanager
@@ -100,15 +103,24 @@ def changing(path: Path) -> Iterator[None]:
     with holding(path.with_name(f".{path.name}.held"), timeout=2 * LEASE) as hold:
         if hold is None:
             raise InputError(f"{path}: kept by another process; allowed: one at a time")
+        remove_aside(path)
         yield
 
 
 def write_manifest(plan: Plan, results: Path) -> Path:
     """Write the manifest; further seeds and evaluations of the same cells stay in it.
 
-    A damaged one is set aside.
+    A damaged one is set aside. One that says it all already is left as it is, so that the report of
+    a sweep that is done can be made of results that can only be read.
     """
     path = manifest_file(results, plan.report_name)
+    manifest = manifest_of(plan, results)
+    if path.is_file():
+        with suppress(UnreadableError):
+            known = read_manifest(path)
+            merge(manifest, known["runs"])
+            if manifest == known and not list(asides(path)):
+                return path
     with changing(path):
         manifest = manifest_of(plan, results)
         if path.is_file():
@@ -117,7 +129,7 @@ def write_manifest(plan: Plan, results: Path) -> Path:
             except UnreadableError as error:
                 print(f"ltvm: {path} {error.what}: set aside as {set_aside(path).name}",
                       file=sys.stderr)  # fmt: skip
-        write_json(path, manifest)
+        write_sealed_json(path, manifest)
     return path
 
 

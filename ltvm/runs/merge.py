@@ -20,7 +20,7 @@ from ltvm.runs.archive import SUMS, unpacked, verified
 from ltvm.runs.export import CONFIG, KEPT, PLACES, WEIGHTS, without_places
 from ltvm.runs.manifest import changing, manifest_file, read_manifest
 from ltvm.runs.store import Run, Store
-from ltvm.runtime.files import write_json, write_text, writing
+from ltvm.runtime.files import write_sealed_json, write_text, writing
 
 RECORD = "record.json"
 TRAINING = (*(file for file in KEPT if file != RECORD), WEIGHTS, RECORD)  # the record last
@@ -171,7 +171,7 @@ def merge_manifest(theirs: dict[str, Any], file: Path, merged: Merged) -> None:
 
 def merge_held_manifest(theirs: dict[str, Any], file: Path, merged: Merged) -> None:
     if not file.is_file():
-        write_json(file, theirs)
+        write_sealed_json(file, theirs)
         merged.counts["ablations", "added"] += 1
         merged.ablations.append(file.stem)
         return
@@ -183,7 +183,7 @@ def merge_held_manifest(theirs: dict[str, Any], file: Path, merged: Merged) -> N
     joined = join_manifests(ours, theirs)
     merged.counts["ablations", "equal" if joined == ours else "added to"] += 1
     if joined != ours:
-        write_json(file, joined)
+        write_sealed_json(file, joined)
         merged.ablations.append(file.stem)
 
 

@@ -48,7 +48,9 @@ class Outcome:
     @property
     def unfinished(self) -> bool:
         """Whether other processes are at runs of it, or left some undone."""
-        return any(p.status in ("running", "interrupted") for p in self.plan.runs)
+        hours = self.plan.ablation.max_hours  # which leave what is pending for the next time
+        undone = ("running", "interrupted", *(() if hours else ("pending",)))
+        return any(p.status in undone for p in self.plan.runs)
 
     def summary(self) -> list[str]:
         """How the runs stand, and why those that are not done are not: lines to print."""

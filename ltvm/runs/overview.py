@@ -75,7 +75,7 @@ def overview(results: Path, names: Sequence[str] = (), index: Index | None = Non
     found = Overview([], [])
     for file in [manifest_file(results, name) for name in names] or manifests(results):
         try:
-            manifest = read_manifest(file, shown=True)
+            manifest = read_manifest(file)
         except UnreadableError as error:
             if names:
                 raise

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from ltvm.runtime.files import parse_json
 
 # libyaml recurses in C, where a stranger's text of brackets alone would end the process.
 SHORT = 10_000  # characters, and so levels
@@ -18,21 +19,13 @@ class Files:
     """Reads files as they are; raises ``OSError``, ``ValueError`` or ``yaml.YAMLError``."""
 
     def json(self, path: Path) -> Any:
-        return parsed_json(path.read_bytes())
+        return parse_json(path.read_bytes())
 
     def yaml(self, path: Path) -> Any:
         return parsed_yaml(path.read_text())
 
 
 DISK = Files()
-
-
-def parsed_json(content: bytes) -> Any:
-    """JSON in UTF-8; what is nested too deeply is a ``ValueError`` like any other damage."""
-    try:
-        return json.loads(content)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
 
 
 def parsed_yaml(text: str) -> Any:

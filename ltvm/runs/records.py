@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ltvm.config import Config
+from ltvm.errors import in_words
 from ltvm.methods.base import Method
 from ltvm.methods.chain_method import ChainMethod
 from ltvm.metrics.base import Metric
@@ -16,9 +17,10 @@ from ltvm.runs.ablation import tuned_of
 from ltvm.runs.environment import commit, now, versions
 from ltvm.runs.evaluate import Trained
 from ltvm.runs.identity import NUMERICS, identity
+from ltvm.runs.intact import checksum_of
 from ltvm.runs.store import FINAL, Run
 from ltvm.runtime import devices
-from ltvm.runtime.files import write_text
+from ltvm.runtime.files import sha256_of, write_text
 from ltvm.runtime.phases import PHASES
 from ltvm.training.checkpoint import delete_checkpoints
 from ltvm.training.trainer import Trainer
@@ -42,6 +44,7 @@ def begun(config: Config, command: str) -> dict[str, Any]:
         "versions": versions(),
         "commit": commit(),
         "numerics": NUMERICS,
+        "config_sha256": checksum_of(config),
     }
 
 
@@ -82,7 +85,7 @@ def failure(error: Exception) -> dict[str, Any]:
     """What a record or an evaluation says of an error that is being handled."""
     return {
         "status": "failed",
-        "reason": f"{type(error).__name__}: {error}",
+        "reason": in_words(error),
         "traceback": traceback.format_exc(),
     }
 
@@ -91,7 +94,9 @@ def finish(record: dict[str, Any], config: Config, run: Run, trainer: Trainer) -
     """Write how a training ended and what it took."""
     method, clock = trainer.method, trainer.method.problem.clock
     if record["status"] in FINAL:
-        write_text(run.directory / "history.csv", pd.DataFrame(trainer.history).to_csv(index=False))
+        history = run.directory / "history.csv"
+        write_text(history, pd.DataFrame(trainer.history).to_csv(index=False))
+        record["history_sha256"] = sha256_of(history)
     record |= {
         "finished": now(),
         "commit": " then ".join(trainer.commits),

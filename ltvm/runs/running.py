@@ -51,7 +51,8 @@ class Running:
             "updated": now(),
         }
         with contextlib.suppress(OSError):  # a full disk ends a run where its numbers are written
-            write_json(self.run.progress_file, content)
+            if self.run.directory.is_dir():  # what has vanished is not begun again with this
+                write_json(self.run.progress_file, content)
 
     def finish(self) -> None:
         with contextlib.suppress(OSError):

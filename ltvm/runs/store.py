@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +28,7 @@ from ltvm.runs.identity import identity
 from ltvm.runs.locks import Hold, Holder, holder, holding
 from ltvm.runs.reading import DISK, Files
 from ltvm.runs.trust import check_name
-from ltvm.runtime.files import read_json, write_json, write_text
+from ltvm.runtime.files import read_json, write_sealed_json, write_text
 
 Status = Literal["pending", "running", "done", "failed", "diverged", "interrupted", "unreadable"]
 FINAL: tuple[Status, ...] = ("done", "diverged")
@@ -102,8 +102,9 @@ class Run:
     def status(self, *evaluations: str) -> Status:
         """The status of the training and, once that is done, of these evaluations.
 
-        What says ``running`` while nobody holds the run is ``interrupted``. The first evaluation
-        that is not done decides.
+        What says ``running`` while nobody holds the run is ``interrupted``; what another process
+        holds is ``running`` before its record says so. The first evaluation that is not done
+        decides.
         """
         status: Status = "pending"
         try:
@@ -116,14 +117,19 @@ class Run:
         return self.as_it_is(status)
 
     def as_it_is(self, status: Status) -> Status:
-        """What a file says: ``running``, where nobody holds this run, is ``interrupted``."""
-        return "interrupted" if status == "running" and self.holder() is None else status
+        """What a file says, held against who is at the run now (see ``status``)."""
+        if status == "running":
+            return status if self.holder() is not None else "interrupted"
+        if status in ("pending", "interrupted") and self.lease_file.is_file():
+            holder = self.holder()
+            return status if holder is None or holder.is_here() else "running"
+        return status
 
     def write_record(self, record: dict[str, Any]) -> None:
-        write_json(self.record_file, record)
+        write_sealed_json(self.record_file, record)
 
     def write_evaluation(self, content: dict[str, Any]) -> None:
-        write_json(self.evaluation_file(content["identity"]), content)
+        write_sealed_json(self.evaluation_file(content["identity"]), content)
 
     def write_config(self, config: dict[str, Any]) -> None:
         write_text(self.config_file, yaml.safe_dump(config, sort_keys=False))
@@ -205,12 +211,15 @@ class Store:
 
 
 def check_writable(key: str, folder: Path) -> None:
-    """Raise :class:`InputError` unless a folder can be written, or made where it is not there."""
+    """Raise :class:`InputError` unless a folder, or what it would be made in, takes files."""
     try:
         there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         probe = there / f".writable.{secrets.token_hex(8)}"
-        probe.touch()
-        probe.unlink()
+        try:
+            probe.write_bytes(b"some")  # a full disk takes a name, but no bytes
+        finally:
+            with suppress(OSError):
+                probe.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(
             f"{key}={folder}: cannot be written ({error.strerror}); allowed: a writable directory"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ltvm.errors import InputError
+from ltvm.errors import InputError, VanishedError, in_words
 from ltvm.runs.ablation import Plan, PlannedRun
 from ltvm.runs.execute import check_input
 from ltvm.runs.launch import check_launcher, in_process, launch
@@ -87,7 +87,7 @@ class Sweep:
 
         That is what a worker that died was at, what comes after an engine that stopped, and the
         second of two cells that share their training. Raises what stopped the launcher where it
-        did nothing more, or stopped too often.
+        began nothing twice, or stopped too often.
         """
         left = list(runs)
         for planned in left:
@@ -96,17 +96,19 @@ class Sweep:
             stopped: Exception | None = None
             try:
                 self.launch_once(left)
-            except InputError:
+            except (InputError, VanishedError):
                 raise
             except Exception as error:
                 stopped = error
-                what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+                what = " ".join(in_words(error).split())[:200]
                 self.reporter.say(f"the launcher stopped ({what})")
             before, left = len(left), [p for p in left if p.status in UNDONE]
             left = [p for p in left if p.cell not in self.refused]
             if not left or (stopped is None and len(left) == before):
                 return
-            if stopped is not None and (start == STARTS or len(left) == before):
+            begun = any(p.status == "interrupted" for p in left)  # a worker died in the middle
+            idle = len(left) == before and not begun and start > 1
+            if stopped is not None and (start == STARTS or idle):
                 raise stopped
 
     def launch_once(self, runs: Sequence[PlannedRun]) -> None:
@@ -165,7 +167,7 @@ def sweep(
         try:
             table()
         except Exception as error:  # what is wrong with it is raised where it is made last
-            reporter.say(f"no table of it ({type(error).__name__}: {error})")
+            reporter.say(f"no table of it ({in_words(error)})")
 
     try:
         for batch in batches:

@@ -47,7 +47,10 @@ def restore_trained(path: Path, method: Method, sha256: str | None = None) -> No
     checksum (None: not looked at), was trained on other images, or does not fit the method.
     """
     if sha256 is not None and sha256_of(path) != sha256:
-        raise InputError(f"{path} is damaged: its checksum is not that of its record")
+        raise InputError(
+            f"{path} is damaged: its checksum is not that of its record; without the run's "
+            "record.json the command in it trains it again"
+        )
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()[HEADER])

@@ -6,6 +6,7 @@ archive with a checksum (CRC-32) of every tensor, as torch writes it; torch does
 
 from __future__ import annotations
 
+import errno
 import pickle
 import shutil
 import zipfile
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 
 from ltvm.errors import InputError, UnreadableError
-from ltvm.runtime.files import writing
+from ltvm.runtime.files import about, writing
 
 KEYS = frozenset({"made_with", "executions", "commits", "method", "history", "seconds"})
 NO_SPACE = 2**20  # bytes left on a disk that is full
@@ -43,12 +44,15 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
     except RuntimeError as error:  # torch's words for a write that stopped say nothing of why
         cause: BaseException | None = error
         while cause is not None:
-            if isinstance(cause, KeyboardInterrupt | OSError):
+            if isinstance(cause, OSError):
+                raise about(cause, path) from error
+            if isinstance(cause, KeyboardInterrupt):
                 raise cause from error
             cause = cause.__context__
         left = shutil.disk_usage(path.parent).free
         if left < NO_SPACE:
-            raise OSError(f"{path} cannot be written: {left} bytes left on its disk") from error
+            why = f"cannot be written, {left} bytes left on its disk"
+            raise OSError(errno.ENOSPC, why, str(path)) from error
         raise
 
 

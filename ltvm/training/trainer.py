@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ltvm.errors import InputError
 from ltvm.methods.base import Method
 from ltvm.runtime.phases import PHASES
 from ltvm.training.checkpoint import newest, read_checkpoint, refuse_other, write_checkpoint
@@ -94,7 +95,14 @@ class Trainer:
         state = problem.world.copied(self.read(), problem.device)
         if state is None:
             return False
-        self.method.load_state_dict(state["method"])
+        try:
+            self.method.load_state_dict(state["method"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            why = f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
+            raise InputError(
+                f"{self.checkpoint_file} does not fit the configuration ({why}); --restart "
+                "discards it"
+            ) from error
         self.history = state["history"]
         self.executions = list(dict.fromkeys([*state["executions"], *self.executions]))
         self.commits = list(dict.fromkeys([*state["commits"], *self.commits]))

@@ -171,8 +171,8 @@ def test_a_run_that_another_process_holds_is_left(archive, elsewhere):
 def test_manifests_of_one_ablation_are_merged(archive, elsewhere, tmp_path):
     """Two machines that did a seed and an evaluation each."""
     file = elsewhere / "ablations" / "vaes.json"
-    whole = json.loads(file.read_text())
-    other = {"path": "runs/a/b/c/seed=0", "cell": "c", "seed": 0, "evaluations": ["e"]}
+    whole = read_json(file)
+    other = whole["runs"][0] | {"path": "runs/a/b/c/seed=0", "cell": "c", "evaluations": ["e"]}
     mine = whole | {"seeds": [0], "runs": [whole["runs"][0] | {"evaluations": ["x"]}, other]}
     file.write_text(json.dumps(mine))
     merged = import_records(archive, elsewhere)

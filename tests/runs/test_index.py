@@ -12,7 +12,7 @@ import yaml
 from ltvm.runs import index as index_module
 from ltvm.runs.archive import verify, write_sums
 from ltvm.runs.index import NAME, Index, heading, indexed
-from ltvm.runs.reading import DISK, parsed_json, parsed_yaml
+from ltvm.runs.reading import DISK, parsed_yaml
 from ltvm.runs.store import Run, Store
 from ltvm.runtime.files import write_json, write_text
 
@@ -156,7 +156,7 @@ def test_a_damaged_index_is_made_again(root, damage):
     whole = file.read_bytes()
     file.write_bytes(damage(whole))
     assert read(root) == plain
-    assert Index(root).entries.keys() == parsed_json(whole.partition(b"\n")[2])["files"].keys()
+    assert Index(root).entries.keys() == parse_json(whole.partition(b"\n")[2])["files"].keys()
     _, names = opened(lambda: read(root))
     assert names == []
 

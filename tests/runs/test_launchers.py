@@ -285,6 +285,7 @@ def test_a_launcher_is_refused_before_anything_is_begun(monkeypatch):
     def check_input(config):
         raise AssertionError("too late")
 
+    monkeypatch.setattr("ltvm.runs.sweep.check_input", check_input)  # first: it imports the other
     monkeypatch.setattr("ltvm.runs.execute.check_input", check_input)
     with pytest.raises(InputError, match="hydra/launcher=pbs"):
         ltvm.train([*FEW, "hydra/launcher=pbs"])

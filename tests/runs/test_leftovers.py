@@ -52,8 +52,12 @@ def leased(run, age):
 
 def named(results, *runs):
     """An ablation that names these runs."""
-    paths = [{"path": str(run.directory.relative_to(results))} for run in runs]
-    write_json(results / "ablations" / "a.json", {"name": "a", "runs": paths})
+    words = ("cell", "data", "method", "label", "protocol", "note", "command")
+    entry = dict.fromkeys(words, "") | {"seed": 0, "style": {}, "values": {}, "evaluations": []}
+    paths = [entry | {"path": str(run.directory.relative_to(results))} for run in runs]
+    content = dict.fromkeys(("ablation", "question", "reference", "combine", "command"), "")
+    content |= {"name": "a", "axes": [], "seeds": [0], "runs": paths}
+    write_json(results / "ablations" / "a.json", content)
 
 
 def found(results):

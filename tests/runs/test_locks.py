@@ -98,3 +98,36 @@ def test_a_holder_elsewhere_counts_by_its_last_heartbeat(file):
         long_ago = time.time() - locks.LEASE - 2 * locks.HEARTBEAT
         os.utime(file, (long_ago, long_ago))
         assert holder(file) is None
+
+
+def test_a_lease_that_names_nobody_is_somebodys_while_it_is_new(file):
+    file.parent.mkdir()
+    file.write_bytes(b"")  # as a full disk leaves it, or a kill
+    assert "unknown host" in str(holder(file))
+    with holding(file, timeout=0) as hold:
+        assert hold is None
+    long_ago = time.time() - locks.LEASE - 2 * locks.HEARTBEAT
+    os.utime(file, (long_ago, long_ago))
+    assert holder(file) is None
+    with holding(file, timeout=0) as hold:
+        assert hold is not None
+    assert not list(file.parent.iterdir())
+
+
+def test_a_heartbeat_of_tomorrow_counts_from_the_first_look(file):
+    with holding(file):
+        elsewhere(file)
+        tomorrow = time.time() + 86_400
+        os.utime(file, (tomorrow, tomorrow))
+        assert holder(file).host == "another"
+        assert abs(file.stat().st_mtime - time.time()) < 10
+
+
+def test_a_silent_holder_elsewhere_is_waited_out(file):
+    assert locks.patience(file) == 1.0
+    with holding(file):
+        assert locks.patience(file) == 1.0
+        elsewhere(file)
+        long_ago = time.time() - locks.LEASE - 2 * locks.HEARTBEAT
+        os.utime(file, (long_ago, long_ago))
+        assert locks.patience(file) > locks.LEASE

@@ -15,6 +15,7 @@ from ltvm.runs.ablation import plan
 from ltvm.runs.execute import execute
 from ltvm.runs.forecast import Forecast, kind_of
 from ltvm.runs.identity import evaluation_identity
+from ltvm.runs.locks import Holder
 from ltvm.runs.outcome import Options, Outcome
 from ltvm.runs.progress import Reporter, current_reporter, set_reporter
 from ltvm.runs.running import Running
@@ -219,6 +220,23 @@ def test_a_launcher_that_stops_is_given_what_it_left(pretended, monkeypatch, cap
         swept(plan_of=[*TINY, "protocol.batch=10"])
 
 
+def test_a_batch_whose_worker_died_in_the_middle_is_begun_again(pretended, monkeypatch):
+    done, _ = pretended
+    original, first, stopped = sweeping.launch, plan(TINY).runs[0].run, []
+
+    def launch(jobs, launcher):
+        if len(stopped) < 2:  # nothing is finished, but something had been begun
+            stopped.append(jobs)
+            first.write_record({"status": "running"})
+            raise OSError("a worker died")
+        return original(jobs, launcher)
+
+    monkeypatch.setattr(sweeping, "launch", launch)
+    swept()
+    assert len(stopped) == 2
+    assert len(done) == 6
+
+
 def test_hours_are_looked_at_before_every_run(pretended, monkeypatch):
     done, _ = pretended
     monkeypatch.setattr(sweeping.Sweep, "out_of_time", lambda self: len(done) >= 3)
@@ -281,6 +299,16 @@ def test_a_run_that_was_taken_over_writes_nothing_more(monkeypatch, tmp_path):
     assert "taken over" in record["reason"]
     assert run.record()["by"] == "another process"
     assert not run.checkpoint_file.exists()
+
+
+def test_a_run_that_another_process_has_just_taken_is_running(tmp_path, monkeypatch):
+    config = resolve([o for o in TINY if not o.startswith("ablation")] + ["method=vae"])
+    run = Store(tmp_path / "results").run(config)
+    with run.held():
+        assert run.status() == "pending"  # this process's own
+        monkeypatch.setattr(Holder, "is_here", lambda _: False)
+        assert run.status() == "running"
+    assert run.status() == "pending"
 
 
 def test_the_store_shows_runs_of_other_processes(tmp_path, capsys):

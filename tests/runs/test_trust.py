@@ -13,6 +13,7 @@ from ltvm.errors import InputError
 from ltvm.runs.ablation import plan
 from ltvm.runs.store import Store
 from ltvm.runs.trust import check_name, check_parts, targets
+from ltvm.runtime.files import read_json
 
 TINY = [
     "method=vae", "protocol=smoke", "protocol.train_images=40", "protocol.test_images=12",
@@ -74,7 +75,7 @@ def test_what_a_configuration_names_is_not_executed(stranger, change, tmp_path, 
 def test_a_command_in_a_record_brings_no_part_in(stranger, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     folder = stranger(lambda config: None)
-    record = json.loads((folder / "record.json").read_text())
+    record = read_json(folder / "record.json")
     evil = '++evaluation.metrics.x={_target_:os.system,command:"touch executed"}'
     record["command"] = f"ltvm train {' '.join(TINY)} '{evil}'"
     (folder / "record.json").write_text(json.dumps(record))

@@ -29,7 +29,7 @@ from ltvm.errors import InputError
 from ltvm.metrics.features.base import Extractor
 from ltvm.runtime.cache import cache_directory
 from ltvm.runtime.devices import describe
-from ltvm.runtime.files import writing
+from ltvm.runtime.files import remove_aside, writing
 
 LIMIT_VARIABLE = "LTVM_CACHE_LIMIT_GB"
 LIMIT = 8.0  # GiB, of all files together
@@ -143,6 +143,7 @@ def read_or_write(provenance: dict[str, Any], make: Callable[[], Iterator[Tensor
     with FileLock(path.with_suffix(".lock")):
         stored = read(path, text, shape)
         if stored is None:
+            remove_aside(path)
             write(path, text, make())
             stored = read(path, text, shape)
             if stored is None:

@@ -203,7 +203,7 @@ def curves_of(
     """column -> title and, by cell, its mean and interval over seeds after each iteration."""
     cells = list(dict.fromkeys(table["cell"]))[:CURVED]
     runs = [entry for entry in manifest["runs"] if entry["cell"] in cells]
-    histories = history_table(runs, results, [])  # what cannot be read, the other page says
+    histories = history_table(runs, results, [], files)  # what cannot be read, the page says
     declared = declared_curves(runs, results, histories, files)
     axes = [name for name in ("flops", "passes", "iteration") if name in histories]
     found: Json = {}
