@@ -85,24 +85,6 @@ def parsed_histories(head: str, texts: Sequence[tuple[int, str]]) -> pd.DataFram
     return table.set_axis([number for number, _ in lines])
 
 
-def read_history(file: Path, record: dict[str, Any]) -> pd.DataFrame:
-    """One run's history; of a damaged one nothing is drawn, and stderr says so."""
-    try:
-        check_history(file, record)
-        history = pd.read_csv(file)
-    except (OSError, ValueError) as error:  # an InputError is a ValueError, as are pandas' own
-        why = " ".join(str(error).removeprefix(f"{file}: ").split())[:200]
-        say_once(f"ltvm: {file} is not drawn ({why})")
-        return pd.DataFrame()
-    return history
-
-
-@cache
-def say_once(line: str) -> None:
-    """Tell stderr; figures and the interactive page read the same histories."""
-    print(line, file=sys.stderr)
-
-
 def declared_curves(
     runs: Sequence[dict[str, Any]], results: Path, histories: pd.DataFrame, files: Files = DISK
 ) -> dict[str, Column]:

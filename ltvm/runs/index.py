@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from ltvm.runs.reading import Files, parsed_yaml, without_seed
-from ltvm.runtime.files import writing
+from ltvm.runtime.files import parse_json, writing
 
 NAME = ".records-index"
 FORMAT = "ltvm index of records, 1"

@@ -14,7 +14,7 @@ from ltvm.runs.archive import verify, write_sums
 from ltvm.runs.index import NAME, Index, heading, indexed
 from ltvm.runs.reading import DISK, parsed_yaml
 from ltvm.runs.store import Run, Store
-from ltvm.runtime.files import write_json, write_text
+from ltvm.runtime.files import parse_json, write_json, write_text
 
 VALUES = {"fd": {"value": 1.5, "n": 10, "split": "test"}, "mse": {"value": 2, "n": 10}}
 OPENED = []  # names of files, while ``opened`` counts
