@@ -169,8 +169,8 @@ def comparison(overrides: Sequence[str]) -> list[str]:
 
     Raises :class:`ltvm.errors.InputError` for fewer than two methods, or another reference.
     """
-    from ltvm.config import parse
     from ltvm.errors import require
+    from ltvm.overrides import parse
 
     ours, hydra_overrides = split_hydra(overrides)
     parsed = list(zip(ours, parse(ours), strict=True))

@@ -13,8 +13,7 @@ import importlib.util
 import math
 import os
 import re
-import sys
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
@@ -24,53 +23,32 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ltvm.errors import InputError, require
-from ltvm.hydra_private import (
-    Override,
-    apply_values,
-    group_options,
-    hydra_session,
-    parse_override,
-    search_path,
-)
+from ltvm.errors import InputError, did_you_mean, require, require_one_of
+from ltvm.hydra_private import apply_values, group_options, hydra_session, search_path
+from ltvm.overrides import NESTED, as_hydra, is_choice, is_value, parse, parsed, parsed_soundly
+from ltvm.runtime.config_dirs import CONFIG_DIRS_VARIABLE, config_dirs, make_importable
 from ltvm.runtime.precision import Precision, native_precision
 from ltvm.runtime.processes import processes
 
 Config = dict[str, Any]
-GROUPS = ("data", "method", "protocol", "evaluation", "decoder", "prior", "ablation")
-# Groups whose choice stands inside another one's: what a user writes -> what Hydra is given.
-NESTED = {
-    "method.kernel": "kernel@method.kernel",
-    "evaluation.extractor": "extractor@evaluation.extractor",
-}
-
-VALUES = (
-    "seed",
-    "device",
-    "precision",
-    "keep",
-    "validation_images",
-    "tensorboard",
-)  # keys that stand in no group
-
+LONGEST_NAME = 200  # characters of a choice
+LARGEST_CODE = 100_000  # dimensions of a code
 NULL_MEANS_ALL = {"train_images", "test_images", "samples"}  # numbers of images
-
-CONFIG_DIRS_VARIABLE = "LTVM_CONFIG_DIRS"  # as PATH; ``--config-dir`` adds to it
 
 
 def add_config_dir(directory: str) -> None:
     """Make a directory's YAML groups and Python modules available, here and in child processes.
 
-    Raises :class:`InputError` if it is not a directory.
+    What its modules are called hides nothing that is installed. Raises :class:`InputError` if it
+    is not a directory.
     """
     path = Path(directory).expanduser().resolve()
     require(path.is_dir(), "--config-dir", directory, "an existing directory")
-    for variable in (CONFIG_DIRS_VARIABLE, "PYTHONPATH"):
-        known = os.environ.get(variable, "").split(os.pathsep)
-        if str(path) not in known:
-            os.environ[variable] = os.pathsep.join([str(path), *filter(None, known)])
-    if str(path) not in sys.path:
-        sys.path.insert(0, str(path))
+    sound = not re.search(rf"""[{os.pathsep}"'\\$]""", str(path))
+    require(sound, "--config-dir", directory, f"a path without {os.pathsep}, quotes, \\ or $")
+    if str(path) not in config_dirs():
+        os.environ[CONFIG_DIRS_VARIABLE] = os.pathsep.join([str(path), *config_dirs()])
+    make_importable()
 
 
 def further_places() -> list[str]:
@@ -89,10 +67,6 @@ def search_path_override() -> list[str]:
     return [f"hydra.searchpath=[{quoted}]"] if quoted else []
 
 
-def config_dirs() -> list[str]:
-    return [d for d in os.environ.get(CONFIG_DIRS_VARIABLE, "").split(os.pathsep) if d]
-
-
 @lru_cache(maxsize=1)
 def config_packages() -> list[str]:
     """The packages that installed distributions declare, which takes a while to ask."""
@@ -104,6 +78,8 @@ def compose_raw(overrides: Sequence[str], with_hydra: bool = False) -> DictConfi
 
     Raises :class:`InputError` for an unknown group choice or key, or malformed overrides.
     """
+    for override in overrides:
+        check_choice(override)
     given = [*search_path_override(), *map(as_hydra, overrides)]
     try:
         if with_hydra:
@@ -143,42 +119,16 @@ def sources() -> Hashable:
     )
 
 
-@lru_cache(maxsize=1024)
-def parsed(override: str) -> Override:
-    return parse_override(override)
-
-
-def is_value(override: Override) -> bool:
-    """Whether an override gives one key a value, and has no part in which files are composed."""
-    key = override.key_or_group
-    of_hydra = key.startswith("hydra.") or override.is_hydra_override()
-    single = not (override.is_sweep_override() or override.package or of_hydra)
-    return single and ("." in key or key in VALUES)
-
-
-def as_hydra(override: str) -> str:
-    """An override as Hydra is given it.
-
-    Solver options depend on the solver, so their keys are not listed: Hydra may add them. The
-    choice of a nested group, such as ``method.kernel=hamiltonian``, names its place.
-    """
-    key, separator, value = override.partition("=")
-    if key in NESTED and separator and not value.startswith("{"):
-        return f"{NESTED[key]}={value}"
-    return f"++{override}" if override.startswith("method.solver_options.") else override
-
-
-def as_written(override: str) -> str:
-    """The inverse of ``as_hydra``: what a user writes and records say."""
-    key, separator, value = override.partition("=")
-    written = {place: nested for nested, place in NESTED.items()}.get(key, key)
-    added = written.startswith("++method.solver_options.")
-    return (written.removeprefix("++") if added else written) + separator + value
-
-
-def is_choice(key: str) -> bool:
-    """Whether an override of this key chooses a file of a group."""
-    return key in GROUPS or key in NESTED
+def check_choice(override: str) -> None:
+    """Raise :class:`InputError` unless what chooses a file of a group names one, and within it."""
+    found = parsed_soundly(override)
+    key, value = found.key_or_group, found.value()
+    if not is_choice(key) or (isinstance(value, dict) and value and key in NESTED):
+        return
+    parts = value.split("/") if isinstance(value, str) else [""]
+    if found.is_delete() or any(p in ("", ".", "..") or len(p) > LONGEST_NAME for p in parts):
+        known = choices(NESTED.get(key, key).split("@")[0])
+        raise InputError(f"{override}: allowed: one {key} of {', '.join(known)}")
 
 
 def explain(error: Exception, overrides: Sequence[str]) -> str:
@@ -188,14 +138,74 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
     if missing:
         group, choice = missing.groups()
         extra = '; pip install "ltvm[joblib]" adds it' if choice == "joblib" else ""
-        return f"{group}={choice}: allowed: {', '.join(choices(group))}{extra}"
+        known = choices(group)
+        return f"{group}={choice}: allowed: {', '.join(known)}{did_you_mean(choice, known)}{extra}"
     unknown = re.search(r"Could not (?:override|append to config|find|delete).*?'([^']+)'", text)
     if unknown:
         key = unknown.group(1).split("@")[0]
-        given = next((o for o in overrides if o.lstrip("+~").split("=")[0] == key), key)
-        return f"{given}: no such key; allowed: {', '.join(siblings(key, overrides))}"
+        given = next((o for o in overrides if key_of(o).split("@")[0] == key), key)
+        return f"{given}: {no_such_key(key, overrides)}"
     whole = f"{text}: {error.__cause__}" if error.__cause__ else text
     return f"{' '.join(overrides)}: {' '.join(whole.split())[:200]}"
+
+
+def key_of(override: str) -> str:
+    return override.lstrip("+~").split("=")[0]
+
+
+def no_such_key(key: str, overrides: Sequence[str]) -> str:
+    """What is allowed in place of a key that there is not, and the nearest of that."""
+    known, last = siblings(key, overrides), key.split(".")[-1]
+    near = did_you_mean(last, {*known} - {last}, key.removesuffix(last))
+    if not key.startswith("hydra"):
+        chosen = [o for o in overrides if is_choice(key_of(o)) and key_of(o) != key]
+        paths = keys_of(to_dict(compose_raw(chosen)))
+        like = [path for path in paths if path.split(".")[-1] == last and path.count(".") == 1]
+        like = [f"{top}.{last}" for top in LIKELY if f"{top}.{last}" in like]
+        near = f"; did you mean {like[0]}?" if like else near
+    return f"no such key; allowed: {', '.join(known)}{near}"
+
+
+def keys_of(config: Config, path: str = "") -> Iterator[str]:
+    """The path of every key of a configuration, mappings included."""
+    for key, value in config.items():
+        yield path + key
+        if isinstance(value, dict):
+            yield from keys_of(value, f"{path}{key}.")
+
+
+LIKELY = ("method", "protocol", "model", "decoder", "optimizer", "evaluation", "execution", "paths")
+OPEN = ("protocol.own_steps", "paper.settings", "evaluation.metrics", "evaluation.extractor")
+
+
+def fixed_keys(config: Config, path: str = "") -> set[str]:
+    """The keys that no override may add or take away: all but parameters of parts.
+
+    A part knows its parameters itself. Anything else that is added would be read by nobody, and
+    make another identity of the same numbers.
+    """
+    found = set()
+    for key, value in config.items():
+        here = path + key
+        found.add(here)
+        if not isinstance(value, dict) or here in OPEN:
+            continue
+        if "_target_" in value:
+            found |= {f"{here}.name"} & {f"{here}.{name}" for name in value}
+        else:
+            found |= fixed_keys(value, f"{here}.")
+    return found
+
+
+def check_keys(overrides: Sequence[str], config: Config, default: Config) -> None:
+    """Raise :class:`InputError` for keys that overrides added, or took away."""
+    own, usual = fixed_keys(config), fixed_keys(default)
+    for key in sorted(own ^ usual, key=len)[:1]:
+        given = next((o for o in overrides if key.startswith(key_of(o).split("@")[-1])), key)
+        if key in own:
+            raise InputError(f"{given}: {no_such_key(key, overrides)}")
+        allowed = f"{key}=VALUE" if given.startswith("~") else "a mapping that has it"
+        raise InputError(f"{given}: {key} cannot be left out; allowed: {allowed}")
 
 
 def choices(group: str) -> list[str]:
@@ -222,23 +232,27 @@ def resolve(overrides: Sequence[str]) -> Config:
     Raises :class:`InputError` that names the key, the value and what is allowed.
     """
     given = parse(overrides)
+    for key, value in given:
+        require(key.partition(".")[0] != "ablation", key, value, "with `ltvm ablate`")
     groups = [o for o, (key, _) in zip(overrides, given, strict=True) if is_choice(key)]
     plain = to_dict(compose_raw(overrides))
     plain_default = plain if len(groups) == len(overrides) else defaults(tuple(groups), sources())
+    check_keys(overrides, plain, plain_default)
     plain.pop("ablation", None)
     as_floats(plain, plain_default)
     for key, _ in given:
         check_type(key, plain, plain_default)
+    require(isinstance(plain["device"], str), "device", plain["device"], "auto, cpu, cuda, cuda:N")
     require(plain["seed"] >= 0, "seed", plain["seed"], "0 or more")
-    require(plain["keep"] in ("final", "all"), "keep", plain["keep"], "final, all")
-    precisions = get_args(Precision)
-    require(
-        plain["precision"] in ("auto", *precisions),
-        "precision", plain["precision"], ", ".join(["auto", *precisions]),
-    )  # fmt: skip
+    require_one_of("keep", plain["keep"], ("final", "all"))
+    require_one_of("precision", plain["precision"], ("auto", *get_args(Precision)))
+    dimension = plain["model"]["latent_dim"]
+    require(0 < dimension <= LARGEST_CODE, "model.latent_dim", dimension, f"1 to {LARGEST_CODE:,}")
     if plain["precision"] == "auto":
         plain["precision"] = native_precision(str(plain["device"]))
     settle_statistics(plain)
+    for key, value in plain["paths"].items():
+        require(isinstance(value, str) and bool(value), f"paths.{key}", value, "a directory")
     iterations = plain["protocol"]["iterations"]
     require(iterations >= 1, "protocol.iterations", iterations, "1 or more")
     require(
@@ -279,20 +293,6 @@ def defaults(groups: tuple[str, ...], sources: Hashable) -> Config:  # noqa: ARG
     return to_dict(compose_raw(groups))
 
 
-def parse(overrides: Sequence[str]) -> list[tuple[str, Any]]:
-    """Overrides as (key, value) pairs; raises :class:`InputError` for malformed ones."""
-    try:
-        found = [parsed(override) for override in overrides]
-    except HydraException as error:
-        raise InputError(" ".join(str(error).split())[:200]) from error
-    for override in found:
-        if override.is_sweep_override():
-            raise InputError(
-                f"{override.input_line}: several values; allowed: one (sweeps are ablations)"
-            )
-    return [(o.key_or_group, o.value()) for o in found]
-
-
 def to_dict(config: DictConfig) -> Config:
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
@@ -315,7 +315,7 @@ def check_type(key: str, config: Config, default: Config) -> None:
     for part in parents:
         config = config.get(part, {})
         default = default.get(part, {})
-    if last not in default or not isinstance(config, dict):
+    if last not in default or not isinstance(config, dict) or last not in config:
         return
     value, usual = config[last], default[last]
     kinds = {bool: "true or false", int: "an integer", float: "a finite number", str: "a word"}
@@ -324,6 +324,11 @@ def check_type(key: str, config: Config, default: Config) -> None:
     undecided = usual == "auto" and type(value) is bool  # execution.graph is auto, true or false
     if expected is not None and value is not None and not undecided:
         require(type(value) is type(usual), key, value, expected)
+    if isinstance(usual, list) and usual and all(type(one) in (int, float) for one in usual):
+        whole = all(type(one) is int for one in usual)
+        numbers = (int,) if whole else (int, float)
+        sound = all(type(one) in numbers and math.isfinite(one) for one in value or ())
+        require(sound, key, value, f"a list of {'integers' if whole else 'numbers'}")
     if isinstance(value, float):
         require(math.isfinite(value), key, value, kinds[float])
     if usual is not None and not isinstance(usual, str) and last not in NULL_MEANS_ALL:

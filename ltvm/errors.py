@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 
 
@@ -49,3 +51,21 @@ def require(holds: bool, key: str, value: object, allowed: str) -> None:
     """Raise :class:`InputError` naming ``key``, ``value`` and ``allowed`` unless ``holds``."""
     if not holds:
         raise InputError(f"{key}={value}: allowed: {allowed}")
+
+
+def require_one_of(key: str, value: object, allowed: Iterable[str]) -> None:
+    """Raise :class:`InputError` unless ``value`` is one of ``allowed``; it names the nearest."""
+    words = list(allowed)
+    if value not in words:
+        raise InputError(f"{key}={value}: allowed: {', '.join(words)}{did_you_mean(value, words)}")
+
+
+def did_you_mean(word: object, known: Iterable[str], before: str = "") -> str:
+    """``; did you mean vae?``, or nothing where none of ``known`` is near.
+
+    >>> did_you_mean("vea", ["abp", "vae"]), did_you_mean("magic", ["abp", "vae"])
+    ('; did you mean vae?', '')
+    """
+    by_lower = {name.lower(): name for name in known}
+    near = get_close_matches(str(word).lower(), by_lower, 1, 0.6)
+    return f"; did you mean {before}{by_lower[near[0]]}?" if near else ""

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from ltvm.chain.kernels.contract import check_kernel
-from ltvm.config import Config, parse, resolve
+from ltvm.config import Config, resolve
 from ltvm.data.cache import load_data
 from ltvm.data.image_set import DataSet
 from ltvm.errors import InputError
@@ -32,6 +32,7 @@ from ltvm.metrics.columns import Column
 from ltvm.metrics.features.base import Extractor
 from ltvm.models.networks import build_decoder, build_encoder, build_prior
 from ltvm.models.prior import Prior
+from ltvm.overrides import parse
 from ltvm.runs.build import build_extractor, build_method, build_metrics, build_problem
 from ltvm.runtime.randomness import GeneratorDraws, ImageDraws, stream
 from ltvm.transport import Solver, build_solver

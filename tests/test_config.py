@@ -7,8 +7,6 @@ from omegaconf import OmegaConf
 from ltvm import config as module
 from ltvm.config import (
     CONFIG_DIRS_VARIABLE,
-    as_hydra,
-    as_written,
     choices,
     compose_raw,
     hydra_session,
@@ -17,6 +15,7 @@ from ltvm.config import (
     to_dict,
 )
 from ltvm.errors import InputError
+from ltvm.overrides import as_hydra, as_written
 
 
 def test_the_papers_settings():

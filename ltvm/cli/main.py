@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
+import re
 import signal
 import sys
 import traceback
 import warnings
+from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
@@ -29,7 +32,7 @@ from ltvm.cli import (
     tune,
 )
 from ltvm.cli.options import common
-from ltvm.errors import InputError, in_words, require
+from ltvm.errors import InputError, did_you_mean, in_words, require
 from ltvm.runtime.processes import end_undisturbed, processes, rank
 from ltvm.runtime.threads import wait_passively
 
@@ -54,8 +57,27 @@ RESUMED = ("train", "ablate", "compare", "evaluate", "tune")
 SHARED = ("train",)  # what several processes do together
 
 
+class Parser(argparse.ArgumentParser):
+    """One whose errors are input errors: one line, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message)
+        near = ""
+        if choice is not None:
+            near = did_you_mean(choice[1], choice[2].replace("'", "").split(", "))
+        raise InputError(f"{message}{near}; `{self.prog} --help` lists what there is")
+
+
+def unknown_argument(word: str, top: argparse.ArgumentParser, command: str) -> str:
+    """What is wrong with a flag, or a word, that the command does not take."""
+    subparsers = next(a for a in top._actions if isinstance(a, argparse._SubParsersAction))
+    flags = [flag for a in subparsers.choices[command]._actions for flag in a.option_strings]
+    near = did_you_mean(word.split("=")[0], flags)
+    return f"{word}: no argument of ltvm {command}{near}; `ltvm {command} --help` lists them"
+
+
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(
+    top: argparse.ArgumentParser = Parser(
         prog="ltvm",
         description="Benchmark and ablations of short-run MCMC inference with optimal-transport "
         "correction. Exit codes: 0 done, 1 a run failed, 2 bad input, 3 others are at some "
@@ -95,12 +117,17 @@ def main(arguments: list[str] | None = None) -> int:
         options, rest = top.parse_known_args(arguments)
         flags = [word for word in rest if word.startswith("-")]
         if flags or (rest and not hasattr(options, "overrides")):
-            top.error(f"unrecognized arguments: {' '.join(rest)}")
-        if hasattr(options, "overrides"):
-            options.overrides = [*options.overrides, *rest]
+            raise InputError(unknown_argument((flags or rest)[0], top, options.command))
         quieten()
         from ltvm.config import add_config_dir
+        from ltvm.overrides import refuse_repeated
 
+        if hasattr(options, "overrides"):
+            options.overrides = [*options.overrides, *rest]
+            refuse_repeated(options.overrides)
+        if hasattr(options, "results"):
+            allowed = "a directory with records"
+            require(not Path(options.results).is_file(), "--results", options.results, allowed)
         for directory in options.config_dir:
             add_config_dir(directory)
         alone = processes() == 1 or options.command in SHARED
@@ -116,10 +143,23 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except OSError as error:
+        if error.errno not in UNUSABLE:
+            return unexpected(error, debug)
+        say(f"ltvm: error: {str(error.filename)[:80]}...: {error.strerror}", error, debug)
+        return 2
     except Exception as error:
-        hint = "" if debug else " (--debug shows the traceback)"
-        say(f"ltvm: {in_words(error)}{hint}", error, debug)
-        return 1
+        return unexpected(error, debug)
+
+
+UNUSABLE = (errno.ENAMETOOLONG, errno.ELOOP)  # what was wrong with a path before it was opened
+
+
+def unexpected(error: Exception, debug: bool) -> int:
+    """Say it in a line, where to see more, and what the exit code is."""
+    hint = "" if debug else " (--debug shows the traceback)"
+    say(f"ltvm: {in_words(error)}{hint}", error, debug)
+    return 1
 
 
 def say(message: str, error: BaseException, traced: bool = False) -> None:
@@ -144,6 +184,7 @@ def quieten() -> None:
     """Keep other libraries' start-up chatter out of the user's terminal."""
     warnings.filterwarnings("ignore", module="torchmetrics|ot|hydra|mlxtend")
     logging.getLogger("hydra").setLevel(logging.WARNING)
+    logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # it also raises what it logs
 
 
 def add_choices(top: argparse.ArgumentParser, name: str) -> None:

@@ -23,7 +23,8 @@ def common() -> argparse.ArgumentParser:
         metavar="DIR",
         action="append",
         default=[],
-        help="a directory with YAML groups (method/, data/, ...) and Python modules of your own",
+        help="a directory with YAML groups (method/, data/, ...) and Python modules of your own, "
+        "which makes its code importable: one that you trust",
     )
     return options
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ltvm.data.image_set import DataSet
+from ltvm.errors import require
 from ltvm.runtime.construct import construct
 
 _loaded: dict[str, DataSet] = {}  # one data set at a time, shared by the runs of a process
@@ -25,7 +26,10 @@ def load_data(config: Mapping[str, Any]) -> DataSet:
     key = json.dumps([config["data"], *limits, validation], sort_keys=True)
     if key not in _loaded:
         _loaded.clear()
-        data: DataSet = construct("data.load", config["data"]["load"])
+        load = config["data"]["load"]
+        data: DataSet = construct("data.load", load)
+        sound = isinstance(data, DataSet)
+        require(sound, "data.load._target_", load["_target_"], "a function that returns a DataSet")
         if validation is not None:
             data, limits = data.held_out(validation), (limits[0], None)
         _loaded[key] = data.limited(*limits)

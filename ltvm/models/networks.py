@@ -22,6 +22,7 @@ from ltvm.runtime.construct import construct, takes
 from ltvm.runtime.randomness import GeneratorDraws, stream, stream_key
 
 Parameters = Mapping[str, Any]
+WIDEST = 100_000  # channels of a layer
 LARGEST = 1 + 1e-6  # of pixels in [-1, 1]
 
 
@@ -94,9 +95,19 @@ def build_prior(parameters: Parameters, latent_dim: int, seed: int) -> Prior:
     return prior
 
 
+def check_widths(kind: str, own: Parameters) -> None:
+    """Raise :class:`InputError` for channels or pixels that no layer can have."""
+    for key in ("widths", "stem_size"):
+        if key in own:
+            several = own[key] if isinstance(own[key], list | tuple) else [own[key]]
+            sound = bool(several) and all(type(n) is int and 1 <= n <= WIDEST for n in several)
+            require(sound, f"{kind}.{key}", own[key], f"1 to {WIDEST:,}")
+
+
 def _network(
     kind: str, own: Parameters, latent_dim: int, shape: tuple[int, ...], seed: int
 ) -> nn.Module:
+    check_widths(kind, own)
     given = {"latent_dim": latent_dim, "channels": shape[0], "size": shape[-1]}
     given = {k: v for k, v in given.items() if k == "latent_dim" or takes(kind, own, k)}
     key = {"encoder": "decoder.encoder"}.get(kind, kind)

@@ -13,17 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from ltvm.config import (
-    GROUPS,
     Config,
     choices,
     compose_raw,
-    parse,
     resolve,
     settled,
     to_dict,
 )
-from ltvm.errors import InputError
+from ltvm.errors import InputError, require_one_of
 from ltvm.hydra_private import hydra_session
+from ltvm.overrides import GROUPS, parse, refuse_repeated
 from ltvm.runs.forecast import kind_of
 from ltvm.runs.grid import Ablation, changed
 from ltvm.runs.identity import evaluation_identity, identity
@@ -118,8 +117,11 @@ def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
     ``name`` is that of the report; by default the ablation's and the data set's, and the
     protocol's where it is not the ablation's own. Raises :class:`InputError`.
     """
+    refuse_repeated(overrides)
     own = [o for o, (key, _) in zip(overrides, parse(overrides), strict=True) if _is_own(key)]
     passed = [o for o in overrides if o not in own]
+    for removed in (o for o in own if o.startswith("~")):
+        raise InputError(f"{removed}: cannot be left out; allowed: KEY=VALUE")
     if not any(o.startswith("ablation=") for o in own):
         raise InputError(f"ablation=NAME is missing; allowed: {', '.join(choices('ablation'))}")
     choice = [o for o in own if o.startswith("ablation=")]
@@ -143,14 +145,23 @@ def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
         check_name("--name", name)
     with hydra_session():  # once for all cells
         runs = planned_runs(ablation, [*base, *passed])
+    check_reference(ablation, runs, any(o.startswith("ablation.reference=") for o in own))
     command = shlex.join(["ltvm", "ablate", *overrides, *(["--name", name] if name else [])])
-    return Plan(
-        ablation,
-        tuple(passed),
-        tuple(runs),
-        name or default_name(ablation, own, passed, runs[0].config),
-        command,
-    )
+    report_name = name or default_name(ablation, own, passed, runs[0].config)
+    check_name("ablation.name", report_name)
+    return Plan(ablation, tuple(passed), tuple(runs), report_name, command)
+
+
+def check_reference(ablation: Ablation, runs: Sequence[PlannedRun], asked_for: bool) -> None:
+    """Raise :class:`InputError` for a reference that is no method, or none of the plan's.
+
+    That of a definition need not be among the methods that the command line leaves.
+    """
+    if ablation.reference is None:
+        return
+    known = list(dict.fromkeys(run.config["method"]["name"] for run in runs))
+    known = known if asked_for else [*known, *choices("method")]
+    require_one_of("ablation.reference", ablation.reference, known)
 
 
 def planned_runs(ablation: Ablation, shared: Sequence[str]) -> list[PlannedRun]:

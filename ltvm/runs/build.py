@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -92,8 +92,10 @@ def per_iteration(seconds: float | None, iterations: int) -> float | None:
 def build_method(config: Config, problem: Problem) -> Method:
     """The method of ``config["method"]``: its ``_target_`` called with the problem."""
     parameters = {k: v for k, v in config["method"].items() if k not in NOT_PARAMETERS}
-    method: Method = construct("method", parameters, problem=problem)
-    return method
+    method = construct("method", parameters, problem=problem)
+    sound = isinstance(method, Method)
+    require(sound, "method._target_", parameters["_target_"], "a subclass of Method")
+    return cast(Method, method)
 
 
 def build_extractor(config: Config, device: torch.device) -> Any:

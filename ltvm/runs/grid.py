@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ltvm.errors import InputError, require
+from ltvm.errors import InputError, did_you_mean, require, require_one_of
 
 COMBINATIONS = ("product", "one_factor", "paired")
 
 Cell = tuple[str, ...]  # its overrides
+OF_NO_CELL = ("ablation", "hydra", "paths", "device", "execution", "keep", "tensorboard")
 
 
 @dataclass(frozen=True)
@@ -28,17 +29,21 @@ class Grid:
     exclude: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        require_one_of("ablation.combine", self.combine, COMBINATIONS)
         require(
-            self.combine in COMBINATIONS, "ablation.combine", self.combine, ", ".join(COMBINATIONS)
+            isinstance(self.axes, Mapping), "ablation.axes", self.axes, "keys with their values"
         )
         for key, values in self.axes.items():
-            require(
-                isinstance(values, list) and bool(values),
-                f"ablation.axes.{key}", values, "a list of values",
-            )  # fmt: skip
+            name = f"ablation.axes.{key}"
+            require(isinstance(values, list) and bool(values), name, values, "a list of values")
+            refuse_outside(name, str(key), values)
+            texts = list(map(literal, values))
+            once = self.combine == "paired" or len(set(texts)) == len(texts)
+            require(once, name, values, "every value once")
         if self.combine == "paired":
             lengths = {len(values) for values in self.axes.values()}
             require(len(lengths) <= 1, "ablation.combine", "paired", "axes of equal length")
+        require(isinstance(self.exclude, list), "ablation.exclude", self.exclude, "a list")
         for entry in self.exclude:
             known = isinstance(entry, Mapping) and set(entry) <= set(self.axes)
             require(known, "ablation.exclude", entry, f"values of {', '.join(self.axes)}")
@@ -61,11 +66,22 @@ class Grid:
             yield from (dict(zip(keys, values, strict=True)) for values in ways)
 
 
+def are_words(values: Any) -> bool:
+    return all(isinstance(value, str) and "=" in value for value in values)
+
+
 def matches(entry: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
     return all(
         key in values and values[key] in (wanted if isinstance(wanted, list) else [wanted])
         for key, wanted in entry.items()
     )
+
+
+def refuse_outside(name: str, key: str, value: Any) -> None:
+    """Raise :class:`ltvm.errors.InputError` for a key that makes no other cell."""
+    top = key.lstrip("+~").split(".")[0].split("/")[0]
+    require(top != "seed", name, value, "ablation.seeds=[0,1,...] for seeds")
+    require(top not in OF_NO_CELL, name, value, f"what a run's identity has, not {top}")
 
 
 def literal(value: Any) -> str:
@@ -106,6 +122,20 @@ class Ablation:
     max_hours: float | None = None
 
     def __post_init__(self) -> None:
+        for key in ("name", "question"):
+            value = getattr(self, key)
+            require(isinstance(value, str) and bool(value), f"ablation.{key}", value, "a word")
+        for key in ("base", "union", "seeds", "extra"):
+            value = getattr(self, key)
+            require(isinstance(value, list), f"ablation.{key}", value, "a list")
+        require(are_words(self.base), "ablation.base", self.base, "a list of KEY=VALUE")
+        for cell in self.extra:
+            sound = isinstance(cell, list) and are_words(cell)
+            require(sound, "ablation.extra", self.extra, "a list of lists of KEY=VALUE")
+            for word in cell:
+                refuse_outside("ablation.extra", word.split("=")[0], word)
+        sound = self.reference is None or isinstance(self.reference, str)
+        require(sound, "ablation.reference", self.reference, "the name of a method, or null")
         require(bool(self.seeds), "ablation.seeds", self.seeds, "at least one seed")
         require(
             all(type(seed) is int and seed >= 0 for seed in self.seeds),
@@ -152,9 +182,12 @@ def changed(content: dict[str, Any], changes: Sequence[tuple[str, Any]]) -> dict
     known = list(Ablation.__dataclass_fields__)
     for key, value in changes:
         name, _, axis = key.removeprefix("ablation.").partition(".")
-        require(name in known, key, value, "ablation." + ", ablation.".join(known))
+        near = did_you_mean(name, known, "ablation.")
+        require(name in known, key, value, f"ablation.{', ablation.'.join(known)}{near}")
         if axis:
             require(name == "axes", key, value, f"ablation.{name}=...")
+            axes = content["axes"]
+            require(isinstance(axes, dict), "ablation.axes", axes, "keys with their values")
             content["axes"][axis] = value
         else:
             content[name] = value

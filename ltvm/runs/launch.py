@@ -20,9 +20,10 @@ from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from ltvm.config import as_hydra, as_written, compose_raw, resolve
+from ltvm.config import compose_raw, resolve
 from ltvm.errors import InputError, LaunchError
 from ltvm.hydra_private import error_of, hydra_session, make_launcher
+from ltvm.overrides import as_hydra, as_written
 from ltvm.runs.ablation import train_command
 from ltvm.runs.execute import execute
 from ltvm.runs.identity import evaluation_identity

@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ltvm.errors import InputError
+from ltvm.errors import InputError, require
+from ltvm.runtime.config_dirs import hidden_modules, make_importable
 
 
 def target_of(key: str, parameters: Mapping[str, Any]) -> Callable[..., Any]:
@@ -16,13 +17,18 @@ def target_of(key: str, parameters: Mapping[str, Any]) -> Callable[..., Any]:
     """
     from hydra.utils import get_object
 
+    if not isinstance(parameters, Mapping):
+        raise InputError(f"{key}={parameters}: allowed: a part, which names its class by _target_")
     target = parameters.get("_target_")
+    require(isinstance(target, str), f"{key}._target_", target, "the import path of a class")
+    make_importable()
     try:
         function: Callable[..., Any] = get_object(str(target))
     except Exception as error:
+        hidden = hidden_modules(str(target).split(".")[0])
         raise InputError(
             f"{key}._target_={target}: {' '.join(str(error).split())[:160]}; allowed: a class or "
-            "function that can be imported"
+            f"function that can be imported{hidden}"
         ) from error
     return function
 
@@ -46,5 +52,5 @@ def construct(key: str, parameters: Mapping[str, Any], **given: Any) -> Any:
         raise InputError(f"{key}: {target} takes other parameters: {error}") from error
     try:
         return function(**arguments)
-    except TypeError as error:  # a word where a number belongs, and the like
+    except (TypeError, IndexError) as error:  # a word where a number belongs, and the like
         raise InputError(f"{key}: {target}: {error}") from error

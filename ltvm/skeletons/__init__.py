@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import keyword
 import re
 from collections.abc import Mapping
@@ -27,6 +28,10 @@ def new_method(name: str, folder: Path | None) -> list[Path]:
     sound = NAME.fullmatch(name) is not None and not keyword.iskeyword(name)
     require(sound, "NAME", name, "a module's name in small letters, such as my_method")
     require(name not in choices("method"), "NAME", name, "a name that no method has")
+    free = importlib.util.find_spec(name) is None  # which would be found in its place
+    require(free, "NAME", name, "a name that no installed module has")
+    usable = folder is None or not folder.exists() or folder.is_dir()
+    require(usable, "--to", folder, "a directory")
     inside = folder is None
     places = inside_places(name) if folder is None else outside_places(name, folder)
     taken = [place for place in places if place.exists()]

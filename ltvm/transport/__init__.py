@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ltvm.errors import InputError, require
+from ltvm.errors import InputError, did_you_mean, require
 from ltvm.runtime.construct import target_of
 from ltvm.transport.auto import Auto
 from ltvm.transport.blocks import Blocks
@@ -42,7 +42,8 @@ def build_solver(name: str, **options: Any) -> Solver:
     an unknown name or option.
     """
     known = f"{', '.join(SOLVERS)}, or the import path of a class"
-    require(name in SOLVERS or "." in name, "method.solver", name, known)
+    near = did_you_mean(name, SOLVERS)
+    require(name in SOLVERS or "." in name, "method.solver", name, f"{known}{near}")
     make = SOLVERS.get(name) or target_of("method.solver", {"_target_": name})
     try:
         return make(**options)

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from ltvm.config import parse
+from ltvm.overrides import parse
 from ltvm.runs.ablation import train_command
 from ltvm.runtime.files import write_text
 from ltvm.tuning.search import Search, Trial

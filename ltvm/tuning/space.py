@@ -18,8 +18,9 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from ltvm.config import Config, is_choice
+from ltvm.config import Config
 from ltvm.errors import InputError, require
+from ltvm.overrides import is_choice
 from ltvm.runs.ablation import value_of
 
 Space = dict[str, BaseDistribution]

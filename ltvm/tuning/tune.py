@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ltvm.config import Config, parse, resolve
+from ltvm.config import Config, resolve
 from ltvm.data.cache import load_data
 from ltvm.errors import require
+from ltvm.overrides import parse
 from ltvm.runs.build import build_metrics
 from ltvm.runs.identity import evaluation_identity, identity
 from ltvm.runtime.devices import resolve_device
@@ -76,6 +77,7 @@ def searches(overrides: Sequence[str], metric: str, validation: int | None = Non
 def search_of(overrides: Sequence[str], metric: str, fixed: set[str]) -> Search:
     """The search of one method; keys that are ``fixed`` are not searched."""
     config = resolve(overrides)
+    load_data(config)  # refuses numbers of images before a study is begun
     space = space_of(config, fixed)
     content = {
         "identity": identity(config),

@@ -309,7 +309,8 @@ def test_one_training_image_in_five_is_for_validation():
     ],
 )
 def test_bad_input(words, message, capsys):
-    assert main(["tune", "method=vae", *TINY, *words]) == 2
+    chosen = any(word.startswith("method=") for word in words)
+    assert main(["tune", *([] if chosen else ["method=vae"]), *TINY, *words]) == 2
     error = capsys.readouterr().err
     for word in message:
         assert word in error

@@ -1,0 +1,29 @@
+"""The user's own directories of configuration, whose Python modules can be imported.
+
+They come last: what is installed keeps its name, whatever a module there is called.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+CONFIG_DIRS_VARIABLE = "LTVM_CONFIG_DIRS"  # as PATH; ``--config-dir`` adds to it
+
+
+def config_dirs() -> list[str]:
+    return [d for d in os.environ.get(CONFIG_DIRS_VARIABLE, "").split(os.pathsep) if d]
+
+
+def make_importable() -> None:
+    """Put them at the end of ``sys.path``: in this process, or one that a launcher started."""
+    sys.path.extend(d for d in config_dirs() if d not in sys.path)
+
+
+def hidden_modules(name: str) -> str:
+    """In words, where a module of the user's own has the name of one that is found before it."""
+    files = [Path(folder) / f"{name}.py" for folder in config_dirs()]
+    found = getattr(sys.modules.get(name), "__file__", None)
+    hidden = [str(file) for file in files if file.is_file() and str(file) != found and found]
+    return f"; {hidden[0]} is hidden by {found}, which has its name" if hidden else ""
