@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from ltvm.data.image_set import DataSet, ImageSet
 from ltvm.errors import InputError, require
+from ltvm.runtime.images import GREY, opened, refuse_irregular
 from ltvm.runtime.randomness import stream
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 OTHERS = {".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2", ".avif", ".heic"}  # refused, not skipped
-GREY = ("1", "L", "LA")
-MODES = (*GREY, "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")  # of Pillow, with 8 bits or fewer
 LEAST = 4  # images that can be split
 
 
@@ -77,12 +70,15 @@ def load_all(path: str | Path, channels: int | None = None, least: int = LEAST) 
 def image_files(key: str, path: str | Path, least: int = LEAST) -> list[Path]:
     """Image files below a directory, ``least`` or more; ``key`` is what messages call it.
 
-    Links to directories are not followed. Other image formats are refused, not skipped.
+    Links to directories are not followed; those that lead out of it, pipes and devices are
+    refused. Other image formats are refused, not skipped.
     """
     folder = Path(path).expanduser()
     if not folder.is_dir():
         raise InputError(f"{key}: no such directory")
     files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES)
+    for file in files:
+        refuse_irregular(file, folder)
     others = sorted(f for f in folder.rglob("*") if f.suffix.lower() in OTHERS)
     allowed = f"{least} or more files ({', '.join(sorted(SUFFIXES))})"
     if others:
@@ -118,31 +114,3 @@ def read_image(path: Path, channels: int) -> np.ndarray:
     with opened(path) as image:
         pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     return pixels[:, :, None] if channels == 1 else pixels
-
-
-def refuse(path: Path, wrong: bool, found: str, allowed: str) -> None:
-    if wrong:
-        raise InputError(f"{path}: {found}; allowed: {allowed}")
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Image]:
-    """An image file; raises :class:`ltvm.errors.InputError` with its name if it cannot be read.
-
-    Also for what would be changed silently: more than 8 bits, transparency, several frames.
-    """
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            refuse(path, image.mode not in MODES, f"pixels of mode {image.mode}", "8 bits")
-            refuse(path, getattr(image, "n_frames", 1) > 1, "several frames", "one")
-            if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
-                alpha = np.asarray(image.convert("RGBA"))[:, :, 3]
-                refuse(path, bool((alpha < 255).any()), "transparent pixels", "opaque ones")
-            yield image
-    except InputError:
-        raise
-    except Exception as error:
-        what = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InputError(f"{path}: no image that can be read ({what})") from error

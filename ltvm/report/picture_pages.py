@@ -8,10 +8,10 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from ltvm.report.cells import cell_names, drawn_cells, some_of
 from ltvm.report.figures import save, set_theme
+from ltvm.runtime.images import read_picture
 
 PICTURES = 9  # cells whose pictures are shown
 
@@ -49,7 +49,7 @@ def draw_pictures(
         ),
     ):
         files = [(names[c], results / paths[c] / f"{kind}.png") for c in names]
-        read = [(name, read_picture(file, unread)) for name, file in files if file.is_file()]
+        read = [(name, pixels_of(file, unread)) for name, file in files if file.is_file()]
         pictures = [(name, pixels) for name, pixels in read if pixels is not None]
         if pictures:
             path = folder / f"{kind}{suffix}"
@@ -58,12 +58,14 @@ def draw_pictures(
     return drawn
 
 
-def read_picture(file: Path, unread: list[str]) -> np.ndarray | None:
+def pixels_of(file: Path, unread: list[str]) -> np.ndarray | None:
     """The pixels of a .png; None where it is none, which ``unread`` then says."""
     try:
+        read_picture(file)  # which looks at the size first
         return plt.imread(file)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        unread.append(f"{file} is no picture ({' '.join(str(error).split())})")
+    except (OSError, ValueError, SyntaxError) as error:  # PIL's of a damaged chunk is the last
+        why = str(error).removeprefix(f"{file}: ")
+        unread.append(f"{file} is no picture ({' '.join(why.split())})")
     return None
 
 

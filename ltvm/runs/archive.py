@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 import tarfile
 import tempfile
 import zlib
@@ -22,6 +23,9 @@ from ltvm.runtime.files import sha256_of, write_text, writing
 SUFFIXES = (".tar.gz", ".tgz")
 SUMS = "SHA256SUMS"
 LEVEL = 1  # of compression: weights hardly get smaller, and take their time
+GROWTH = 200  # at most so many times its size is what honest records unpack to
+PLAIN = 2**28  # bytes that any archive may unpack to
+MEMBERS = 1_000_000
 NAMED = 3  # files that an error names
 
 
@@ -88,9 +92,7 @@ def unpacked(file: Path, beside: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=".import-", dir=beside) as temporary:
         try:
             with tarfile.open(file, "r:gz") as archive:
-                members = archive.getmembers()
-                for member in members:
-                    refuse_unsafe(file, member)
+                members = list(safe_members(file, archive, shutil.disk_usage(beside).free))
                 archive.extractall(temporary, members, filter="data")
         except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
             what = " ".join(str(error).split())[:120]
@@ -98,12 +100,26 @@ def unpacked(file: Path, beside: Path) -> Iterator[Path]:
         yield verified(Path(temporary), file)
 
 
-def refuse_unsafe(file: Path, member: tarfile.TarInfo) -> None:
-    """Raise :class:`InputError` unless a member is a file or a folder below the archive's own."""
-    name = PurePosixPath(member.name)
-    plain = member.isreg() or member.isdir()
-    if not plain or name.is_absolute() or ".." in name.parts:
-        raise InputError(f"{file}: member {member.name}: allowed: files and folders within it")
+def safe_members(file: Path, archive: tarfile.TarFile, free: int) -> Iterator[tarfile.TarInfo]:
+    """The members of an archive, each looked at before what follows it is decompressed.
+
+    Raises :class:`InputError` for one that is no file or folder below the archive's own, or there
+    twice, and for more than records and weights could be, or than is ``free`` on the disk.
+    """
+    names: set[PurePosixPath] = set()
+    most, total = min(free, max(PLAIN, GROWTH * file.stat().st_size)), 0
+    for member in archive:
+        name = PurePosixPath(member.name)
+        plain = (member.isreg() and not member.issparse()) or member.isdir()
+        if not plain or name.is_absolute() or ".." in name.parts or name in names:
+            raise InputError(
+                f"{file}: member {member.name}: allowed: files and folders within it, each once"
+            )
+        names.add(name)
+        total += member.size
+        if total > most or len(names) > MEMBERS:
+            raise InputError(f"{file}: unpacks to more than {most:,} bytes or {MEMBERS:,} files")
+        yield member
 
 
 def verified(folder: Path, named: Path) -> Path:

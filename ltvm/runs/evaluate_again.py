@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ltvm.config import Config, parse, resolve
+from ltvm.config import Config, resolve
 from ltvm.errors import InputError, require
+from ltvm.overrides import parse
 from ltvm.runs.identity import evaluation_identity
 from ltvm.runs.intact import check_config
 from ltvm.runs.running import Running
 from ltvm.runs.store import FINAL, Run, with_evaluation
-from ltvm.runs.trust import check_parts
+from ltvm.runs.trust import check_command, check_parts
 
 
 def evaluate_again(
@@ -29,7 +30,7 @@ def evaluate_again(
     if record is None or record["status"] != "done":
         raise InputError(f"{directory}: the run is {run.status()}; allowed: one that is trained")
     stored = run.config()
-    config = with_overrides(stored, record["command"], overrides)
+    config = with_overrides(stored, run, record, overrides)
     check_parts(config, run.config_file)
     check_config(stored, run.config_file, record)
     config["device"] = config["device"] if device is None else device
@@ -39,13 +40,23 @@ def evaluate_again(
     return with_evaluation(run, evaluation)
 
 
-def with_overrides(config: Config, command: str, overrides: Sequence[str]) -> Config:
-    """A run's configuration with the evaluation that ``overrides`` make of it."""
+def with_overrides(
+    config: Config, run: Run, record: dict[str, Any], overrides: Sequence[str]
+) -> Config:
+    """A run's configuration with the evaluation that ``overrides`` make of it.
+
+    That is what its training was asked for with other metrics: what the record says it was.
+    """
     for key, value in parse(overrides):
         own = key == "evaluation" or key.startswith(("evaluation.", "protocol.evaluation."))
         require(own, key, value, "evaluation=..., evaluation.KEY=..., protocol.evaluation.KEY=...")
     others = ("evaluation", "distributed.")
-    trained_with = [word for word in shlex.split(command)[2:] if not word.startswith(others)]
+    try:
+        words = shlex.split(record["command"])[2:]
+    except (KeyError, ValueError, AttributeError, TypeError) as error:
+        raise InputError(f"{run.record_file}: no command that can be read ({error})") from error
+    trained_with = [word for word in words if not word.startswith(others)]
+    check_command(trained_with, run.record_file)
     return {**config, "evaluation": resolve([*trained_with, *overrides])["evaluation"]}
 
 

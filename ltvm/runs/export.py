@@ -15,6 +15,8 @@ import yaml
 from ltvm.errors import InputError, require
 from ltvm.runs.archive import SUFFIXES, pack, write_sums
 from ltvm.runs.manifest import manifest_file, read_manifest
+from ltvm.runs.store import Run
+from ltvm.runs.trust import check_name, check_no_link, is_own
 from ltvm.runtime.files import write_sealed_json, write_text
 
 CONFIG = "config.yaml"
@@ -30,7 +32,10 @@ def without_places(config: dict[str, Any]) -> dict[str, Any]:
 
     They belong to the machine that ran it, and are in no identity.
     """
-    own = {str(config["paths"][key]): usual for key, usual in PLACES.items()}
+    paths = config.get("paths")
+    if not isinstance(paths, dict) or not PLACES.keys() <= paths.keys():
+        raise InputError(f"paths={paths}: allowed: {', '.join(PLACES)}")
+    own = {str(paths[key]): usual for key, usual in PLACES.items()}
 
     def moved(value: Any) -> Any:
         if isinstance(value, dict):
@@ -52,6 +57,7 @@ def export(name: str, results: Path, target: Path, weights: bool = False) -> Pat
     machine's directories (see ``without_places``). Raises :class:`ltvm.errors.InputError` if there
     is no such ablation in ``results``.
     """
+    check_name("export", name)
     file = manifest_file(results, name)
     if not file.is_file():
         raise InputError(f"export {name}: no file {file}")
@@ -59,13 +65,14 @@ def export(name: str, results: Path, target: Path, weights: bool = False) -> Pat
     kept = (*KEPT, WEIGHTS) if weights else KEPT
     for entry in manifest["runs"]:
         source, copy = results / entry["path"], target / entry["path"]
+        check_no_link(source)
         for part in (*kept, *(f"evaluations/{one}.json" for one in entry["evaluations"])):
-            if (source / part).is_file():
+            if is_own(source / part, source):
                 (copy / part).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source / part, copy / part)
         if (copy / CONFIG).is_file():
-            config = yaml.safe_load((copy / CONFIG).read_text())
-            write_text(copy / CONFIG, yaml.safe_dump(without_places(config), sort_keys=False))
+            config = without_places(Run(copy).config())
+            write_text(copy / CONFIG, yaml.safe_dump(config, sort_keys=False))
     write_sealed_json(manifest_file(target, name), manifest)
     return manifest_file(target, name)
 

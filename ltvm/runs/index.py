@@ -23,8 +23,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from ltvm.runs.reading import Files, parsed_yaml, without_seed
-from ltvm.runtime.files import parse_json, writing
+from ltvm.runs.reading import Files, without_seed
+from ltvm.runtime.files import parse_json, parse_yaml, read_regular, writing
 
 NAME = ".records-index"
 FORMAT = "ltvm index of records, 1"
@@ -55,7 +55,7 @@ class Index(Files):
         self.entries: dict[str, Entry] = {}
         self.new = 0  # entries that the file has not
         self.seen: dict[str, Any] = {}
-        self.configs: dict[str, Any] = {}  # text without its seed -> content
+        self.configs: dict[bytes, Any] = {}  # text without its seed -> content
         with suppress(OSError, *DAMAGED):
             self.load()
 
@@ -69,13 +69,12 @@ class Index(Files):
         return self.content(path, self.parsed_config)
 
     def parsed_config(self, content: bytes) -> Any:
-        text = content.decode()
-        known = without_seed(text)
+        known = without_seed(content)
         if known is None:
-            return parsed_yaml(text)
+            return parse_yaml(content)
         rest, seed = known
         if rest not in self.configs:
-            self.configs[rest] = parsed_yaml(text)
+            self.configs[rest] = parse_yaml(content)
         found = self.configs[rest]
         return {**found, "seed": seed} if isinstance(found, dict) else found
 
@@ -90,9 +89,8 @@ class Index(Files):
             with suppress(*DAMAGED):
                 self.seen[name] = found = self.parts.joined(entry.content)
                 return found
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            content = parse(file.read())
+        status = path.stat()  # of before it is read: one that changes meanwhile is read again
+        content = parse(read_regular(path))
         if isinstance(content, dict):
             split = self.parts.split(content)
             content = self.parts.joined(split)  # shares what others have

@@ -60,6 +60,9 @@ def find(results: Path, days: float = DAYS) -> Found:
     since = time.time() - days * 86_400
     for directory in sorted((results / "runs").glob("*/*/*/*/")):
         run = Run(directory)
+        if leads_out(directory, results):
+            found.unreadable.append(f"{directory}: a link that leads elsewhere")
+            continue
         if is_held(run, since):
             found.held.append(directory)
             continue
@@ -67,10 +70,17 @@ def find(results: Path, days: float = DAYS) -> Found:
             found.leftovers += of_run(run, str(directory.relative_to(results)) in named)
         except InputError as error:
             found.unreadable.append(str(error))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:  # of a strange record
+            found.unreadable.append(f"{directory}: {type(error).__name__}: {error}")
     found.leftovers += beside_runs(results, since)
     if not found.held:  # a launcher's folder may be that of a job that has begun
         found.leftovers += of_launchers(results / "launcher", since)
     return found
+
+
+def leads_out(directory: Path, results: Path) -> bool:
+    """Whether a run's folder is somewhere else, by a link: nothing there is ours to remove."""
+    return not directory.resolve().is_relative_to(results.resolve())
 
 
 def is_held(run: Run, since: float) -> bool:
@@ -129,7 +139,8 @@ def beside_runs(results: Path, since: float) -> Iterator[Leftover]:
     if not results.is_dir():
         return
     folders = [path for path in results.iterdir() if path.name not in ("runs", "launcher")]
-    inside = [path for folder in folders if folder.is_dir() for path in folder.rglob(".*")]
+    own = [path for path in folders if path.is_dir() and not path.is_symlink()]
+    inside = [path for folder in own for path in folder.rglob(".*")]
     for path in sorted({*folders, *inside}):
         if WRITTEN_ASIDE.fullmatch(path.name) and newest(path) < since:
             yield leftover_of(TEMPORARY, path)
@@ -140,8 +151,11 @@ def beside_runs(results: Path, since: float) -> Iterator[Leftover]:
 
 def of_launchers(folder: Path, since: float) -> Iterator[Leftover]:
     """What launchers wrote beside the runs; a job that waits in a queue still needs its own."""
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        parts = sorted(path.iterdir()) if path.is_dir() and path.name.startswith(".") else [path]
+    if not folder.is_dir() or folder.is_symlink():
+        return
+    for path in sorted(folder.iterdir()):
+        own = path.is_dir() and not path.is_symlink()
+        parts = sorted(path.iterdir()) if own and path.name.startswith(".") else [path]
         for part in parts:
             if newest(part) < since:
                 yield leftover_of(LAUNCHER, part)
@@ -153,13 +167,14 @@ def leftover_of(kind: str, path: Path, run: Run | None = None) -> Leftover:
 
 def size_of(path: Path) -> int:
     """Bytes of a file, or of all files below a folder."""
-    files = path.rglob("*") if path.is_dir() else (path,)
+    files = path.rglob("*") if path.is_dir() and not path.is_symlink() else (path,)
     return sum(file.lstat().st_size for file in files if not file.is_dir())
 
 
 def newest(path: Path) -> float:
     """When a file, or anything in a folder, was last written."""
-    return max(part.lstat().st_mtime for part in (path, *path.rglob("*")))
+    parts = () if path.is_symlink() else path.rglob("*")
+    return max(part.lstat().st_mtime for part in (path, *parts))
 
 
 def remove(leftovers: Iterable[Leftover]) -> tuple[int, list[Path]]:

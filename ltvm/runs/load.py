@@ -15,7 +15,7 @@ from ltvm.runs.build import build_method, build_problem
 from ltvm.runs.intact import check_config
 from ltvm.runs.store import Run
 from ltvm.runs.trained import restore_trained
-from ltvm.runs.trust import check_parts
+from ltvm.runs.trust import check_data_root, check_parts
 from ltvm.runtime.devices import resolve_device, use_full_float32
 from ltvm.training.checkpoint import newest, read_checkpoint
 
@@ -34,13 +34,19 @@ def load_method(directory: Path | str, device: str | None = None, trust: bool = 
     config = run.config()
     check_parts(config, run.config_file, trust)
     check_config(config, run.config_file, record)
-    config["device"] = config["device"] if device is None else device
     use_full_float32()
     try:
+        check_data_root(config, run.config_file, trust)
+        config["device"] = config["device"] if device is None else device
         problem = build_problem(config, load_data(config), execution=execution_of(record, config))
         method = build_method(config, problem)
+    except InputError:
+        raise
     except KeyError as error:
         raise InputError(f"{directory}: its files do not fit: no key {error}") from error
+    except (TypeError, ValueError, AttributeError, RuntimeError) as error:
+        what = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        raise InputError(f"{directory}: its files do not fit: {what}") from error
     if run.trained_file.is_file():
         restore_trained(run.trained_file, method, record.get("final_sha256"))
         return method

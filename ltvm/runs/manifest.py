@@ -15,7 +15,7 @@ from typing import Any
 from ltvm.errors import InputError, UnreadableError
 from ltvm.runs.ablation import Plan, tuned_of
 from ltvm.runs.locks import LEASE, holding
-from ltvm.runs.trust import check_inside, check_name
+from ltvm.runs.trust import check_inside, check_name, check_stays
 from ltvm.runtime.files import asides, read_json, remove_aside, set_aside, write_sealed_json
 
 Kind = type | types.UnionType
@@ -80,7 +80,15 @@ def read_manifest(file: Path) -> dict[str, Any]:
         for entry in content["runs"]:
             check_inside(file, entry["path"])
             check_kinds(entry, KINDS_OF_RUNS, "a run's ")
+            for key in ("data", "method"):  # of which names of files are made
+                check_name(key, entry[key])
+            for evaluation in entry["evaluations"]:
+                check_name("evaluations", evaluation)
         check_kinds(content, KINDS, "its ")
+        for entry in content["runs"]:
+            absent = [str(axis) for axis in content["axes"] if axis not in entry["values"]]
+            if absent:
+                raise ValueError(f"{entry['path']} has no value of {', '.join(absent)}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         why = " ".join(str(error).split())[:400]
         raise UnreadableError(file, f"is not a manifest ({why})", remedy) from error
@@ -100,6 +108,7 @@ def check_kinds(content: Any, kinds: dict[str, Kind], whose: str) -> None:
 @contextmanager
 def changing(path: Path) -> Iterator[None]:
     """Hold a manifest while it is changed: one process at a time, on any host."""
+    check_stays(path.parent, path.parent.parent.resolve())
     with holding(path.with_name(f".{path.name}.held"), timeout=2 * LEASE) as hold:
         if hold is None:
             raise InputError(f"{path}: kept by another process; allowed: one at a time")

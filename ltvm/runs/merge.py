@@ -20,6 +20,7 @@ from ltvm.runs.archive import SUMS, unpacked, verified
 from ltvm.runs.export import CONFIG, KEPT, PLACES, WEIGHTS, without_places
 from ltvm.runs.manifest import changing, manifest_file, read_manifest
 from ltvm.runs.store import Run, Store
+from ltvm.runs.trust import check_no_link, is_own
 from ltvm.runtime.files import write_sealed_json, write_text, writing
 
 RECORD = "record.json"
@@ -83,12 +84,19 @@ def merge_run(theirs: Run, ours: Run, name: str, merged: Merged) -> None:
     if there == "unreadable":
         merged.conflict("runs", name, f"the {RECORD} there is damaged")
         return
+    try:
+        check_no_link(theirs.directory)
+        if theirs.config_file.is_file():
+            without_places(theirs.config())
+    except InputError as error:
+        merged.conflict("runs", name, str(error))
+        return
     with ours.held() as hold:
         if hold is None:
             merged.conflict("runs", name, f"{ours.holder() or 'another process'} is at it")
             return
         pairs = [(theirs.directory / file, ours.directory / file) for file in TRAINING]
-        pairs = [(new, old) for new, old in pairs if new.is_file()]
+        pairs = [(new, old) for new, old in pairs if is_own(new, theirs.directory)]
         other = [old.name for new, old in pairs if old.is_file() and not equal(new, old)]
         if other:
             what = f"{', '.join(other)}: another content"
@@ -99,6 +107,8 @@ def merge_run(theirs: Run, ours: Run, name: str, merged: Merged) -> None:
             add(new, old)
         merged.counts["runs", "added" if absent else "equal"] += 1
         for new in sorted((theirs.directory / "evaluations").glob("*.json")):
+            if not is_own(new, theirs.directory):
+                continue
             old = ours.evaluation_file(new.stem)
             if not old.is_file():
                 add(new, old)

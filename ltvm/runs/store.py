@@ -27,7 +27,7 @@ from ltvm.runs.content import OF_EVALUATION, OF_RECORD, Kinds, what_is_wrong
 from ltvm.runs.identity import identity
 from ltvm.runs.locks import Hold, Holder, holder, holding
 from ltvm.runs.reading import DISK, Files
-from ltvm.runs.trust import check_name
+from ltvm.runs.trust import check_name, check_no_link
 from ltvm.runtime.files import read_json, write_sealed_json, write_text
 
 Status = Literal["pending", "running", "done", "failed", "diverged", "interrupted", "unreadable"]
@@ -61,7 +61,7 @@ class Run:
         """The resolved configuration; raises :class:`InputError` if it is absent or unreadable."""
         try:
             content = self.files.yaml(self.config_file)
-        except (OSError, ValueError, yaml.YAMLError) as error:
+        except (OSError, ValueError) as error:
             what = " ".join(str(error).split())[:120]
             raise InputError(f"{self.config_file} cannot be read ({what})") from error
         if not isinstance(content, dict):
@@ -129,6 +129,7 @@ class Run:
         write_sealed_json(self.record_file, record)
 
     def write_evaluation(self, content: dict[str, Any]) -> None:
+        check_name("identity", content["identity"])
         write_sealed_json(self.evaluation_file(content["identity"]), content)
 
     def write_config(self, config: dict[str, Any]) -> None:
@@ -144,7 +145,11 @@ class Run:
 
     @contextmanager
     def held(self, timeout: float = 1.0) -> Iterator[Hold | None]:
-        """Hold this run; yields None, holding nothing, if another process does."""
+        """Hold this run; yields None, holding nothing, if another process does.
+
+        Whoever writes to a run holds it: one that is a link is refused.
+        """
+        check_no_link(self.directory)
         with holding(self.lease_file, timeout) as hold:
             yield hold
 

@@ -54,15 +54,18 @@ def restore_trained(path: Path, method: Method, sha256: str | None = None) -> No
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()[HEADER])
+            images, state = str(about["images"]), dict(about["state"])
         tensors: dict[str, Leaf] = dict(load_file(path))
-    except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
+    except (
+        OSError, KeyError, TypeError, ValueError, RecursionError, safetensors.SafetensorError,
+    ) as error:  # fmt: skip
         raise InputError(f"{path} cannot be read ({' '.join(str(error).split())[:120]})") from error
-    if about["images"] != method.problem.images.fingerprint:
+    if images != method.problem.images.fingerprint:
         name = method.problem.images.name
         raise InputError(f"{path}: trained on other images than data={name} has now")
     try:
-        method.load_state_dict(unflatten(tensors | about["state"]))
-    except (KeyError, TypeError, RuntimeError) as error:
+        method.load_state_dict(unflatten(tensors | state))
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         what = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
         raise InputError(f"{path}: does not fit the configuration beside it ({what})") from error
 

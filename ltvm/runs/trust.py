@@ -2,22 +2,30 @@
 
 Stored configurations name their parts by import path (``_target_``), and importing is executing. So
 of a stored configuration only parts are followed that this installation offers itself: those that
-a YAML file of its groups names, or that live in a ``--config-dir`` of the user's own.
+a YAML file of its groups names, or that a module in a ``--config-dir`` of the user's own defines.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib.resources
+import importlib.util
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ltvm.config import Config, config_dirs, config_packages
+from ltvm.config import Config, config_packages
 from ltvm.errors import InputError
+from ltvm.runtime.config_dirs import config_dirs, make_importable
 
 TRUST_VARIABLE = "LTVM_TRUST"  # 1: ``--trust``
+DOWNLOADED = ("mnist", "svhn", "celeba")  # folders of images below a data root
+
+
+def trusted(trust: bool) -> bool:
+    return trust or os.environ.get(TRUST_VARIABLE) == "1"
 
 
 def check_parts(config: Config, where: Path, trust: bool = False) -> None:
@@ -25,14 +33,12 @@ def check_parts(config: Config, where: Path, trust: bool = False) -> None:
 
     ``trust``, or ``LTVM_TRUST=1``, follows any.
     """
-    if trust or os.environ.get(TRUST_VARIABLE) == "1":
+    if trusted(trust):
         return
     offered: set[str] | None = None
     for key, target in targets(config):
-        if importable_from_config_dirs(target):
-            continue
         offered = offered_targets() if offered is None else offered
-        if target not in offered:
+        if target not in offered and not defined_in_config_dirs(target):
             raise InputError(
                 f"{where}: {key}={target} is no part that this installation offers; allowed: those "
                 "in its YAML groups and in --config-dir; --trust (ltvm.load: trust=True) follows "
@@ -66,19 +72,108 @@ def offered_targets() -> set[str]:
     return found
 
 
-def importable_from_config_dirs(target: str) -> bool:
-    """Whether the module of an import path is one of the user's own."""
-    top = target.split(".")[0]
-    return any((d / f"{top}.py").is_file() or (d / top).is_dir() for d in map(Path, config_dirs()))
+def defined_in_config_dirs(target: str) -> bool:
+    """Whether an import path names a class or function that a module of the user's own defines.
+
+    What such a module has imported is not its own: ``mine.os.system`` is no part. Nor is a module
+    of that name that is installed, which comes first.
+    """
+    module, _, name = target.rpartition(".")
+    make_importable()
+    for folder in map(Path, config_dirs()):
+        base = folder.joinpath(*module.split("."))
+        file = next(
+            (f for f in (base.with_suffix(".py"), base / "__init__.py") if f.is_file()), None
+        )
+        if file is None or not is_found_in(module.split(".")[0], folder):
+            continue
+        if name in definitions(file):
+            return True
+    return False
+
+
+def definitions(file: Path) -> set[str]:
+    """The classes and functions that a module's file defines; none of one that is no Python."""
+    try:
+        body = ast.parse(file.read_text(), str(file)).body
+    except (OSError, ValueError, SyntaxError):
+        return set()
+    return {node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+
+
+def is_found_in(top: str, folder: Path) -> bool:
+    """Whether importing ``top`` takes it from below a folder."""
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return False
+    if spec is None:
+        return False
+    places = [spec.origin] if spec.has_location else list(spec.submodule_search_locations or ())
+    return any(Path(str(place)).resolve().is_relative_to(folder.resolve()) for place in places)
+
+
+def check_command(words: Sequence[str], where: Path) -> None:
+    """Raise :class:`ltvm.errors.InputError` for words of a stored command that are no plain values.
+
+    Resolvers read what is around (``${oc.env:HOME}``), and Hydra's own keys where to search.
+    """
+    for word in words:
+        hydras = word.lstrip("+~").startswith(("hydra.", "hydra/", "--"))
+        if hydras or re.search(r"\$\{[^}]*:", word):
+            raise InputError(f"{where}: its command has {word}; allowed: plain values")
+
+
+def check_data_root(config: Config, where: Path, trust: bool = False) -> None:
+    """Raise :class:`ltvm.errors.InputError` for images that would be downloaded to a place that a
+    stored configuration chose.
+    """
+    root = config["data"]["load"].get("root")
+    if root is None or trusted(trust):
+        return
+    own = os.environ.get("LTVM_DATA_ROOT", "~/.cache/ltvm")
+    place = Path(str(root)).expanduser()
+    here = any((place / name).is_dir() for name in DOWNLOADED)
+    if not here and place != Path(own).expanduser():
+        raise InputError(
+            f"{where}: data.load.root={root}: no images there; allowed: LTVM_DATA_ROOT, or a "
+            f"directory that has one of {', '.join(DOWNLOADED)}"
+        )
+
+
+def check_no_link(run: Path) -> None:
+    """Raise :class:`ltvm.errors.InputError` for a run's folder that leads out of its results.
+
+    By a link, of its own or of a folder above it; ``evaluations`` in it counts as well.
+    """
+    in_results = len(run.parents) > 4 and run.parents[3].name == "runs"
+    inside = run.parents[4].resolve() if in_results else run.parent.resolve() / run.name
+    for folder in (run, run / "evaluations"):
+        check_stays(folder, inside)
+
+
+def check_stays(folder: Path, inside: Path) -> None:
+    """Raise :class:`ltvm.errors.InputError` for one that a link takes out of ``inside``."""
+    try:
+        stays = folder.resolve().is_relative_to(inside)
+    except (OSError, RuntimeError):  # a link to itself
+        stays = False
+    if not stays:
+        raise InputError(f"{folder}: a link that leads elsewhere; allowed: a folder")
+
+
+def is_own(file: Path, run: Path) -> bool:
+    """Whether a run's file is a regular one, and no link to what is not the run's."""
+    return file.is_file() and file.resolve().is_relative_to(run.resolve())
 
 
 def check_name(key: str, name: object) -> None:
     """Raise :class:`ltvm.errors.InputError` unless a name can be that of one file or folder."""
     sound = (
         isinstance(name, str)
-        and 0 < len(name.encode()) <= 200
+        and 0 < len(name.encode(errors="replace")) <= 200
         and not name.startswith((".", "~"))
-        and not re.search(r"[/\\\x00-\x1f\x7f]", name)
+        and not re.search(r"[/\\\x00-\x1f\x7f\ud800-\udfff]", name)
     )
     if not sound:
         raise InputError(

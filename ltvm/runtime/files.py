@@ -8,11 +8,16 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
+import yaml
+
+# libyaml recurses in C, where a stranger's text of brackets alone would end the process.
+SHORT = 10_000  # bytes, and so levels
 SEAL = ',\n  "checksum": "'
 
 
@@ -75,21 +80,70 @@ def write_sealed_json(path: Path, content: dict[str, Any]) -> None:
     write_text(path, f'{text}{SEAL}{hashlib.sha256(text.encode()).hexdigest()}"\n}}\n')
 
 
+MOST = 256 * 2**20  # bytes of a text file that is read whole
+MOST_NODES = 200_000  # of a YAML file, repeated ones counted as often as they are repeated
+DEEPEST = 50  # levels of one
+
+
+def read_regular(path: Path) -> bytes:
+    """The content of a regular file: ``ValueError`` for a pipe, which would wait, a device, or more
+    than ``MOST`` bytes.
+    """
+    state = path.stat()
+    if not stat.S_ISREG(state.st_mode):
+        raise ValueError("no regular file")
+    if state.st_size > MOST:
+        raise ValueError(f"{state.st_size} bytes, more than {MOST}")
+    return path.read_bytes()
+
+
 def read_json(path: Path) -> Any:
     """What a file says, without its checksum; raises ``OSError``, or ``ValueError`` if damaged."""
-    return parse_json(path.read_bytes())
+    return parse_json(read_regular(path))
 
 
 def parse_json(text: bytes) -> Any:
-    """JSON, held against its checksum where it has one; ``ValueError`` if it is damaged."""
+    """JSON, held against its checksum where it has one; ``ValueError`` if it is damaged.
+
+    NaN and infinities are no numbers.
+    """
     try:
-        content = json.loads(text)
+        content = json.loads(text, parse_constant=refuse_constant)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     if isinstance(content, dict) and "checksum" in content:
         before = text.rpartition(SEAL.encode())[0]
         if content.pop("checksum") != hashlib.sha256(before).hexdigest():
             raise ValueError("its checksum is another: damaged, or changed by hand")
+    return content
+
+
+def refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+def read_yaml(path: Path) -> Any:
+    """A YAML file of plain values; ``ValueError`` for what is none, or grows by its aliases."""
+    return parse_yaml(read_regular(path))
+
+
+def parse_yaml(text: bytes) -> Any:
+    """The same of what a file says."""
+    fast = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        content = yaml.load(text, fast if len(text) <= SHORT else yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    left, nodes = [(content, 0)], 0
+    while left:
+        node, depth = left.pop()
+        nodes += 1
+        if nodes > MOST_NODES or depth > DEEPEST:
+            raise ValueError("nested too deeply, or too many values")
+        values = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+        left += [(value, depth + 1) for value in values]
     return content
 
 

@@ -60,6 +60,8 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     """Load a checkpoint; raises :class:`ltvm.errors.UnreadableError` if it is damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise ValueError("compressed, as torch writes none")
             broken = archive.testzip()
         if broken is not None:
             raise ValueError(f"the checksum of {broken} is another")

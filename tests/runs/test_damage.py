@@ -19,7 +19,7 @@ from ltvm.errors import InputError, UnreadableError, VanishedError
 from ltvm.methods import VariationalAutoEncoder
 from ltvm.report import page
 from ltvm.report.history_figures import history_table
-from ltvm.report.picture_pages import read_picture
+from ltvm.report.picture_pages import pixels_of
 from ltvm.runs.evaluate_again import evaluate_again
 from ltvm.runs.locks import holding
 from ltvm.runs.manifest import manifest_file, read_manifest
@@ -134,9 +134,9 @@ def test_a_damaged_history_or_picture_is_named_and_not_drawn(done):
     assert history_table([entry], results, unread).empty
     assert unread[0].startswith(f"{history}: its checksum is not that of its record")
     picture = run.directory / "samples.png"
-    assert read_picture(picture, unread) is not None
+    assert pixels_of(picture, unread) is not None
     picture.write_bytes(picture.read_bytes()[:200])
-    assert read_picture(picture, unread) is None
+    assert pixels_of(picture, unread) is None
     assert unread[1].startswith(f"{picture} is no picture")
 
 

@@ -184,9 +184,9 @@ def test_manifests_of_one_ablation_are_merged(archive, elsewhere, tmp_path):
         (cell, 0, ["x", evaluation]), (cell, 1, [evaluation]), ("c", 0, ["e"]),
     ]  # fmt: skip
     assert found["seeds"] == [0, 1]
-    file.write_text(json.dumps(mine | {"axes": ["method.alpha"]}))
+    file.write_text(json.dumps(mine | {"combine": "paired"}))
     (conflict,) = import_records(archive, elsewhere).conflicts
-    assert conflict == "ablations/vaes.json: another axes"
+    assert conflict == "ablations/vaes.json: another combine"
 
 
 def test_a_directory_without_checksums_is_taken_as_it_is(trained, tmp_path, capsys):

@@ -12,9 +12,9 @@ import yaml
 from ltvm.runs import index as index_module
 from ltvm.runs.archive import verify, write_sums
 from ltvm.runs.index import NAME, Index, heading, indexed
-from ltvm.runs.reading import DISK, parsed_yaml
+from ltvm.runs.reading import DISK
 from ltvm.runs.store import Run, Store
-from ltvm.runtime.files import parse_json, write_json, write_text
+from ltvm.runtime.files import parse_json, parse_yaml, write_json, write_text
 
 VALUES = {"fd": {"value": 1.5, "n": 10, "split": "test"}, "mse": {"value": 2, "n": 10}}
 OPENED = []  # names of files, while ``opened`` counts
@@ -100,7 +100,7 @@ def test_every_file_is_opened_once_and_then_only_what_has_changed(root):
 
 def test_configurations_of_a_cell_are_parsed_once_and_are_those_of_their_text(root, monkeypatch):
     texts = []
-    monkeypatch.setattr(index_module, "parsed_yaml", lambda t: texts.append(t) or parsed_yaml(t))
+    monkeypatch.setattr(index_module, "parse_yaml", lambda t: texts.append(t) or parse_yaml(t))
     read(root)
     assert len(texts) == 3
     odd = Store(root).runs()[0].config_file

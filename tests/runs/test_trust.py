@@ -1,6 +1,7 @@
 """A stranger's results are data: nothing in them is executed, nothing is written outside."""
 
 import json
+import sys
 
 import pytest
 import yaml
@@ -84,6 +85,22 @@ def test_a_command_in_a_record_brings_no_part_in(stranger, tmp_path, monkeypatch
     assert not (tmp_path / "executed").exists()
 
 
+@pytest.mark.parametrize("name", ["evaluations", "."])
+def test_what_is_a_link_is_not_written_to(stranger, name, tmp_path, capsys):
+    folder = stranger(lambda config: None)
+    other = tmp_path / "other"
+    if name == ".":
+        folder = folder.rename(other)
+        folder = tmp_path / "link"
+    else:
+        other.mkdir()
+    (folder / name).symlink_to(other)
+    before = sorted(other.rglob("*"))
+    assert main(["evaluate", str(folder), "evaluation=latents"]) == 2
+    assert "a link that leads elsewhere" in capsys.readouterr().err
+    assert sorted(other.rglob("*")) == before
+
+
 def test_own_parts_are_followed_and_trust_follows_any(stranger, monkeypatch, tmp_path):
     assert ltvm.load(stranger(lambda config: None)).iteration == 1
     config = resolve(["method=vae"])
@@ -91,9 +108,14 @@ def test_own_parts_are_followed_and_trust_follows_any(stranger, monkeypatch, tmp
     with pytest.raises(InputError, match="my_data"):
         check_parts(config, tmp_path)
     check_parts(config, tmp_path, trust=True)
-    (tmp_path / "my_data.py").write_text("")
+    (tmp_path / "my_data.py").write_text("import os\n\n\ndef load():\n    pass\n")
     monkeypatch.setenv("LTVM_CONFIG_DIRS", str(tmp_path))
+    monkeypatch.setattr("sys.path", list(sys.path))
     check_parts(config, tmp_path)
+    for imported in ("my_data.os.system", "my_data.os", "os.system"):
+        config["data"]["load"]["_target_"] = imported
+        with pytest.raises(InputError, match=imported):
+            check_parts(config, tmp_path)
     assert ("method.solver", "a.b") in list(targets({"method": {"solver": "a.b"}}))
 
 

@@ -10,6 +10,7 @@ number that was computed with them.
 from __future__ import annotations
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -77,8 +78,14 @@ class DigitFeatures(Extractor):
         verify(path, self.checksum)
         self.device = torch.device(device)
         self.network = DigitClassifier()
-        with np.load(path) as arrays:
-            self.network.load_state_dict({key: torch.from_numpy(arrays[key]) for key in arrays})
+        try:
+            with np.load(path) as arrays:
+                self.network.load_state_dict({key: torch.from_numpy(arrays[key]) for key in arrays})
+        except (
+            OSError, ValueError, TypeError, RuntimeError, AttributeError, KeyError, BadZipFile,
+        ) as error:  # fmt: skip
+            what = " ".join(str(error).split())[:120]
+            raise InputError(f"extractor digits: {path}: no such weights ({what})") from error
         self.network.to(self.device).eval().requires_grad_(False)
 
     @torch.no_grad()

@@ -105,10 +105,15 @@ def weights_folder() -> Path:
 
 
 def load_network(path: Path, dimension: int) -> nn.Module:
-    """torch-fidelity's network with these weights, resizing without antialiasing."""
+    """torch-fidelity's network with these weights, resizing without antialiasing.
+
+    A file with anything but tensors is refused before torch-fidelity reads it, which would execute
+    what it says.
+    """
     from torchmetrics.image.fid import NoTrainInceptionV3  # seconds to import
 
     try:
+        torch.load(path, map_location="meta", weights_only=True)  # torch-fidelity unpickles objects
         return NoTrainInceptionV3(
             "inception-v3-compat", [str(dimension)], str(path), antialias=False
         )

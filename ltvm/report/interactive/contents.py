@@ -22,6 +22,7 @@ from ltvm.report.hypotheses import best_cells
 from ltvm.report.statistics import INTERVALS, Estimate, format_estimate, format_p, paired_difference
 from ltvm.report.styles import cell_styles, method_styles
 from ltvm.runs.reading import DISK, Files
+from ltvm.runtime.images import read_picture
 
 Json = dict[str, Any]
 PICTURED = 12  # cells whose samples and reconstructions are shown
@@ -245,9 +246,8 @@ def pictures_of(table: pd.DataFrame, results: Path) -> Json:
 def embedded(file: Path) -> str | None:
     """A picture as a data URI, at most ``WIDEST_PICTURE`` wide; None where there is none."""
     try:
-        with Image.open(file) as opened:
-            picture = opened.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        picture = read_picture(file)
+    except (OSError, ValueError, SyntaxError):
         return None
     if picture.width > WIDEST_PICTURE:
         height = round(picture.height * WIDEST_PICTURE / picture.width)
