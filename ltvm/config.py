@@ -200,7 +200,7 @@ def fixed_keys(config: Config, path: str = "") -> set[str]:
 def check_keys(overrides: Sequence[str], config: Config, default: Config) -> None:
     """Raise :class:`InputError` for keys that overrides added, or took away."""
     own, usual = fixed_keys(config), fixed_keys(default)
-    for key in sorted(own ^ usual, key=len)[:1]:
+    for key in sorted((own - usual - {*OPEN}) | (usual - own), key=len)[:1]:
         given = next((o for o in overrides if key.startswith(key_of(o).split("@")[-1])), key)
         if key in own:
             raise InputError(f"{given}: {no_such_key(key, overrides)}")

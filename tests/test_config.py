@@ -160,3 +160,20 @@ def test_a_file_that_is_added_or_changed_counts_at_once(tmp_path, monkeypatch):
     for steps in (3, 17):
         file.write_text(f"defaults: [smoke]\nname: mine\nsteps: {steps}\n")
         assert resolve(["protocol=mine"])["protocol"]["steps"] == steps
+
+
+@pytest.mark.parametrize("path", ["/home/zoë/my results", "/data/日本", "/a/b c-d_e.f", "/a=b"])
+def test_paths_may_have_spaces_and_umlauts(path):
+    override = f"paths.results={path}"
+    assert resolve([override])["paths"]["results"] == path
+    assert resolve([as_written(as_hydra(override))])["paths"]["results"] == path
+    assert resolve(['paths.results="/data/a,b"'])["paths"]["results"] == "/data/a,b"
+
+
+def test_parameters_of_parts_may_be_added_and_nothing_else():
+    assert resolve(["+decoder.widths=[32,16,16]"])["decoder"]["widths"] == [32, 16, 16]
+    assert resolve(["+protocol.own_steps.vae={size:0.1}"])["protocol"]["own_steps"]["vae"]
+    assert "frechet" not in resolve(["~evaluation.metrics.frechet"])["evaluation"]["metrics"]
+    for override in ("+nosuch=1", "+model.nosuch=1", "~model.sigma", "+extractor=digits"):
+        with pytest.raises(InputError, match=r"no such key|cannot be left out"):
+            resolve([override])

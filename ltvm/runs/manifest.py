@@ -81,14 +81,12 @@ def read_manifest(file: Path) -> dict[str, Any]:
             check_inside(file, entry["path"])
             check_kinds(entry, KINDS_OF_RUNS, "a run's ")
             for key in ("data", "method"):  # of which names of files are made
-                check_name(key, entry[key])
+                check_name(key, entry[key] or key)
             for evaluation in entry["evaluations"]:
                 check_name("evaluations", evaluation)
         check_kinds(content, KINDS, "its ")
-        for entry in content["runs"]:
-            absent = [str(axis) for axis in content["axes"] if axis not in entry["values"]]
-            if absent:
-                raise ValueError(f"{entry['path']} has no value of {', '.join(absent)}")
+        for axis in content["axes"]:
+            check_name("axes", axis)
     except (OSError, ValueError, KeyError, TypeError) as error:
         why = " ".join(str(error).split())[:400]
         raise UnreadableError(file, f"is not a manifest ({why})", remedy) from error
