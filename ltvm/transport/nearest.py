@@ -1,0 +1,95 @@
+"""The targets of highest score of every code, and what no other target's score exceeds.
+
+All scores <z, p> + h are computed once, tile by tile, each small enough to stay in a core's
+cache; only the best of every group of targets is kept of a tile. The ``length`` targets of
+highest score lie in the ``length`` groups of highest winners, and only these are scored again.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+MEMBERS = 32  # targets per group, neighbours in memory
+ROWS = {"cpu": 256, "cuda": 2_048}  # codes per tile
+GROUPS = {"cpu": 32, "cuda": 2**12}  # per tile: 1 MB and 1 GB of scores in float32
+AGAIN = {"cpu": 2**8, "cuda": 2**16}  # groups scored again at a time: 2 MB and 500 MB at d = 64
+
+
+class Nearest(NamedTuple):
+    """Scores [m, k], best first, int64 targets [m, k], and a ceiling [m] of all other scores."""
+
+    scores: Tensor
+    targets: Tensor
+    ceiling: Tensor
+
+
+class Tiles:
+    """These targets [n, d], to be scored against any codes; memory grows with n."""
+
+    def __init__(self, targets: Tensor) -> None:
+        self.n, d = targets.shape
+        self.groups = -(-self.n // MEMBERS)
+        # One product makes <z, p> + h: the heights are one more coordinate of the targets.
+        self.points = targets.new_zeros(self.groups * MEMBERS, d + 1)
+        self.points[: self.n, :d] = targets
+        self.points[self.n :, d] = torch.finfo(targets.dtype).min  # no padding is ever chosen
+        kind = targets.device.type if targets.device.type in ROWS else "cpu"
+        self.rows, self.tile = ROWS[kind], GROUPS[kind] * MEMBERS
+        self.again = AGAIN[kind]
+        self.buffer = targets.new_empty(min(self.tile, len(self.points)) * self.rows)
+
+    def nearest(self, codes: Tensor, heights: Tensor, length: int) -> Nearest:
+        """The ``length`` targets (or all) of highest score of every code: [m, length]."""
+        self.points[: self.n, -1] = heights
+        found = [
+            self._of_block(torch.cat([block, block.new_ones(len(block), 1)], dim=1), length)
+            for block in codes.split(self.rows)
+        ]
+        return Nearest(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+
+    def best(self, codes: Tensor, heights: Tensor) -> tuple[Tensor, Tensor]:
+        """max_p and argmax_p of <z, p> + h_p for every code: [m] and [m]."""
+        scores, targets, _ = self.nearest(codes, heights, 1)
+        return scores[:, 0], targets[:, 0]
+
+    def _of_block(self, block: Tensor, length: int) -> Nearest:
+        """:meth:`nearest` of codes [m, d + 1] whose last coordinate is 1."""
+        winners = self._winners(block)
+        top = winners.topk(min(length, self.groups), dim=1)
+        scores, targets = [], []
+        step = max(1, self.again // top.indices.shape[1])
+        for rows, groups in zip(block.split(step), top.indices.split(step), strict=True):
+            members = self.points.view(self.groups, -1).index_select(0, groups.flatten())
+            members = members.view(len(rows), -1, block.shape[1])  # [rows, k * MEMBERS, d + 1]
+            # In this order the product is several times faster than a matrix times a column.
+            again = torch.bmm(rows[:, None], members.transpose(1, 2))[:, 0]
+            best = again.topk(min(length, self.n), dim=1)
+            place = best.indices
+            scores.append(best.values)
+            targets.append(groups.gather(1, place // MEMBERS) * MEMBERS + place % MEMBERS)
+        listed = torch.cat(scores)
+        # A target that is not listed lost to the last listed one, or its group to the last group.
+        ceiling = listed[:, -1]
+        if top.values.shape[1] < self.groups:
+            ceiling = ceiling.maximum(top.values[:, -1])
+        if listed.shape[1] == self.n:
+            ceiling = torch.full_like(ceiling, float("-inf"))
+        return Nearest(listed, torch.cat(targets), ceiling)
+
+    def _winners(self, block: Tensor) -> Tensor:
+        """The highest score in every group: [m, groups]."""
+        columns, m = block.T.contiguous(), len(block)
+        winners = block.new_empty(self.groups, m)
+        for number, tile in enumerate(self.points.split(self.tile)):
+            scores = self.buffer[: len(tile) * m].view(len(tile), m)
+            torch.mm(tile, columns, out=scores)
+            begin = number * self.tile // MEMBERS
+            torch.amax(
+                scores.view(-1, MEMBERS, m),
+                dim=1,
+                out=winners[begin : begin + len(tile) // MEMBERS],
+            )
+        return winners.T.contiguous()
