@@ -7,6 +7,8 @@ highest score lie in the ``length`` groups of highest winners, and only these ar
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from typing import NamedTuple
 
 import torch
@@ -37,17 +39,25 @@ class Tiles:
         self.points[: self.n, :d] = targets
         self.points[self.n :, d] = torch.finfo(targets.dtype).min  # no padding is ever chosen
         kind = targets.device.type if targets.device.type in ROWS else "cpu"
-        self.rows, self.tile = ROWS[kind], GROUPS[kind] * MEMBERS
-        self.again = AGAIN[kind]
-        self.buffer = targets.new_empty(min(self.tile, len(self.points)) * self.rows)
+        self.rows, self.tile, self.again = ROWS[kind], GROUPS[kind] * MEMBERS, AGAIN[kind]
+        self.threads = torch.get_num_threads() if kind == "cpu" else 1
 
     def nearest(self, codes: Tensor, heights: Tensor, length: int) -> Nearest:
-        """The ``length`` targets (or all) of highest score of every code: [m, length]."""
+        """The ``length`` targets (or all) of highest score of every code: [m, length].
+
+        On a CPU every thread takes blocks of its own: tiles are too small to be shared, and where
+        other processes want the cores too, threads that wait for each other lose most of them.
+        """
         self.points[: self.n, -1] = heights
-        found = [
-            self._of_block(torch.cat([block, block.new_ones(len(block), 1)], dim=1), length)
-            for block in codes.split(self.rows)
-        ]
+        blocks = codes.split(min(self.rows, -(-len(codes) // self.threads)))
+        if self.threads == 1:
+            found = [self._of_block(block, length) for block in blocks]
+        else:
+            try:
+                with ThreadPoolExecutor(self.threads, "tiles", torch.set_num_threads, (1,)) as pool:
+                    found = list(pool.map(self._of_block, blocks, repeat(length)))
+            finally:
+                torch.set_num_threads(self.threads)  # those of threads to come were set as well
         return Nearest(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
     def best(self, codes: Tensor, heights: Tensor) -> tuple[Tensor, Tensor]:
@@ -55,15 +65,20 @@ class Tiles:
         scores, targets, _ = self.nearest(codes, heights, 1)
         return scores[:, 0], targets[:, 0]
 
-    def _of_block(self, block: Tensor, length: int) -> Nearest:
-        """:meth:`nearest` of codes [m, d + 1] whose last coordinate is 1."""
+    def _of_block(self, codes: Tensor, length: int) -> Nearest:
+        """:meth:`nearest` of so few codes that their scores of a tile are small."""
+        block = torch.cat([codes, codes.new_ones(len(codes), 1)], dim=1)
         winners = self._winners(block)
         top = winners.topk(min(length, self.groups), dim=1)
         scores, targets = [], []
-        step = max(1, self.again // top.indices.shape[1])
+        kept = top.indices.shape[1]
+        step, of_group = max(1, self.again // kept), self.points.view(self.groups, -1)
+        buffer = block.new_empty(step * kept, of_group.shape[1])
         for rows, groups in zip(block.split(step), top.indices.split(step), strict=True):
-            members = self.points.view(self.groups, -1).index_select(0, groups.flatten())
-            members = members.view(len(rows), -1, block.shape[1])  # [rows, k * MEMBERS, d + 1]
+            members = torch.index_select(
+                of_group, 0, groups.flatten(), out=buffer[: groups.numel()]
+            )
+            members = members.view(len(rows), -1, block.shape[1])  # [rows, kept * MEMBERS, d + 1]
             # In this order the product is several times faster than a matrix times a column.
             again = torch.bmm(rows[:, None], members.transpose(1, 2))[:, 0]
             best = again.topk(min(length, self.n), dim=1)
@@ -82,10 +97,10 @@ class Tiles:
     def _winners(self, block: Tensor) -> Tensor:
         """The highest score in every group: [m, groups]."""
         columns, m = block.T.contiguous(), len(block)
+        buffer = block.new_empty(min(self.tile, len(self.points)), m)
         winners = block.new_empty(self.groups, m)
         for number, tile in enumerate(self.points.split(self.tile)):
-            scores = self.buffer[: len(tile) * m].view(len(tile), m)
-            torch.mm(tile, columns, out=scores)
+            scores = torch.mm(tile, columns, out=buffer[: len(tile)])
             begin = number * self.tile // MEMBERS
             torch.amax(
                 scores.view(-1, MEMBERS, m),

@@ -75,7 +75,8 @@ class OnePass:
             # What the ascent reached on its shortlists tells the cost: wait until it is worth it.
             last = number == self.passes - 1
             if last or predicted + offset <= bound * (1 + self.gap):
-                scores, order = (near.scores + rises[near.targets]).sort(dim=1, descending=True)
+                scores = near.scores + rises.to(heights.dtype)[near.targets]
+                scores, order = scores.sort(dim=1, descending=True)
                 listed = near.targets.gather(1, order)
                 found = assign_within(centred, targets, reached, scores, listed)
                 found_cost = mean_cost(codes, targets[found])
@@ -106,7 +107,8 @@ def certify(
     bounds = []
     for quantile in CAPS:
         capped = rises.clamp(max=ordered[int(quantile * (len(rises) - 1))])
-        values = (scores + capped[near.targets]).amax(1).maximum(ceiling + capped.max())
+        listed = scores + capped.index_select(0, near.targets.flatten()).view_as(scores)
+        values = listed.amax(1).maximum(ceiling + capped.max())
         unshifted = heights + capped - targets @ shift
         bounds.append(bound_from_maxima(codes, targets, unshifted, values + allowed))
     return max(bounds)

@@ -1,0 +1,184 @@
+"""How the cost of a coupling and the memory of a run grow, and what a launcher adds to a run.
+
+    python benchmarks/scale.py coupling --n 60000 250000 1000000
+    python benchmarks/scale.py memory --n 4000 16000 64000
+    python benchmarks/scale.py launchers
+
+Codes and targets of couplings are the Gaussian ones of benchmarks/transport.py, d = 64. Memory is
+the peak of a process that trains one iteration on random images of MNIST's shape, by images.
+Launchers run the same runs of a second or two each: what is beyond their own time is what the
+launcher adds. Every row has a process of its own, and the machine's load beside it: on a shared
+machine seconds are too many, and processor seconds about right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from common import Worker, publish
+from iteration import random_data
+from transport import gaussian_codes
+
+from ltvm.config import resolve
+from ltvm.runs.build import build_method, build_problem
+from ltvm.runtime.devices import keep_freed_memory, resolve_device, use_full_float32
+from ltvm.runtime.randomness import stream
+from ltvm.transport import build_solver
+
+Row = dict[str, Any]
+
+TRAINING = ["protocol=smoke", "decoder=mnist", "protocol.train_images=null"]
+SMOKE = ["protocol=smoke", "device=cpu"]
+LAUNCHERS = {  # and how many runs they have at once
+    "basic": (1, []),
+    "joblib": (2, ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]),
+    "ray": (2, ["hydra/launcher=ray", f"hydra.launcher.num_cpus={(os.cpu_count() or 2) / 2}"]),
+    "submitit_local": (2, ["hydra/launcher=submitit_local", "hydra.launcher.array_parallelism=2"]),
+}
+
+
+def measured(run: Callable[[], Row]) -> Row:
+    """What ``run`` returns, with its seconds, processor seconds, peak memory and the load."""
+    before, cpu, started = os.getloadavg()[0], time.process_time(), time.perf_counter()
+    row = run()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20)
+    return {
+        **row,
+        "seconds": f"{time.perf_counter() - started:,.1f}",
+        "processor seconds": f"{time.process_time() - cpu:,.1f}",
+        "peak memory of the process, GB": f"{peak:.2f}",
+        "load before, after": f"{before:.1f}, {os.getloadavg()[0]:.1f}",
+    }
+
+
+def coupling(solver: str, n: int, d: int, device: str) -> Callable[[], Row]:
+    """Solves once, from no warm start."""
+
+    def run() -> Row:
+        where = resolve_device(device)
+        codes, targets = (points.to(where) for points in gaussian_codes(n, d))
+        small = torch.randn(64, d, generator=stream(0, "warm up")).to(where)
+        build_solver(solver)(small, small.flip(0), {}, stream(0, "warm up"))
+
+        def solve() -> Row:
+            found = build_solver(solver)(codes, targets, {}, stream(0, "solve"))
+            return {
+                "n": f"{n:,}",
+                "solver": solver,
+                "mean cost": f"{found.cost:.3f}",
+                "certified gap": f"{found.gap:.3%}",
+            }
+
+        return measured(solve)
+
+    return run
+
+
+def training(n: int, method: str, device: str) -> Callable[[], Row]:
+    """One iteration of a run on ``n`` random images of MNIST's shape, a sweep and a correction."""
+
+    def run() -> Row:
+        use_full_float32()
+        keep_freed_memory()
+        config = resolve([*TRAINING, f"method={method}", f"device={device}"])
+        problem = build_problem(config, random_data("mnist", n))
+
+        def iterate() -> Row:
+            build_method(config, problem).fit_iteration()
+            return {"images": f"{n:,}", "method": method}
+
+        return measured(iterate)
+
+    return run
+
+
+def launched(name: str, methods: str, seeds: str) -> tuple[int, float, float]:
+    """Runs, seconds of an ablation of smoke runs, and the seconds of its runs themselves."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "ltvm.cli.main", "ablate", "ablation=ot", *SMOKE]
+        command += [f"ablation.axes.method=[{methods}]", f"ablation.seeds=[{seeds}]"]
+        command += [f"paths.results={folder}/results", f"paths.reports={folder}/reports"]
+        started = time.perf_counter()
+        subprocess.run([*command, *LAUNCHERS[name][1]], check=True, capture_output=True)
+        whole = time.perf_counter() - started
+        runs = list(Path(folder).glob("results/runs/*/*/*/seed=*"))
+        own = 0.0
+        for run in runs:
+            own += sum(json.loads((run / "record.json").read_text())["seconds"].values())
+            for file in run.glob("evaluations/*.json"):
+                own += json.loads(file.read_text())["seconds"]
+    return len(runs), whole, own
+
+
+def launcher_row(name: str) -> Row:
+    """What a launcher adds to one run, and to each of ten."""
+    at_once, load = LAUNCHERS[name][0], os.getloadavg()[0]
+    _, whole_of_one, own_of_one = launched(name, "abp", "0")
+    n, whole, own = launched(name, "short_run_ot,short_run_uncorrected,short_run,abp,vae", "0,1")
+    added = (whole - whole_of_one) * at_once - (own - own_of_one)
+    return {
+        "launcher": name,
+        "runs at once": at_once,
+        "one run, s": f"{whole_of_one:.1f}",
+        "of which its own": f"{own_of_one:.1f}",
+        f"{n} runs, s": f"{whole:.1f}",
+        "sum of their own": f"{own:.1f}",
+        "added per further run, s": f"{added / (n - 1):.2f}",
+        "load before": f"{load:.1f}",
+    }
+
+
+def in_own_process(make: Callable[..., Callable[[], Row]], *arguments: Any) -> Row:
+    worker = Worker(make, *arguments)
+    row: Row = worker()
+    worker.stop()
+    print(row, flush=True)
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=("coupling", "memory", "launchers"))
+    parser.add_argument("--n", type=int, nargs="+", help="codes or images")
+    parser.add_argument("--dimension", type=int, default=64, help="of codes")
+    parser.add_argument("--solvers", nargs="+", default=["auto"])
+    parser.add_argument("--launchers", nargs="+", default=list(LAUNCHERS), choices=LAUNCHERS)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--out", type=Path, help="write scale-WHAT.md and .json there")
+    options = parser.parse_args()
+    if options.what == "coupling":
+        caption = f"Couplings of Gaussian codes, d = {options.dimension}, without a warm start."
+        rows = [
+            in_own_process(coupling, solver, n, options.dimension, options.device)
+            for n in options.n or [60_000, 250_000]
+            for solver in options.solvers
+        ]
+    elif options.what == "memory":
+        caption = f"One iteration with `{' '.join(TRAINING)}` on random images."
+        rows = [
+            in_own_process(training, n, method, options.device)
+            for method in ("short_run_ot", "vae")
+            for n in options.n or [4_000, 16_000, 64_000]
+        ]
+    else:
+        caption = f"`ltvm ablate ablation=ot {' '.join(SMOKE)}`: one run, and five methods twice."
+        rows = [launcher_row(name) for name in options.launchers]
+    name = f"scale-{options.what}"
+    publish(name, f"Scale: {options.what}", {caption: rows}, options.out, options.device)
+
+
+if __name__ == "__main__":
+    main()
