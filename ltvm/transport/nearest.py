@@ -8,7 +8,6 @@ highest score lie in the ``length`` groups of highest winners, and only these ar
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from itertools import repeat
 from typing import NamedTuple
 
 import torch
@@ -49,50 +48,58 @@ class Tiles:
         other processes want the cores too, threads that wait for each other lose most of them.
         """
         self.points[: self.n, -1] = heights
-        blocks = codes.split(min(self.rows, -(-len(codes) // self.threads)))
+        found = Nearest(
+            codes.new_empty(len(codes), min(length, self.n)),
+            codes.new_empty(len(codes), min(length, self.n), dtype=torch.int64),
+            codes.new_empty(len(codes)),
+        )
+        rows = min(self.rows, -(-len(codes) // self.threads))
+        blocks = [
+            tuple(x[i : i + rows] for x in (codes, *found)) for i in range(0, len(codes), rows)
+        ]
         if self.threads == 1:
-            found = [self._of_block(block, length) for block in blocks]
+            for block in blocks:
+                self._fill(*block)
         else:
             try:
                 with ThreadPoolExecutor(self.threads, "tiles", torch.set_num_threads, (1,)) as pool:
-                    found = list(pool.map(self._of_block, blocks, repeat(length)))
+                    list(pool.map(self._fill, *zip(*blocks, strict=True)))
             finally:
                 torch.set_num_threads(self.threads)  # those of threads to come were set as well
-        return Nearest(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+        return found
 
     def best(self, codes: Tensor, heights: Tensor) -> tuple[Tensor, Tensor]:
         """max_p and argmax_p of <z, p> + h_p for every code: [m] and [m]."""
         scores, targets, _ = self.nearest(codes, heights, 1)
         return scores[:, 0], targets[:, 0]
 
-    def _of_block(self, codes: Tensor, length: int) -> Nearest:
-        """:meth:`nearest` of so few codes that their scores of a tile are small."""
+    def _fill(self, codes: Tensor, scores: Tensor, targets: Tensor, ceiling: Tensor) -> None:
+        """:meth:`nearest` of a block of codes: where it goes, for what threads allocate and keep
+        would hold apart all that they allocate and free.
+        """
         block = torch.cat([codes, codes.new_ones(len(codes), 1)], dim=1)
-        winners = self._winners(block)
-        top = winners.topk(min(length, self.groups), dim=1)
-        scores, targets = [], []
+        length = scores.shape[1]
+        top = self._winners(block).topk(min(length, self.groups), dim=1)
         kept = top.indices.shape[1]
         step, of_group = max(1, self.again // kept), self.points.view(self.groups, -1)
         buffer = block.new_empty(step * kept, of_group.shape[1])
-        for rows, groups in zip(block.split(step), top.indices.split(step), strict=True):
+        for i in range(0, len(block), step):
+            rows, groups = block[i : i + step], top.indices[i : i + step]
             members = torch.index_select(
                 of_group, 0, groups.flatten(), out=buffer[: groups.numel()]
             )
             members = members.view(len(rows), -1, block.shape[1])  # [rows, kept * MEMBERS, d + 1]
             # In this order the product is several times faster than a matrix times a column.
             again = torch.bmm(rows[:, None], members.transpose(1, 2))[:, 0]
-            best = again.topk(min(length, self.n), dim=1)
-            place = best.indices
-            scores.append(best.values)
-            targets.append(groups.gather(1, place // MEMBERS) * MEMBERS + place % MEMBERS)
-        listed = torch.cat(scores)
+            best = again.topk(length, dim=1)
+            scores[i : i + step], place = best
+            targets[i : i + step] = groups.gather(1, place // MEMBERS) * MEMBERS + place % MEMBERS
         # A target that is not listed lost to the last listed one, or its group to the last group.
-        ceiling = listed[:, -1]
-        if top.values.shape[1] < self.groups:
-            ceiling = ceiling.maximum(top.values[:, -1])
-        if listed.shape[1] == self.n:
-            ceiling = torch.full_like(ceiling, float("-inf"))
-        return Nearest(listed, torch.cat(targets), ceiling)
+        torch.maximum(scores[:, -1], top.values[:, -1], out=ceiling)
+        if kept == self.groups:
+            ceiling.copy_(scores[:, -1])
+        if length == self.n:
+            ceiling.fill_(float("-inf"))
 
     def _winners(self, block: Tensor) -> Tensor:
         """The highest score in every group: [m, groups]."""
