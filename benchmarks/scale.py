@@ -3,12 +3,14 @@
     python benchmarks/scale.py coupling --n 60000 250000 1000000
     python benchmarks/scale.py memory --n 4000 32000
     python benchmarks/scale.py launchers
+    python benchmarks/scale.py candidates --n 10000    # needs faiss-cpu, which ltvm does not
 
 Codes and targets of couplings are the Gaussian ones of benchmarks/transport.py, d = 64. Memory is
 the peak of a process that trains one iteration on random images of MNIST's shape, by images.
 Launchers run the same runs of a second or two each: what is beyond their own time is what the
-launcher adds. Every row has a process of its own, and the machine's load beside it: on a shared
-machine seconds are too many, and processor seconds about right.
+launcher adds. Candidates asks which share of the partners of a coupling that is nearly optimal the
+pass of ``onepass`` and approximate indices find. On a shared machine seconds are too many and
+processor seconds about right: rows have both, the load and, of the first two, their own process.
 """
 
 from __future__ import annotations
@@ -22,12 +24,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from common import Worker, publish
 from iteration import random_data
+from torch import Tensor
 from transport import gaussian_codes
 
 from ltvm.config import resolve
@@ -35,6 +39,9 @@ from ltvm.runs.build import build_method, build_problem
 from ltvm.runtime.devices import keep_freed_memory, resolve_device, use_full_float32
 from ltvm.runtime.randomness import stream
 from ltvm.transport import build_solver
+from ltvm.transport.nearest import Tiles
+from ltvm.transport.onepass import OnePass
+from ltvm.transport.shortlist import match_moments
 
 Row = dict[str, Any]
 
@@ -149,6 +156,62 @@ def launcher_row(name: str) -> Row:
     }
 
 
+def _best_of_pass(tiles: Tiles, codes: Tensor, heights: Tensor, length: int) -> Tensor:
+    return tiles.nearest(codes, heights, length).targets
+
+
+def candidates(n: int, d: int) -> list[Row]:
+    """Which share of a near-optimal coupling's partners a source of candidates holds, and its cost.
+
+    Scores are <z, p> + h under the fit of moments, which the pass of ``onepass`` sees as well.
+    """
+    import faiss  # type: ignore[import-not-found]
+
+    faiss.omp_set_num_threads(torch.get_num_threads())
+    codes, targets = gaussian_codes(n, d)
+    codes = codes - codes.mean(0)
+    tiles = Tiles(targets)
+    heights = match_moments(tiles, codes, targets, stream(0, "solve"))
+    solver = OnePass(gap=1e-4, passes=2)
+    best = solver(codes, targets, {"heights": heights}, stream(0, "solve")).assignment
+    assert best is not None
+    rows: list[Row] = []
+
+    def add(source: str, asked: int, find: Callable[[], Tensor]) -> None:
+        cpu = time.process_time()
+        found = find()
+        cpu = (time.process_time() - cpu) / asked * 1e6
+        held = (found == best[:asked, None]).any(1).double().mean().item()
+        row = {
+            "source": source,
+            "partners held": f"{held:.1%}",
+            "processor us per code": f"{cpu:.0f}",
+        }
+        rows.append(row)
+
+    for length in (8, 16, 32):
+        name = f"one pass, {length} best"
+        add(name, n, partial(_best_of_pass, tiles, codes, heights, length))
+    points = torch.cat([targets, heights[:, None]], dim=1).numpy()
+    asked = torch.cat([codes, torch.ones(n, 1)], dim=1)[:2_000].numpy()
+    cells = faiss.IndexIVFFlat(
+        faiss.IndexFlatIP(d + 1), d + 1, round(n**0.5), faiss.METRIC_INNER_PRODUCT
+    )
+    cells.train(points)
+    cells.add(points)
+    for share in (0.05, 0.1, 0.2, 0.4):
+        cells.nprobe = round(share * n**0.5)
+        name = f"32 best of {share:.0%} of the cells (IVF)"
+        add(name, len(asked), lambda: torch.from_numpy(cells.search(asked, 32)[1]))
+    graph = faiss.IndexHNSWFlat(d + 1, 32, faiss.METRIC_INNER_PRODUCT)
+    graph.add(points)
+    for width in (32, 128, 512):
+        graph.hnsw.efSearch = width
+        name = f"32 best by a graph (HNSW, ef = {width})"
+        add(name, len(asked), lambda: torch.from_numpy(graph.search(asked, 32)[1]))
+    return rows
+
+
 def in_own_process(make: Callable[..., Callable[[], Row]], *arguments: Any) -> Row:
     worker = Worker(make, *arguments)
     row: Row = worker()
@@ -161,7 +224,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("coupling", "memory", "launchers"))
+    parser.add_argument("what", choices=("coupling", "memory", "launchers", "candidates"))
     parser.add_argument("--n", type=int, nargs="+", help="codes or images")
     parser.add_argument("--dimension", type=int, default=64, help="of codes")
     parser.add_argument("--solvers", nargs="+", default=["auto"])
@@ -179,6 +242,10 @@ def main() -> None:
     elif options.what == "memory":
         caption = f"One iteration with `{' '.join(TRAINING)}` on random images."
         rows = [in_own_process(training, n, options.device) for n in options.n or [4_000, 32_000]]
+    elif options.what == "candidates":
+        n = (options.n or [10_000])[0]
+        caption = f"Partners of {n:,} Gaussian codes, d = {options.dimension}."
+        rows = candidates(n, options.dimension)
     else:
         caption = f"`ltvm ablate ablation=ot {' '.join(SMOKE)}`: one run (`abp`), and five."
         rows = [launcher_row(name) for name in options.launchers]

@@ -167,6 +167,21 @@ def test_auto_goes_on_when_the_number_of_codes_crosses_its_limit(monkeypatch):
             assert solve(other, codes, targets, state).gap <= 0.005
 
 
+@pytest.mark.parametrize("codes", ["shrunk", "stretched", "heavy tails"])
+def test_codes_unlike_the_prior_take_one_pass_too(monkeypatch, codes):
+    draw = stream(0, codes)
+    points, targets = torch.randn(2, 1300, 64, generator=draw)
+    sizes = {
+        "shrunk": torch.tensor(0.1),
+        "stretched": torch.linspace(0.02, 2, 64),
+        "heavy tails": torch.empty(1300, 1).exponential_(generator=draw).sqrt(),
+    }
+    scored = count_scored(monkeypatch)
+    coupling = solve("onepass", points * sizes[codes], targets)
+    assert scored.count(1300) == 1
+    assert coupling.gap <= 0.005
+
+
 def count_scored(monkeypatch):
     """The numbers of codes that were scored against all targets, call by call, from now on."""
     scored = []
