@@ -122,12 +122,12 @@ def ascend(
     do, with momentum 0.9; steps fall linearly to nothing. Nothing is read back from a GPU
     until the end.
     """
-    products = torch.cat(
-        [
-            torch.bmm(targets[part], block[:, :, None])[:, :, 0]
-            for block, part in zip(codes.split(2_000), listed.split(2_000), strict=True)
-        ]
-    )  # <z_i, p_j> for j on the shortlist of i: [n, k]
+    products = torch.empty_like(listed, dtype=codes.dtype)  # <z_i, p_j> for j listed for i: [n, k]
+    for i in range(
+        0, len(codes), 2_000
+    ):  # into one tensor: kept parts would hold temporaries apart
+        block, part = codes[i : i + 2_000], listed[i : i + 2_000]
+        products[i : i + 2_000] = torch.bmm(targets[part], block[:, :, None])[:, :, 0]
     size, velocity = unit(codes, targets), torch.zeros_like(heights)
     ones = torch.ones_like(heights)
     flat = listed.flatten()
