@@ -248,7 +248,10 @@ def main() -> None:
         rows = candidates(n, options.dimension)
     else:
         caption = f"`ltvm ablate ablation=ot {' '.join(SMOKE)}`: one run (`abp`), and five."
-        rows = [launcher_row(name) for name in options.launchers]
+        rows = []
+        for name in options.launchers:
+            rows.append(launcher_row(name))
+            print(rows[-1], flush=True)
     name = f"scale-{options.what}"
     publish(name, f"Scale: {options.what}", {caption: rows}, options.out, options.device)
 
