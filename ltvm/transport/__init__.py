@@ -17,6 +17,7 @@ from ltvm.transport.controls import Identity, Noise, Random
 from ltvm.transport.coupling import Coupling, Solver
 from ltvm.transport.exact import Exact
 from ltvm.transport.gaussian import Gaussian
+from ltvm.transport.onepass import OnePass
 from ltvm.transport.scores import lower_bound
 from ltvm.transport.semidual import Semidual
 from ltvm.transport.shortlist import Shortlist
@@ -25,6 +26,7 @@ SOLVERS: dict[str, Callable[..., Solver]] = {
     "auto": Auto,
     "exact": Exact,
     "shortlist": Shortlist,
+    "onepass": OnePass,
     "blocks": Blocks,
     "semidual": Semidual,
     "bsp": Bsp,

@@ -5,17 +5,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ltvm.transport.coupling import Coupling
+from ltvm.transport.coupling import Coupling, Solver
 from ltvm.transport.exact import Exact
+from ltvm.transport.onepass import OnePass
 from ltvm.transport.shortlist import Shortlist
 
 
 class Auto:
-    """``auto``: ``exact`` up to 1,000 codes (to which a copy from a GPU is small), else
-    ``shortlist`` with its defaults: what gap it certifies is the coupling's ``gap``.
+    """``auto``: ``exact`` up to 1,000 codes (to which a copy from a GPU is small), ``shortlist``
+    up to 60,000 and ``onepass`` above, with their defaults: what gap they certify is the
+    coupling's ``gap``.
     """
 
     largest_exact = 1_000
+    largest_shortlist = 60_000
 
     def __call__(
         self,
@@ -24,5 +27,9 @@ class Auto:
         warm_start: dict[str, Tensor],
         generator: torch.Generator,
     ) -> Coupling:
-        solver = Exact() if len(codes) <= self.largest_exact else Shortlist()
+        solver: Solver = OnePass()
+        if len(codes) <= self.largest_exact:
+            solver = Exact()
+        elif len(codes) <= self.largest_shortlist:
+            solver = Shortlist()
         return solver(codes, targets, warm_start, generator)

@@ -78,7 +78,7 @@ def lower_bound(codes: Tensor, targets: Tensor, heights: Tensor) -> float:
     """The certified lower bound on the optimal mean cost that ``heights`` [n] give (float64)."""
     codes, targets, heights = codes.double(), targets.double(), heights.double()
     values, _ = Scores(targets).best(codes, heights)
-    return _bound(codes, targets, heights, values)
+    return bound_from_maxima(codes, targets, heights, values)
 
 
 def lower_bound_from(
@@ -87,20 +87,34 @@ def lower_bound_from(
     """As :func:`lower_bound`, from float32 maxima of scores that are known: no second pass.
 
     ``values`` [n] are the maxima of <z - shift, p> + h_p, which are those of <z, p> under the
-    heights h_p - <shift, p>. The bound stays a proof: the difference and the product of d + 1
-    terms, summed in any order, are off by at most gamma (|z - shift| |p| + |h|) with gamma =
-    (d + 2) u / (1 - (d + 2) u), u = 2^-24 (Higham, Accuracy and Stability of Numerical
-    Algorithms, 3.5), and the bound is lowered by that much.
+    heights h_p - <shift, p>. The bound stays a proof: it is lowered by :func:`rounding`.
     """
     codes, targets, heights, shift = (x.double() for x in (codes, targets, heights, shift))
     unshifted = heights - targets @ shift
-    if torch.get_float32_matmul_precision() != "highest":  # TF32 or bfloat16 inside products
+    if not products_are_float32():
         return lower_bound(codes, targets, unshifted)
+    allowed = rounding(codes - shift, targets, heights)
+    return bound_from_maxima(codes, targets, unshifted, values + allowed)
+
+
+def products_are_float32() -> bool:
+    """Whether float32 products have no TF32 or bfloat16 inside, of which no proof follows."""
+    return torch.get_float32_matmul_precision() == "highest"
+
+
+def rounding(codes: Tensor, targets: Tensor, heights: Tensor) -> Tensor:
+    """How far float32 scores <z, p> + h_p of float64 codes may be off, of every code: [n].
+
+    A difference (the codes' shift) and a product of d + 1 terms, summed in any order, are off by
+    at most gamma (|z| |p| + |h|) with gamma = (d + 2) u / (1 - (d + 2) u), u = 2^-24 (Higham,
+    Accuracy and Stability of Numerical Algorithms, 3.5).
+    """
     terms = (codes.shape[1] + 2) * 2.0**-24
-    largest = (codes - shift).norm(dim=1) * targets.norm(dim=1).max() + heights.abs().max()
-    return _bound(codes, targets, unshifted, values + terms / (1 - terms) * largest)
+    largest = codes.norm(dim=1) * targets.norm(dim=1).max() + heights.abs().max()
+    return terms / (1 - terms) * largest
 
 
-def _bound(codes: Tensor, targets: Tensor, heights: Tensor, values: Tensor) -> float:
+def bound_from_maxima(codes: Tensor, targets: Tensor, heights: Tensor, values: Tensor) -> float:
+    """The bound that heights [n] prove whose highest scores are at most ``values`` [n]."""
     dual = values.mean() - heights.mean()
     return (codes.square().sum(1).mean() + targets.square().sum(1).mean() - 2 * dual).item()

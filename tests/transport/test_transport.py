@@ -89,6 +89,7 @@ def test_duplicates_still_get_a_permutation(name, repeated):
         ("blocks", 0.9, {"block": 100}),
         ("semidual", 0.99, {}),
         ("shortlist", 0.995, {}),
+        ("onepass", 0.995, {}),
         ("auto", 0.995, {}),
         ("bsp", 0.3, {}),
     ],
@@ -229,7 +230,9 @@ def test_more_left_over_codes_than_an_exact_assignment_takes_still_make_a_permut
     assert found[(codes - targets[0]).square().sum(1).argmin()] == 0  # the nearest keeps it
 
 
-@pytest.mark.parametrize(("name", "gap"), [("semidual", 0.02), ("shortlist", 0.005)])
+@pytest.mark.parametrize(
+    ("name", "gap"), [("semidual", 0.02), ("shortlist", 0.005), ("onepass", 0.005)]
+)
 def test_a_small_gap_is_certified(name, gap):
     coupling = solve(name, *problem(n=1300, d=10))
     assert 0 <= coupling.gap <= gap
@@ -432,6 +435,10 @@ def test_codes_that_are_not_finite_are_refused(name, value):
         ("shortlist", {"passes": 0}),
         ("shortlist", {"length": 0}),
         ("shortlist", {"rounds": 0}),
+        ("onepass", {"gap": -1}),
+        ("onepass", {"passes": 0}),
+        ("onepass", {"length": 0}),
+        ("onepass", {"rounds": 0}),
         ("auto", {"gap": 0.1}),
     ],
 )
