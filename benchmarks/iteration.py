@@ -32,7 +32,7 @@ from torch.profiler import ProfilerActivity, profile
 from ltvm.config import resolve
 from ltvm.data.image_set import DataSet, ImageSet
 from ltvm.runs.build import build_method, build_problem
-from ltvm.runtime.clock import PHASES
+from ltvm.runtime.phases import PHASES
 from ltvm.runtime.devices import keep_freed_memory, peak_memory_mb, resolve_device, use_full_float32
 
 SHAPES = {"mnist": (1, 28), "svhn": (3, 32)}
