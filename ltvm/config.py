@@ -37,7 +37,7 @@ from ltvm.runtime.precision import Precision, native_precision
 from ltvm.runtime.processes import processes
 
 Config = dict[str, Any]
-GROUPS = ("data", "method", "protocol", "evaluation", "decoder", "prior", "ablation")
+GROUPS = ("data", "method", "protocol", "evaluation", "sampler", "decoder", "prior", "ablation")
 # Groups whose choice stands inside another one's: what a user writes -> what Hydra is given.
 NESTED = {
     "method.kernel": "kernel@method.kernel",

@@ -17,6 +17,7 @@ from ltvm.report.hypotheses import (
     families_of_tests,
     outstanding_cells,
 )
+from ltvm.report.long_table import SAMPLER, SAMPLER_LABEL
 from ltvm.report.statistics import (
     Estimate,
     Improvement,
@@ -32,16 +33,26 @@ from ltvm.report.statistics import (
 def pairs(table: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """(cell, its reference): the first cell of the reference method, other swept keys equal.
 
-    Cells without one, such as a baseline beside a swept key, are left out.
+    The reference samples of itself, where any row does: its own cells with another sampler are
+    compared with it as those of any method are. Cells without a reference, such as a baseline
+    beside a swept key, are left out.
     """
-    reference = manifest.get("reference")
     keys = ["data", *swept_keys(manifest)]
     cells = table.drop_duplicates("cell").set_index("cell")
+    references = cells[cells["method"] == manifest.get("reference")]
+    if SAMPLER_LABEL in cells:
+        of_itself = references[references[SAMPLER_LABEL].isna()]
+        if of_itself.empty:  # rows are compared with those that sample alike
+            keys = [*keys, SAMPLER]
+        else:
+            references = of_itself
+    if references.empty:
+        return
     for cell, row in cells.iterrows():
-        if row["method"] == reference:
+        if cell in references.index:
             continue
-        equal = (cells[keys] == row[keys]) | (cells[keys].isna() & row[keys].isna())
-        same = cells[(cells["method"] == reference) & equal.all(axis=1)]
+        of_row = references[keys]
+        same = references[((of_row == row[keys]) | (of_row.isna() & row[keys].isna())).all(axis=1)]
         if not same.empty:
             yield str(cell), str(same.index[0])
 

@@ -20,6 +20,7 @@ from ltvm.report.history_figures import (
     learning_curve_headings,
     learning_curves,
 )
+from ltvm.report.long_table import SAMPLER_LABEL
 from ltvm.report.picture_pages import draw_pictures
 from ltvm.report.styles import Style, method_styles
 
@@ -89,11 +90,15 @@ def draw_values(
 
 
 def draw_histories(drawing: Drawing, rows: pd.DataFrame, suffix: str) -> Drawn:
-    """Learning curves, and codes before and after corrections, where histories have any."""
+    """Learning curves, and codes before and after corrections, where histories have any.
+
+    Curves are of training, which no other sampler has a part in: names leave it out.
+    """
     of_data = f" on {rows['data'].iloc[0]}"
     histories = history_table(drawing.manifest, rows, drawing.results)
     declared = declared_curves(drawing.manifest, drawing.results, histories)
-    names = cell_names(rows, drawing.manifest)
+    trained = rows[rows["cell"].isin(histories["cell"])] if len(histories) else rows
+    names = cell_names(trained.drop(columns=SAMPLER_LABEL, errors="ignore"), drawing.manifest)
     styles, interval = drawing.styles, drawing.interval
     drawn: Drawn = []
     if curves := learning_curve_headings(declared):

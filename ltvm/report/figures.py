@@ -17,7 +17,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ltvm.report.cells import swept_keys, swept_texts, value_text
+from ltvm.report.cells import method_text, swept_keys, swept_texts, value_text
 from ltvm.report.statistics import INTERVALS
 from ltvm.report.styles import Style, cell_styles, line_styles
 from ltvm.runtime.files import writing
@@ -215,8 +215,7 @@ def draw_line(
 
 def line_name(row: pd.Series, others: list[str]) -> str:
     note = row.get("note")
-    label = str(row["label"] or row["method"])
-    return ", ".join([label, *swept_texts(row, others), *([note] if note else [])])
+    return ", ".join([method_text(row), *swept_texts(row, others), *([note] if note else [])])
 
 
 def sweeps_of(manifest: dict[str, Any], table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

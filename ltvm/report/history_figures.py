@@ -27,12 +27,18 @@ STYLE_OF = {BEFORE: "-", AFTER: "--"}  # the latter with open markers
 
 
 def history_table(manifest: dict[str, Any], rows: pd.DataFrame, results: Path) -> pd.DataFrame:
-    """The histories of all runs that have one, with their cell, method and seed."""
+    """The histories of all runs that have one, with their cell, method and seed.
+
+    Of cells with several samplers of one run, the first: what training measures is the same.
+    """
     wanted = set(rows["path"])
-    parts = []
+    sampled = any(entry.get("sampler") for entry in manifest["runs"])
+    parts, known = [], set()
     for entry in manifest["runs"]:
         file = results / entry["path"] / "history.csv"
-        if entry["path"] in wanted and file.is_file():
+        again = sampled and entry["path"] in known
+        if entry["path"] in wanted and not again and file.is_file():
+            known.add(entry["path"])
             history = pd.read_csv(file)
             parts.append(
                 history.assign(cell=entry["cell"], method=entry["method"], seed=entry["seed"])

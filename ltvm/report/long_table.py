@@ -34,6 +34,7 @@ UNFINISHED = (
 )  # what is said first
 
 TRIALS = "tuning_trials"  # there where the settings of any run were tuned
+SAMPLER, SAMPLER_LABEL = "sampler", "sampler_label"  # there where any row has another than its own
 
 Row = dict[str, Any]
 
@@ -46,7 +47,9 @@ def long_table_of_manifest(manifest: dict[str, Any], results: Path) -> pd.DataFr
     """
     rows: list[Row] = []
     tuned = any(entry.get("tuned") for entry in manifest["runs"])
+    sampled = any(entry.get("sampler") for entry in manifest["runs"])
     for entry in manifest["runs"]:
+        sampler = entry.get("sampler") or {"name": "prior", "label": None}
         keys = {
             "data": entry["data"],
             "method": entry["method"],
@@ -56,6 +59,7 @@ def long_table_of_manifest(manifest: dict[str, Any], results: Path) -> pd.DataFr
             "cell": entry["cell"],
             "seed": entry["seed"],
             **({TRIALS: (entry.get("tuned") or {}).get("trials", 0)} if tuned else {}),
+            **({SAMPLER: sampler["name"], SAMPLER_LABEL: sampler["label"]} if sampled else {}),
         }
         run = Run(results / entry["path"])
         rows += rows_of_entry(run, keys | {"path": entry["path"]}, entry["evaluations"])
@@ -221,7 +225,7 @@ def cost_row(name: str, column: Column, value: float) -> Row:
 
 def training_keys(config: Row) -> Row:
     """Of a flat configuration, what belongs to the training and is no name, seed or path."""
-    own = ("evaluation.", "protocol.evaluation.", "paths.", "method.tuning.")
+    own = ("evaluation.", "sampler.", "protocol.evaluation.", "paths.", "method.tuning.")
     named = {"seed", "data.name", "method.name", "method._target_", "evaluation"}
     return {k: v for k, v in config.items() if k not in named and not k.startswith(own)}
 
@@ -229,6 +233,9 @@ def training_keys(config: Row) -> Row:
 def evaluation_keys(evaluation: dict[str, Any]) -> Row:
     """The flat configuration of an evaluation; its name has a column of its own."""
     config = flatten(evaluation.get("config") or {}, "evaluation.")
+    sampler = (evaluation.get("sampler") or {}).get("stated") or {"name": "prior"}
+    own = {key: value for key, value in sampler.items() if key not in ("name", "n", "found")}
+    config |= {SAMPLER: sampler["name"]} | flatten(own, f"{SAMPLER}.")
     return {key: value for key, value in config.items() if key != "evaluation.name"}
 
 

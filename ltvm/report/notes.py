@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 
 import pandas as pd
@@ -10,6 +11,7 @@ from ltvm.metrics.columns import Column
 from ltvm.report.cells import data_keys
 from ltvm.report.comparability import MIXED, WARNED, Marks
 from ltvm.report.declared import columns_of, headings, main_metrics
+from ltvm.report.long_table import SAMPLER_LABEL
 
 # Where these differ within a data set, a reader is told; numbers are compared all the same.
 NOTED_COLUMNS = ("device", "execution", "torch", "fingerprint", "commit", "evaluation_device",
@@ -24,6 +26,7 @@ def notes(table: pd.DataFrame, marks: Marks, names: dict[str, str]) -> list[str]
     if "smoke" in set(table["protocol"].dropna()):
         lines.append("- The smoke protocol only shows that everything runs: ignore its numbers.")
     lines += floor_notes(table, columns, titles)
+    lines += sampler_notes(table)
     lines += definition_notes(columns, titles)
     lines += size_notes(table, columns, titles)
     for column in NOTED_COLUMNS:
@@ -31,6 +34,20 @@ def notes(table: pd.DataFrame, marks: Marks, names: dict[str, str]) -> list[str]
         what = column.replace("_", " ")
         lines += [f"- Mixed {what} on {data}: {', '.join(v)}." for data, v in mixed.items()]
     return [*lines, *unfinished_notes(table), ""]
+
+
+def sampler_notes(table: pd.DataFrame) -> Iterator[str]:
+    """What the densities are that rows sample from in place of a prior."""
+    if SAMPLER_LABEL not in table:
+        return
+    stated = table.dropna(subset=[SAMPLER_LABEL, "provenance"]) if "provenance" in table else table
+    said: dict[str, None] = {}
+    for label, text in zip(stated[SAMPLER_LABEL], stated["provenance"], strict=True):
+        sampler = json.loads(text).get("sampler", {})
+        own = {k: v for k, v in sampler.items() if k not in ("name", "codes", "n", "found")}
+        settings = "".join(f", {key} = {value}" for key, value in own.items())
+        said[f"- {label}: fitted to {sampler['n']} {sampler['codes']}{settings}."] = None
+    yield from said
 
 
 def definition_notes(columns: Mapping[str, Column], titles: Mapping[str, str]) -> Iterator[str]:

@@ -31,9 +31,12 @@ def draw_pictures(
     names = {cell: name for cell, name in names.items() if cell in paths}
     some = f", {len(names)} of {cells} cells" if len(names) < cells else ""
     seed = int(first["seed"].min())
+    once = set(first.drop_duplicates("path")["cell"])  # several samplers reconstruct alike
+    sampled = sampled_pictures(manifest, rows, results)
+    whence = "Samples" if sampled else "Samples from the prior"
     drawn = []
     for kind, heading, columns in (
-        ("samples", f"Samples from the prior, seed {seed}{some}", 3),
+        ("samples", f"{whence}, seed {seed}{some}", 3),
         (
             "reconstructions",
             f"Images above their reconstructions, seed {seed}{some} "
@@ -41,13 +44,32 @@ def draw_pictures(
             2,
         ),
     ):
-        files = [(names[c], results / paths[c] / f"{kind}.png") for c in names]
+        own = {c: results / paths[c] / f"{kind}.png" for c in names}
+        if kind == "samples":
+            own |= {cell: file for cell, file in sampled.items() if cell in own}
+        elif sampled:
+            own = {cell: file for cell, file in own.items() if cell in once}
+        files = [(names[cell], file) for cell, file in own.items()]
         files = [(name, file) for name, file in files if file.is_file()]
         if files:
             path = folder / f"{kind}{suffix}"
             picture_rows(files, heading, path, min(columns, len(files)))
             drawn.append((heading, f"{kind}{suffix}"))
     return drawn
+
+
+def sampled_pictures(
+    manifest: dict[str, Any], rows: pd.DataFrame, results: Path
+) -> dict[str, Path]:
+    """cell -> samples of its first seed, of cells with another sampler than the method's prior."""
+    found: dict[str, Path] = {}
+    for entry in sorted(manifest["runs"], key=lambda entry: entry["seed"]):
+        folder = results / entry["path"] / "evaluations"
+        pictures = [folder / f"{identity}.png" for identity in entry["evaluations"]]
+        if entry.get("sampler") and entry["cell"] in set(rows["cell"]):
+            drawn = [picture for picture in pictures if picture.is_file()]
+            found.setdefault(entry["cell"], (drawn or pictures)[0])
+    return found
 
 
 def picture_rows(pictures: list[tuple[str, Path]], heading: str, path: Path, columns: int) -> None:

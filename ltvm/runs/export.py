@@ -59,7 +59,10 @@ def export(name: str, results: Path, target: Path, weights: bool = False) -> Pat
     kept = (*KEPT, WEIGHTS) if weights else KEPT
     for entry in manifest["runs"]:
         source, copy = results / entry["path"], target / entry["path"]
-        for part in (*kept, *(f"evaluations/{one}.json" for one in entry["evaluations"])):
+        evaluated = [
+            f"evaluations/{one}{kind}" for one in entry["evaluations"] for kind in (".json", ".png")
+        ]
+        for part in (*kept, *evaluated):
             if (source / part).is_file():
                 (copy / part).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source / part, copy / part)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ltvm.errors import InputError, UnreadableError
-from ltvm.runs.ablation import Plan, tuned_of
+from ltvm.runs.ablation import Plan, sampler_of, tuned_of
 from ltvm.runs.locks import LEASE, holding
 from ltvm.runs.trust import check_inside, check_name
 from ltvm.runtime.files import read_json, set_aside, write_json
@@ -46,6 +46,7 @@ def manifest_of(plan: Plan, results: Path) -> dict[str, Any]:
                 "evaluations": [planned.evaluation],
                 "values": planned.values,
                 **tuned_of(planned.config),
+                **sampler_of(planned.config),
                 "note": planned.note,
                 "command": planned.command,
             }
