@@ -24,7 +24,7 @@ from ltvm.report.declared import (
 from ltvm.report.differences import differences_table, improvement_table, p_value_tables
 from ltvm.report.drawing import draw
 from ltvm.report.interactive import write_index
-from ltvm.report.long_table import long_table_of_manifest
+from ltvm.report.long_table import SAMPLER_LABEL, long_table_of_manifest
 from ltvm.report.page_text import page_text
 from ltvm.report.power import sensitivity_table
 from ltvm.report.resampling_table import resampling_table
@@ -117,12 +117,15 @@ def crossed_tables(
     quality: pd.DataFrame,
     columns: Mapping[str, Column],
 ) -> dict[str, pd.DataFrame]:
-    """heading -> methods by values of the one swept key, for every headline metric."""
-    titles = headings(columns)
-    return {
-        titles[m]: crossed_table(table, manifest, quality, titles[m])
-        for m in headline_metrics(columns)
-    }
+    """heading -> methods by values of the one swept key, for every headline metric.
+
+    Of samplers, for those that samples have a part in.
+    """
+    titles, shown = headings(columns), headline_metrics(columns)
+    if SAMPLER_LABEL in table:
+        sampled = set(table[table[SAMPLER_LABEL].notna()]["metric"])
+        shown = [metric for metric in shown if metric in sampled]
+    return {titles[m]: crossed_table(table, manifest, quality, titles[m]) for m in shown}
 
 
 def file_name(name: str, family: str) -> str:

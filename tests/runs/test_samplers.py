@@ -12,7 +12,9 @@ from ltvm.cli.main import main
 from ltvm.densities import Gaussian
 from ltvm.errors import DivergedError, InputError
 from ltvm.runs import execute
+from ltvm.runs.ablation import plan
 from ltvm.runs.export import export
+from ltvm.runs.manifest import read_manifest, write_manifest
 from ltvm.runs.merge import import_records
 from ltvm.runs.store import Store
 from ltvm.testing import check
@@ -158,6 +160,9 @@ def test_an_ablation_of_samplers_trains_each_method_once(trainings, tmp_path):
     page = (folder / "README.md").read_text()
     assert "by sampler" in page
     assert "| method   | prior" in page
+    assert {f.stem for f in folder.glob("crossed-*.csv")} == {
+        "crossed-fd-digit-features", "crossed-prior-gap-fd-digit-features"
+    }  # fmt: skip
     assert "- GMM: fitted to 40 posterior draws of training images, components = 10" in page
     assert "no best is marked" not in page
     long = pd.read_parquet(folder / "long.parquet")
@@ -170,16 +175,21 @@ def test_an_ablation_of_samplers_trains_each_method_once(trainings, tmp_path):
     assert set(stored["sampler"].dropna()) == {"prior", "gaussian", "gmm"}
 
 
-def test_values_of_two_samplers_are_never_those_of_one_row(trainings):
+def test_evaluations_of_two_samplers_are_never_those_of_one_row(tmp_path):
+    """Manifests join by row; the latest evaluation of a row goes before those that were there."""
     chosen = ["ablation=ot", "ablation.axes.method=[abp]", "ablation.seeds=[0]", *FEW]
-    ltvm.ablate([*chosen, "sampler=gaussian", "evaluation=digits_samples"], name="mine")
-    folder = ltvm.ablate(chosen, name="mine")
-    assert len(trainings) == 1
-    table = pd.read_parquet(folder / "long.parquet")
-    assert "kid_digits" not in set(table["metric"])  # measured with the Gaussian alone
-    folder = ltvm.ablate([*chosen, "sampler=gaussian"], name="mine")
-    table = pd.read_parquet(folder / "long.parquet")
-    assert set(table["label"] + " + " + table["sampler_label"]) == {"ABP + Gaussian"}
+    evaluations = []
+    for more in (["evaluation=digits_samples", "sampler=gmm"], [], ["sampler=gmm"]):
+        planned = plan([*chosen, *more], "mine")
+        (entry,) = read_manifest(write_manifest(planned, tmp_path / "results"))["runs"]
+        evaluations.append((entry["cell"], entry["evaluations"], planned.runs[0].evaluation))
+        own = {"name": "gmm", "label": "GMM"} if "sampler=gmm" in more else None
+        assert entry.get("sampler") == own
+    assert len({cell for cell, _, _ in evaluations}) == 2
+    assert [len(known) for _, known, _ in evaluations] == [1, 1, 1]
+    planned = plan([*chosen, "sampler=gmm", "evaluation=digits_samples"], "mine")
+    (entry,) = read_manifest(write_manifest(planned, tmp_path / "results"))["runs"]
+    assert entry["evaluations"] == [planned.runs[0].evaluation, evaluations[-1][2]]
 
 
 @pytest.mark.parametrize("sampler", ["gaussian", "gmm", "flow"])
