@@ -204,7 +204,8 @@ def provenance(manifest: dict[str, Any], table: pd.DataFrame) -> list[str]:
         lines.append(f"- {column.replace('_name', '')}: {text or 'unknown'}")
     lines += ["", "Every run, with its record and the command that does it alone:\n"]
     lines += ["| status | record | command |", "| --- | --- | --- |"]
-    commands = {entry["path"]: entry["command"] for entry in manifest["runs"]}
+    # Of several rows of one run, the first's.
+    commands = {entry["path"]: entry["command"] for entry in reversed(manifest["runs"])}
     for path, rows in table.groupby("path", sort=False):
         status = rows["status"].iloc[0]
         lines.append(f"| {status} | `{path}/record.json` | `{commands[str(path)]}` |")

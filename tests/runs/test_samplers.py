@@ -11,6 +11,7 @@ import ltvm
 from ltvm.cli.main import main
 from ltvm.densities import Gaussian
 from ltvm.errors import DivergedError, InputError
+from ltvm.report.interactive.contents import pictures_of
 from ltvm.runs import execute
 from ltvm.runs.ablation import plan
 from ltvm.runs.export import export
@@ -167,6 +168,9 @@ def test_an_ablation_of_samplers_trains_each_method_once(trainings, tmp_path):
     assert "no best is marked" not in page
     long = pd.read_parquet(folder / "long.parquet")
     assert set(long["sampler"]) == {"prior", "gaussian", "gmm"}
+    manifest = read_manifest(tmp_path / "results" / "ablations" / f"{folder.name}.json")
+    shown = pictures_of(manifest, long, tmp_path / "results")["of"]["samples"]
+    assert len(set(shown.values())) == len(rows)  # each sampler's own
     export(folder.name, tmp_path / "results", tmp_path / "copy")
     import_records(tmp_path / "copy", tmp_path / "elsewhere")
     pictures = list((tmp_path / "elsewhere").rglob("evaluations/*.png"))
