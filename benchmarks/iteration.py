@@ -32,8 +32,8 @@ from torch.profiler import ProfilerActivity, profile
 from ltvm.config import resolve
 from ltvm.data.image_set import DataSet, ImageSet
 from ltvm.runs.build import build_method, build_problem
-from ltvm.runtime.phases import PHASES
 from ltvm.runtime.devices import keep_freed_memory, peak_memory_mb, resolve_device, use_full_float32
+from ltvm.runtime.phases import PHASES
 
 SHAPES = {"mnist": (1, 28), "svhn": (3, 32)}
 

@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from ltvm.errors import InputError
 from ltvm.hydra_private import Override, parse_override
 
-GROUPS = ("data", "method", "protocol", "evaluation", "decoder", "prior", "ablation")
+GROUPS = ("data", "method", "protocol", "evaluation", "sampler", "decoder", "prior", "ablation")
 # Groups whose choice stands inside another one's: what a user writes -> what Hydra is given.
 NESTED = {
     "method.kernel": "kernel@method.kernel",

@@ -15,15 +15,18 @@ not. Bad input raises :class:`ltvm.errors.InputError`, as it does in a run.
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ltvm.chain.kernels.contract import check_kernel
 from ltvm.config import Config, resolve
 from ltvm.data.cache import load_data
 from ltvm.data.image_set import DataSet
+from ltvm.densities.base import Density
 from ltvm.errors import InputError
 from ltvm.methods.base import Method
 from ltvm.methods.chain_method import build_kernel
@@ -34,6 +37,7 @@ from ltvm.models.networks import build_decoder, build_encoder, build_prior
 from ltvm.models.prior import Prior
 from ltvm.overrides import parse
 from ltvm.runs.build import build_extractor, build_method, build_metrics, build_problem
+from ltvm.runs.sampler import build_density
 from ltvm.runtime.randomness import GeneratorDraws, ImageDraws, stream
 from ltvm.transport import Solver, build_solver
 
@@ -95,6 +99,43 @@ def check_prior(prior: Prior, d: int) -> list[str]:
     if prior.is_standard_normal:
         difference = energies - codes.square().sum(1) / 2
         holds(difference.std() < 1e-5, "who says standard normal has the energy |z|^2 / 2")
+    return held
+
+
+def check_density(density: Density, n: int = 200, d: int = 4) -> list[str]:
+    """A fit to n correlated codes in R^d, draws from it, and its density where that is known."""
+    held: list[str] = []
+    holds = checking(held)
+    density.check(n, d)
+    codes = torch.randn(n, d, generator=stream(0, "contract")).cumsum(1) + 2
+
+    def fitted(codes: Tensor) -> Tensor:
+        density.fit(codes, stream(1, "contract"))
+        return density.sample(7, stream(2, "contract"))
+
+    before = codes.clone()
+    drawn = fitted(codes)
+    holds(torch.equal(codes, before), "a fit leaves the codes as they were")
+    holds(drawn.shape == (7, d) and drawn.isfinite().all(), "draws are finite [n, d]")
+    holds(drawn.dtype == torch.float32 and not drawn.requires_grad, "draws are float32, no graph")
+    again = density.sample(7, stream(2, "contract"))
+    holds(torch.equal(drawn, again), "draws depend on the fit and the generator alone")
+    other = fitted(codes + 5)
+    holds(not torch.equal(drawn, other), "draws depend on the codes")
+    holds(torch.equal(drawn, fitted(codes)), "a fit depends on its codes and generator alone")
+    many = density.sample(2_000, stream(3, "contract"))
+    spread = codes.std(0).max()
+    holds((many.mean(0) - codes.mean(0)).abs().max() < spread, "draws lie where the codes do")
+    holds(json.dumps(density.found) and isinstance(density.found, dict), "found is a dict for JSON")
+    try:
+        known = density.log_density(codes)
+    except NotImplementedError:
+        return [*held, "its density is not known"]
+    holds(known.shape == (n,) and known.isfinite().all(), "log densities are finite [n]")
+    holds(known.dtype == torch.float64, "log densities are float64")
+    alone = density.log_density(codes[3:4])
+    same = torch.allclose(known[3:4], alone, rtol=1e-4, atol=1e-5)
+    holds(same, "a code's density depends on no other code")
     return held
 
 
@@ -268,6 +309,11 @@ def _metrics(config: Config) -> list[str]:
     ]
 
 
+def _sampler(config: Config) -> list[str]:
+    density = build_density(config)
+    return ["prior: nothing is fitted"] if density is None else check_density(density)
+
+
 def _prior(config: Config) -> list[str]:
     d = config["model"]["latent_dim"]
     return check_prior(build_prior(config["prior"], d, config["seed"]), d)
@@ -282,6 +328,7 @@ CHECKS: dict[str, Callable[[Config], list[str]]] = {
     "data": lambda config: check_data(load_data(config)),
     "decoder": lambda config: check_decoder(config, load_data(config)),
     "prior": _prior,
+    "sampler": _sampler,
     "method.kernel": lambda config: check_kernel(build_kernel(config["method"]["kernel"])),
     "method.solver": _solver,
     "method": lambda config: check_method(config, load_data(config)),

@@ -17,7 +17,7 @@ BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 COMMAND = re.compile(r"^\$ (ltvm .*)\n(?:(ltvm: .*)\n)?", re.MULTILINE)  # and the error it gives
 JOINTS = (
     "method", "data set", "prior", "decoder", "kernel", "transport solver", "feature extractor",
-    "metric", "ablation",
+    "sampler", "metric", "ablation",
 )  # fmt: skip
 FEWER = [  # images than of protocol=smoke, in which nothing of a recipe lies
     "protocol.train_images=100", "protocol.test_images=40", "protocol.batch=50",

@@ -14,7 +14,9 @@ from ltvm.cli.options import OVERRIDES, Add, restarted, shown
 if TYPE_CHECKING:
     from ltvm.runs.ablation import Plan
 
-CHOOSES = ("ablation", "data", "method", "protocol", "evaluation", "decoder", "prior", "kernel")
+CHOOSES = (
+    "ablation", "data", "method", "protocol", "evaluation", "sampler", "decoder", "prior", "kernel",
+)  # fmt: skip
 EXAMPLES = """\
 examples:
   ltvm ablate ablation=ot                          # on the embedded digits, minutes

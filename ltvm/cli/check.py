@@ -6,7 +6,7 @@ import argparse
 
 from ltvm.cli.options import OVERRIDES, Add
 
-CHOOSES = ("method", "prior", "decoder", "kernel", "extractor", "evaluation", "data")
+CHOOSES = ("method", "prior", "decoder", "kernel", "extractor", "evaluation", "sampler", "data")
 EXAMPLES = """\
 examples:
   ltvm check method=my_method --config-dir mine

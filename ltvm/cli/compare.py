@@ -7,7 +7,7 @@ import argparse
 from ltvm.cli import ablate
 from ltvm.cli.options import Add
 
-CHOOSES = ("data", "method", "protocol", "evaluation", "decoder", "prior")
+CHOOSES = ("data", "method", "protocol", "evaluation", "sampler", "decoder", "prior")
 EXAMPLES = """\
 examples:
   ltvm compare methods=[my_method,vae,short_run_ot] data=mnist5k --config-dir mine

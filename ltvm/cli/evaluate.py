@@ -18,10 +18,11 @@ from ltvm.cli.scoring import (
 from ltvm.cli.train import print_values
 from ltvm.errors import require
 
-CHOOSES = ("evaluation", "extractor")
+CHOOSES = ("evaluation", "extractor", "sampler")
 EXAMPLES = """\
 examples:
   ltvm evaluate results/runs/mnist5k/vae/*/seed=* evaluation=digits_thorough
+  ltvm evaluate results/runs/mnist5k/vae/*/seed=* sampler=gmm # a mixture on the codes, no training
   ltvm evaluate samples/ mnist5k
   ltvm evaluate samples/ faces/ --extractor inception_folded --weights inception.npz
   ltvm evaluate results/runs/mnist5k/vae/IDENTITY/seed=0 --json scores.json"""

@@ -8,7 +8,7 @@ from typing import Any
 from ltvm.cli.options import OVERRIDES, Add, restarted
 from ltvm.runtime.processes import end_undisturbed, rank
 
-CHOOSES = ("data", "method", "protocol", "evaluation", "decoder", "prior", "kernel")
+CHOOSES = ("data", "method", "protocol", "evaluation", "sampler", "decoder", "prior", "kernel")
 EXAMPLES = """\
 examples:
   ltvm train method=vae protocol=smoke

@@ -26,6 +26,13 @@ class Gaussian(Density):
     mean: Tensor
     factor: Tensor
 
+    @classmethod
+    def of(cls, mean: Tensor, factor: Tensor) -> Gaussian:
+        """One that is known: float64 [d] and [d, d]."""
+        density = cls()
+        density.mean, density.factor, density.found = mean, factor, {}
+        return density
+
     def check(self, n: int, d: int) -> None:  # noqa: ARG002
         require(n >= 2, "sampler: codes", n, "2 or more")
 

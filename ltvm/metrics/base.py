@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -36,13 +36,15 @@ class Context:
     ``seed`` seeds the metric's own draws (``stream``); they are the same for every method.
     ``cache`` holds what does not depend on the method, such as features of the data; its keys
     carry the data's fingerprint. ``scratch`` holds what depends on the method, such as features
-    of its samples, for the other metrics of one evaluation; None keeps nothing.
+    of its samples, for the other metrics of one evaluation; None keeps nothing. ``sampler`` says
+    what density the method's samples come from in place of its own prior; None: its own.
     """
 
     seed: int
     device: torch.device
     cache: dict[Any, Any] = field(default_factory=dict)
     scratch: dict[Any, Any] | None = None
+    sampler: dict[str, Any] | None = None
 
     def stream(self, purpose: str, *axes: int) -> torch.Generator:
         """A generator for this seed and purpose (see ``ltvm.runtime.randomness``)."""
@@ -59,8 +61,11 @@ class Metric(ABC):
     """Evaluates a trained method, and follows it through training if it has a ``curve``.
 
     A constructor parameter named ``extractor`` is given the evaluation's feature extractor; the
-    others are keys of its YAML.
+    others are keys of its YAML. ``of_samples`` says whether what the method samples has a part in
+    its values: where it has none, evaluations with another sampler leave the metric out.
     """
+
+    of_samples: ClassVar[bool] = True
 
     @abstractmethod
     def columns(self) -> dict[str, Column]:

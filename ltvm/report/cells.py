@@ -8,24 +8,32 @@ from typing import Any
 
 import pandas as pd
 
-from ltvm.report.long_table import TRIALS
+from ltvm.report.long_table import SAMPLER, SAMPLER_LABEL, TRIALS
 
 
 def swept_keys(manifest: dict[str, Any]) -> list[str]:
-    return [key for key in manifest["axes"] if key not in ("method", "data")]
+    """What is swept beside what a row's name begins with: method, sampler and data."""
+    return [key for key in manifest["axes"] if key not in ("method", SAMPLER, "data")]
+
+
+def method_text(row: pd.Series) -> str:
+    """``VAE``, or ``VAE + GMM`` where another sampler than its own prior makes the images."""
+    sampler = row.get(SAMPLER_LABEL)
+    text = str(row["label"] or row["method"])
+    return text if sampler is None or pd.isna(sampler) else f"{text} + {sampler}"
 
 
 def cell_names(table: pd.DataFrame, manifest: dict[str, Any]) -> dict[str, str]:
     """A name for every cell: its method's label and its swept values."""
     cells = table.drop_duplicates("cell")
     several_data = cells["data"].nunique() > 1
-    several_methods = cells["method"].nunique() > 1
+    several_methods = cells["method"].nunique() > 1 or SAMPLER in cells
     keys = swept_keys(manifest)
     names: dict[str, str] = {}
     for first in cells.to_dict("records"):
         parts = [str(first["data"])] if several_data else []
         if several_methods or not keys:
-            parts.append(str(first["label"] or first["method"]))
+            parts.append(method_text(first))
         parts += swept_texts(first, keys)
         names[str(first["cell"])] = ", ".join([*parts, *filter(None, [first.get("note")])])
     count = Counter(names.values())
@@ -132,6 +140,6 @@ def tuning_trials(table: pd.DataFrame) -> dict[str, str]:
 
 def crossed_key(manifest: dict[str, Any]) -> str | None:
     """The one key that is swept for every method, or None: then tables cross method and key."""
-    keys = swept_keys(manifest)
+    keys = [key for key in manifest["axes"] if key not in ("method", "data")]
     crossed = "method" in manifest["axes"] and manifest["combine"] == "product" and len(keys) == 1
     return keys[0] if crossed and not manifest.get("extra") else None

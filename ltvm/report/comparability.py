@@ -28,6 +28,9 @@ NOTED = frozenset(
      "inference_precision", "found"}
 )  # fmt: skip
 
+# What is compared, as methods are: a row has one sampler, and its name says which.
+COMPARED = frozenset({"sampler"})
+
 # Keys that decide what is evaluated. Others change the model alone, never what a number is.
 EVALUATED = (
     "data", "evaluation", "model.sigma", "protocol.evaluation", "protocol.train_images",
@@ -72,7 +75,7 @@ def differences(
         rows = table[own]
         contents = [json.loads(text) for text in rows["provenance"]]
         for field in dict.fromkeys(key for content in contents for key in content):
-            if field in NOTED:
+            if field in NOTED | COMPARED:
                 continue
             values = [json.dumps(content.get(field), sort_keys=True) for content in contents]
             if len(set(values)) > 1:

@@ -37,6 +37,9 @@ COSTS = {  # in the order of the table
     "learning_seconds": cost("learning, s", "wall-clock time of updating weights", "s"),
     "curve_seconds": cost("learning curves, s", "measuring between iterations of training", "s"),
     "evaluation_seconds": cost("evaluation, s", "wall-clock time of measuring what was made", "s"),
+    "sampler_seconds": cost(
+        "sampler's fit, s", "wall-clock time of fitting another sampler, after training", "s"
+    ),
     "peak_memory_mb": cost("peak memory, MB", f"resident memory {PEAK}", "MB"),
     "peak_gpu_memory_mb": cost("peak GPU memory, MB", f"allocated GPU memory {PEAK}", "MB"),
 }
@@ -59,6 +62,13 @@ def costs_of_training(record: dict[str, Any]) -> dict[str, float]:
 
 
 def cost_of_evaluations(evaluations: Iterable[dict[str, Any]]) -> dict[str, float]:
-    """``evaluation_seconds`` of all of them; nothing where no evaluation says."""
+    """``evaluation_seconds`` of all of them, the fit of a sampler included, and that alone.
+
+    What no evaluation says is left out.
+    """
+    evaluations = list(evaluations)
     seconds = [e["seconds"] for e in evaluations if e.get("seconds") is not None]
-    return {"evaluation_seconds": sum(seconds)} if seconds else {}
+    fits = [e["sampler"]["fit_seconds"] for e in evaluations if e.get("sampler")]
+    return ({"evaluation_seconds": sum(seconds)} if seconds else {}) | (
+        {"sampler_seconds": sum(fits)} if fits else {}
+    )

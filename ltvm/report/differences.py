@@ -17,6 +17,7 @@ from ltvm.report.hypotheses import (
     families_of_tests,
     outstanding_cells,
 )
+from ltvm.report.long_table import SAMPLER, SAMPLER_LABEL
 from ltvm.report.statistics import (
     Estimate,
     Improvement,
@@ -32,18 +33,25 @@ from ltvm.report.statistics import (
 def pairs(table: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """(cell, its reference): the first cell of the reference method, other swept keys equal.
 
-    Cells without one, such as a baseline beside a swept key, are left out.
+    The reference samples of itself, where any row does: its own cells with another sampler are
+    compared with it as those of any method are. Cells without a reference, such as a baseline
+    beside a swept key, are left out.
     """
-    reference = manifest.get("reference")
     keys = ["data", *swept_keys(manifest)]
-    cells = table.drop_duplicates("cell").to_dict("records")
+    cells = table.drop_duplicates("cell")
+    own = cells[cells["method"] == manifest.get("reference")]
+    if SAMPLER_LABEL in cells:
+        of_itself = own[own[SAMPLER_LABEL].isna()]
+        if of_itself.empty:  # rows are compared with those that sample alike
+            keys = [*keys, SAMPLER]
+        else:
+            own = of_itself
     references: dict[tuple[Hashable, ...], str] = {}
-    for row in cells:
-        if row["method"] == reference:
-            references.setdefault(place_of(row, keys), str(row["cell"]))
-    for row in cells:
+    for row in own.to_dict("records"):
+        references.setdefault(place_of(row, keys), str(row["cell"]))
+    for row in cells.to_dict("records"):
         other = references.get(place_of(row, keys))
-        if row["method"] != reference and other is not None:
+        if other is not None and row["cell"] not in set(own["cell"]):
             yield str(row["cell"]), other
 
 

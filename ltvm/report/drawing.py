@@ -21,6 +21,7 @@ from ltvm.report.history_figures import (
     learning_curve_headings,
     learning_curves,
 )
+from ltvm.report.long_table import SAMPLER_LABEL
 from ltvm.report.picture_pages import draw_pictures
 from ltvm.report.styles import Style, method_styles
 from ltvm.runs.reading import Files
@@ -113,9 +114,14 @@ def draw_values(
 def draw_histories(drawing: Drawing, rows: pd.DataFrame, suffix: str) -> Drawn:
     """Learning curves, and codes before and after corrections, where histories have any.
 
-    Of more than ``LINES`` cells some are drawn, and the histories of these alone are read.
+    Of more than ``LINES`` cells some are drawn, and the histories of these alone are read. Curves
+    are of training, which no other sampler has a part in: names leave it out, and of several rows
+    of one run there is the first.
     """
     of_data = f" on {rows['data'].iloc[0]}"
+    if SAMPLER_LABEL in rows:
+        first = rows.drop_duplicates("path")["cell"]
+        rows = rows[rows["cell"].isin(list(first))].drop(columns=SAMPLER_LABEL)
     names = cell_names(rows, drawing.manifest)
     cells = drawn_cells(rows, LINES)
     wanted = set(rows[rows["cell"].isin(cells)]["path"])

@@ -20,7 +20,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.figure import Figure
 
-from ltvm.report.cells import by_cell, drawn_cells, swept_keys, swept_texts, value_text
+from ltvm.report.cells import (
+    by_cell,
+    drawn_cells,
+    method_text,
+    swept_keys,
+    swept_texts,
+    value_text,
+)
 from ltvm.report.statistics import INTERVALS
 from ltvm.report.styles import Style, cell_styles, line_styles
 from ltvm.runtime.files import writing
@@ -250,8 +257,7 @@ def draw_line(
 
 def line_name(row: Mapping[Any, Any], others: list[str]) -> str:
     note = row.get("note")
-    label = str(row["label"] or row["method"])
-    return ", ".join([label, *swept_texts(row, others), *([note] if note else [])])
+    return ", ".join([method_text(row), *swept_texts(row, others), *([note] if note else [])])
 
 
 def sweeps_of(manifest: dict[str, Any], table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

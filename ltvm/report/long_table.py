@@ -40,6 +40,7 @@ UNFINISHED = (
 )  # what is said first
 
 TRIALS = "tuning_trials"  # there where the settings of any run were tuned
+SAMPLER, SAMPLER_LABEL = "sampler", "sampler_label"  # there where any row has another than its own
 
 NO_VALUE: Row = {"metric": None, "value": None}
 
@@ -54,7 +55,9 @@ def long_table_of_manifest(
     """
     rows = Rows()
     tuned = any(entry.get("tuned") for entry in manifest["runs"])
+    sampled = any(entry.get("sampler") for entry in manifest["runs"])
     for entry in manifest["runs"]:
+        sampler = entry.get("sampler") or {"name": "prior", "label": None}
         keys = {
             "data": entry["data"],
             "method": entry["method"],
@@ -64,6 +67,7 @@ def long_table_of_manifest(
             "cell": entry["cell"],
             "seed": entry["seed"],
             **({TRIALS: (entry.get("tuned") or {}).get("trials", 0)} if tuned else {}),
+            **({SAMPLER: sampler["name"], SAMPLER_LABEL: sampler["label"]} if sampled else {}),
         }
         run = Run(results / entry["path"], files)
         add_entry(rows, run, keys | {"path": entry["path"]}, entry["evaluations"])
@@ -308,7 +312,7 @@ def row_of_cost(name: str, column: Column) -> Row:
 
 def training_keys(config: Row) -> Row:
     """Of a flat configuration, what belongs to the training and is no name, seed or path."""
-    own = ("evaluation.", "protocol.evaluation.", "paths.", "method.tuning.")
+    own = ("evaluation.", "sampler.", "protocol.evaluation.", "paths.", "method.tuning.")
     named = {"seed", "data.name", "method.name", "method._target_", "evaluation"}
     return {k: v for k, v in config.items() if k not in named and not k.startswith(own)}
 
@@ -316,6 +320,9 @@ def training_keys(config: Row) -> Row:
 def evaluation_keys(evaluation: dict[str, Any]) -> Row:
     """The flat configuration of an evaluation; its name has a column of its own."""
     config = flatten(evaluation.get("config") or {}, "evaluation.")
+    sampler = (evaluation.get("sampler") or {}).get("stated") or {"name": "prior"}
+    own = {key: value for key, value in sampler.items() if key not in ("name", "n", "found")}
+    config |= {SAMPLER: sampler["name"]} | flatten(own, f"{SAMPLER}.")
     return {key: value for key, value in config.items() if key != "evaluation.name"}
 
 

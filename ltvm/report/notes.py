@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -11,6 +12,7 @@ from ltvm.metrics.columns import Column
 from ltvm.report.cells import data_keys
 from ltvm.report.comparability import MIXED, WARNED, Marks
 from ltvm.report.declared import columns_of, headings, main_metrics
+from ltvm.report.long_table import SAMPLER_LABEL
 
 SAID = 30  # runs, or files, that are named one by one
 
@@ -32,6 +34,7 @@ def notes(
     if "smoke" in set(table["protocol"].dropna()):
         lines.append("- The smoke protocol only shows that everything runs: ignore its numbers.")
     lines += floor_notes(table, columns, titles)
+    lines += sampler_notes(table)
     lines += definition_notes(columns, titles)
     lines += size_notes(table, columns, titles)
     for column in NOTED_COLUMNS:
@@ -42,6 +45,20 @@ def notes(
     lines += [f"- Left out: {line}." for line in unread[:SAID]]
     lines += [f"- Left out, too: {len(unread) - SAID} more files."] if unread[SAID:] else []
     return [*lines, ""]
+
+
+def sampler_notes(table: pd.DataFrame) -> Iterator[str]:
+    """What the densities are that rows sample from in place of a prior."""
+    if SAMPLER_LABEL not in table:
+        return
+    stated = table.dropna(subset=[SAMPLER_LABEL, "provenance"]) if "provenance" in table else table
+    said: dict[str, None] = {}
+    for label, text in zip(stated[SAMPLER_LABEL], stated["provenance"], strict=True):
+        sampler = json.loads(text).get("sampler", {})
+        own = {k: v for k, v in sampler.items() if k not in ("name", "codes", "n", "found")}
+        settings = "".join(f", {key} = {value}" for key, value in own.items())
+        said[f"- {label}: fitted to {sampler['n']} {sampler['codes']}{settings}."] = None
+    yield from said
 
 
 def definition_notes(columns: Mapping[str, Column], titles: Mapping[str, str]) -> Iterator[str]:

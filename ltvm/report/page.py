@@ -29,7 +29,7 @@ from ltvm.report.differences import (
 )
 from ltvm.report.drawing import Drawing, draw
 from ltvm.report.interactive import write_index
-from ltvm.report.long_table import long_table_of_manifest
+from ltvm.report.long_table import SAMPLER_LABEL, long_table_of_manifest
 from ltvm.report.notes import SAID, unreadable_notes
 from ltvm.report.page_text import LISTED, RUNS, page_text, run_lines
 from ltvm.report.power import sensitivity_table
@@ -154,9 +154,12 @@ def crossed_tables(
     quality: pd.DataFrame,
     columns: Mapping[str, Column],
 ) -> dict[str, pd.DataFrame]:
-    """heading -> methods by values of the one swept key, for every headline metric."""
-    titles = headings(columns)
-    return {
-        titles[m]: crossed_table(table, manifest, quality, titles[m])
-        for m in headline_metrics(columns)
-    }
+    """heading -> methods by values of the one swept key, for every headline metric.
+
+    Of samplers, for those that samples have a part in.
+    """
+    titles, shown = headings(columns), headline_metrics(columns)
+    if SAMPLER_LABEL in table:
+        sampled = set(table[table[SAMPLER_LABEL].notna()]["metric"])
+        shown = [metric for metric in shown if metric in sampled]
+    return {titles[m]: crossed_table(table, manifest, quality, titles[m]) for m in shown}

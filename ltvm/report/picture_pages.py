@@ -38,9 +38,12 @@ def draw_pictures(
     some = some_of(len(shown), len(names))
     names = {cell: names[cell] for cell in shown}
     seed = int(first["seed"].min())
+    once = set(first.drop_duplicates("path")["cell"])  # several samplers reconstruct alike
+    sampled = sampled_pictures(manifest, rows, results)
+    whence = "Samples" if sampled else "Samples from the prior"
     drawn = []
     for kind, heading, columns in (
-        ("samples", f"Samples from the prior, seed {seed}{some}", 3),
+        ("samples", f"{whence}, seed {seed}{some}", 3),
         (
             "reconstructions",
             f"Images above their reconstructions, seed {seed}{some} "
@@ -48,14 +51,32 @@ def draw_pictures(
             2,
         ),
     ):
-        files = [(names[c], results / paths[c] / f"{kind}.png") for c in names]
-        read = [(name, pixels_of(file, unread)) for name, file in files if file.is_file()]
+        own = {c: results / paths[c] / f"{kind}.png" for c in names}
+        if kind == "samples":
+            own |= {cell: file for cell, file in sampled.items() if cell in own}
+        elif sampled:
+            own = {cell: file for cell, file in own.items() if cell in once}
+        read = [(names[c], pixels_of(file, unread)) for c, file in own.items() if file.is_file()]
         pictures = [(name, pixels) for name, pixels in read if pixels is not None]
         if pictures:
             path = folder / f"{kind}{suffix}"
             picture_rows(pictures, heading, path, min(columns, len(pictures)))
             drawn.append((heading, f"{kind}{suffix}"))
     return drawn
+
+
+def sampled_pictures(
+    manifest: dict[str, Any], rows: pd.DataFrame, results: Path
+) -> dict[str, Path]:
+    """cell -> samples of its first seed, of cells with another sampler than the method's prior."""
+    found: dict[str, Path] = {}
+    for entry in sorted(manifest["runs"], key=lambda entry: entry["seed"]):
+        folder = results / entry["path"] / "evaluations"
+        pictures = [folder / f"{identity}.png" for identity in entry["evaluations"]]
+        if entry.get("sampler") and entry["cell"] in set(rows["cell"]):
+            drawn = [picture for picture in pictures if picture.is_file()]
+            found.setdefault(entry["cell"], (drawn or pictures)[0])
+    return found
 
 
 def pixels_of(file: Path, unread: list[str]) -> np.ndarray | None:

@@ -10,6 +10,7 @@ import pandas as pd
 from ltvm.report.cells import by_cell, cell_names, runs_texts, temperatures, tuning_trials
 from ltvm.report.costs import COSTS, CURRENCIES
 from ltvm.report.hypotheses import OUTSTANDING
+from ltvm.report.long_table import SAMPLER_LABEL
 from ltvm.report.notes import SAID
 
 PROTOCOL = (
@@ -24,6 +25,11 @@ TUNED = (
     "Tuning trials: settings that were tried for a row, each trained without some training "
     "images and scored on those; the test images had no part in it. 0: as the protocol has them.\n"
 )
+SAMPLED = (
+    "A row with a plus samples from a density in place of its prior, fitted to the run's codes "
+    "when training was over; nothing was trained again. A dash: samples have no part in the value, "
+    "which is that of the row without the density.\n"
+)
 
 
 def head_text(table: pd.DataFrame, manifest: dict[str, Any]) -> list[str]:
@@ -33,6 +39,7 @@ def head_text(table: pd.DataFrame, manifest: dict[str, Any]) -> list[str]:
         parts.append("One seed: no interval, and nothing is tested.\n")
     parts.append(PROTOCOL)
     parts += [TUNED] if tuning_trials(table) else []
+    parts += [SAMPLED] if SAMPLER_LABEL in table else []
     return [*parts, HOT] if temperatures(table) else parts
 
 

@@ -25,7 +25,7 @@ from ltvm.hydra_private import hydra_session
 from ltvm.overrides import GROUPS, parse, refuse_repeated
 from ltvm.runs.forecast import kind_of
 from ltvm.runs.grid import Ablation, changed
-from ltvm.runs.identity import evaluation_identity, identity
+from ltvm.runs.identity import evaluation_identity, identity, sampler_identity
 from ltvm.runs.store import FINAL, Run, Status, Store
 from ltvm.runs.trust import check_name
 
@@ -41,7 +41,9 @@ class PlannedRun:
     values: dict[str, Any]  # of the swept keys
     run: Run
     evaluation: str  # its identity
-    cell: str  # the run's identity; with the evaluation's, where cells differ in that alone
+    cell: (
+        str  # the run's identity and its sampler's; where cells differ in the evaluation, that too
+    )
     note: str = ""  # what sets a further cell apart from those of the axes
 
     @property
@@ -79,6 +81,14 @@ def tuned_of(config: Config) -> dict[str, Any]:
     """``tuned``: how many trials found the method's settings, by what; nothing without any."""
     tuned = config["method"].get("tuned")
     return {"tuned": tuned} if tuned else {}
+
+
+def sampler_of(config: Config) -> dict[str, Any]:
+    """``sampler``: its name and label; nothing where images are what the method samples."""
+    sampler = config.get("sampler") or {}
+    name = sampler.get("name")
+    known = {"name": name, "label": sampler.get("label", name)}
+    return {"sampler": known} if "_target_" in sampler else {}
 
 
 def train_command(overrides: Sequence[str]) -> str:
@@ -167,19 +177,21 @@ def check_reference(ablation: Ablation, runs: Sequence[PlannedRun], asked_for: b
 def planned_runs(ablation: Ablation, shared: Sequence[str]) -> list[PlannedRun]:
     """Every cell and seed once, with the overrides that all cells share.
 
-    Cells that train the same but are evaluated differently share their runs.
+    Cells that train the same but are evaluated differently share their runs. Values of different
+    samplers are never those of one cell, whatever else was measured.
     """
     cells: dict[tuple[str, str], tuple[list[str], Config, str]] = {}
     for cell in ablation.cells():
         overrides = ordered([*shared, *cell])
         config = resolve(overrides)
         note = ", ".join(cell) if list(cell) in ablation.extra else ""
-        key = (identity(config), evaluation_identity(config))
-        cells.setdefault(key, (overrides, config, note))
-    trained = [run for run, _ in cells]
+        sampler = sampler_identity(config)
+        row = identity(config) + (f"+{sampler}" if sampler else "")
+        cells.setdefault((row, evaluation_identity(config)), (overrides, config, note))
+    rows = [row for row, _ in cells]
     runs = []
-    for (run_identity, evaluation), (overrides, cell_config, note) in cells.items():
-        several = trained.count(run_identity) > 1
+    for (row, evaluation), (overrides, cell_config, note) in cells.items():
+        several = rows.count(row) > 1
         for seed in ablation.seeds:
             config = {**cell_config, "seed": seed}
             runs.append(
@@ -189,7 +201,7 @@ def planned_runs(ablation: Ablation, shared: Sequence[str]) -> list[PlannedRun]:
                     {key: value_of(config, key) for key in ablation.keys},
                     Store(Path(config["paths"]["results"])).run(config),
                     evaluation,
-                    f"{run_identity}+{evaluation}" if several else run_identity,
+                    f"{row}+{evaluation}" if several else row,
                     note,
                 )
             )

@@ -17,7 +17,9 @@ from ltvm.methods.base import EVALUATION_BATCH, Method
 from ltvm.metrics.base import Context, Metric, record_values
 from ltvm.runs.environment import commit, now, versions
 from ltvm.runs.identity import NUMERICS, evaluation_identity
+from ltvm.runs.pictures import save_samples
 from ltvm.runs.running import Running
+from ltvm.runs.sampler import with_sampler
 from ltvm.runtime import devices
 
 
@@ -42,7 +44,13 @@ def evaluate_run(
     started = time.perf_counter()
     run.write_evaluation(content)
     try:
-        values, columns = measure(metrics, trained)
+        fit = trained.context.stream("sampler")
+        method, sampler = with_sampler(config, trained.method, fit)
+        content["sampler"] = sampler
+        context = replace(trained.context, sampler=sampler and sampler["stated"])
+        if sampler is not None:
+            save_samples(run.evaluation_picture(content["identity"]), method, context)
+        values, columns = measure(metrics, replace(trained, method=method, context=context))
         content |= {"status": "done", "values": values, "columns": columns}
     except DivergedError as error:
         content |= {"status": "diverged", "reason": str(error)}
@@ -79,38 +87,49 @@ def new_evaluation(config: Config, method: Method) -> dict[str, Any]:
         "versions": versions(),
         "commit": commit(),
         "config": config["evaluation"],
+        "sampler": None,
         "values": {},
         "columns": {},
     }
 
 
 def measure(metrics: dict[str, Metric], trained: Trained) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Every metric's values with their provenance, and their columns, as they stand in a file."""
+    """Every metric's values with their provenance, and their columns, as they stand in a file.
+
+    With another sampler than the method's own prior only those that samples have a part in: the
+    other values are those without it.
+    """
     values: dict[str, Any] = {}
     columns: dict[str, Any] = {}
     context = replace(trained.context, scratch={})
-    method, data = trained.method, trained.data
+    method, data, sampler = trained.method, trained.data, context.sampler
     for metric in metrics.values():
+        if sampler is not None and not metric.of_samples:
+            continue
         measured = metric(method, data, context)
         for name, measurement in measured.items():
             if name in values:
                 raise InputError(f"evaluation.metrics: two metrics give a value named {name}")
             tested = measurement.provenance.get("split") == data.test.split
-            shared = provenance_of_all(method, data.test if tested else data.train)
+            shared = provenance_of_all(method, data.test if tested else data.train, sampler)
             own_values, own_columns = record_values(metric.columns(), {name: measurement}, shared)
             values |= own_values
             columns |= own_columns
     return values, columns
 
 
-def provenance_of_all(method: Method, images: ImageSet) -> dict[str, Any]:
+def provenance_of_all(
+    method: Method, images: ImageSet, sampler: dict[str, Any] | None
+) -> dict[str, Any]:
     """What every number says about itself, unless its metric says otherwise.
 
     ``data`` is the fingerprint of the split's images; ``dtype`` that of the decoder where it makes
     images and energies from codes (where codes were inferred they state ``inference_precision``
     themselves: chains may run in another); ``batch`` the evaluation batch; ``numerics``,
-    ``version`` and ``commit`` the code.
+    ``version`` and ``commit`` the code. ``sampler`` is there where samples are not from the
+    method's own prior.
     """
+    warning = (sampler or {}).get("found", {}).get("warning")
     return {
         "data": images.fingerprint,
         "dtype": str(next(method.decoder.parameters()).dtype).removeprefix("torch."),
@@ -118,4 +137,6 @@ def provenance_of_all(method: Method, images: ImageSet) -> dict[str, Any]:
         "numerics": NUMERICS,
         "version": versions()["ltvm"],
         "commit": commit(),
+        **({} if sampler is None else {"sampler": sampler}),
+        **({} if warning is None else {"warning": f"sampler: {warning}"}),
     }

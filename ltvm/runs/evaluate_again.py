@@ -16,6 +16,8 @@ from ltvm.runs.running import Running
 from ltvm.runs.store import FINAL, Run, with_evaluation
 from ltvm.runs.trust import check_command, check_parts
 
+CHOSEN = ("evaluation", "sampler")  # groups that are no part of a training
+
 
 def evaluate_again(
     directory: Path, overrides: Sequence[str] = (), device: str | None = None
@@ -43,34 +45,36 @@ def evaluate_again(
 def with_overrides(
     config: Config, run: Run, record: dict[str, Any], overrides: Sequence[str]
 ) -> Config:
-    """A run's configuration with the evaluation that ``overrides`` make of it.
+    """A run's configuration with the evaluation, and its sampler, that ``overrides`` choose.
 
     That is what its training was asked for with other metrics: what the record says it was.
     """
     for key, value in parse(overrides):
-        own = key == "evaluation" or key.startswith(("evaluation.", "protocol.evaluation."))
-        require(own, key, value, "evaluation=..., evaluation.KEY=..., protocol.evaluation.KEY=...")
-    others = ("evaluation", "distributed.")
+        own = key in CHOSEN or key.startswith(("evaluation.", "sampler.", "protocol.evaluation."))
+        allowed = "evaluation=..., evaluation.KEY=..., protocol.evaluation.KEY=..., sampler=..."
+        require(own, key, value, f"{allowed}, sampler.KEY=...")
+    others = (*CHOSEN, "distributed.")
     try:
         words = shlex.split(record["command"])[2:]
     except (KeyError, ValueError, AttributeError, TypeError) as error:
         raise InputError(f"{run.record_file}: no command that can be read ({error})") from error
     trained_with = [word for word in words if not word.startswith(others)]
     check_command(trained_with, run.record_file)
-    return {**config, "evaluation": resolve([*trained_with, *overrides])["evaluation"]}
+    wanted = resolve([*trained_with, *overrides])
+    return {**config, **{group: wanted[group] for group in CHOSEN}}
 
 
 def do_held(config: Config, run: Run) -> None:
     """The evaluation, while holding the run's lock."""
     from ltvm.runs.evaluate import evaluate_run
-    from ltvm.runs.execute import check_metrics, loaded  # torch takes seconds to import
+    from ltvm.runs.execute import check_evaluation, loaded  # torch takes seconds to import
 
     with run.held() as hold:
         if hold is None:
             who = run.holder() or "another process"
             raise InputError(f"{run.directory}: {who} is at it; allowed: one process at a time")
         trained, metrics = loaded(config, run)
-        check_metrics(metrics, trained)
+        check_evaluation(config, trained, metrics)
         running = Running(run, hold, config["protocol"]["iterations"])
         try:
             evaluate_run(config, running, trained, metrics)

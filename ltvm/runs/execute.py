@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from ltvm.runs.progress import Reporter, current_reporter
 from ltvm.runs.records import about, begun, failure, finish
 from ltvm.runs.resuming import made_with
 from ltvm.runs.running import Running
+from ltvm.runs.sampler import check_sampler, stated
 from ltvm.runs.store import FINAL, Run, Store, with_evaluation
 from ltvm.runs.trained import save_trained
 from ltvm.runtime import devices
@@ -267,10 +269,12 @@ def check_input(config: Config) -> None:
     context = Context(config["seed"], problem.device, _metric_cache)
     metrics = build_metrics(config, problem.device)
     method = build_method(config, problem)
-    check_metrics(metrics, Trained(method, data.to(problem.device), context))
+    check_evaluation(config, Trained(method, data.to(problem.device), context), metrics)
 
 
-def check_metrics(metrics: dict[str, Metric], trained: Trained) -> None:
-    """Raise :class:`InputError` for what a metric would stumble over."""
+def check_evaluation(config: Config, trained: Trained, metrics: dict[str, Metric]) -> None:
+    """Raise :class:`InputError` for what a metric or its sampler would stumble over."""
+    check_sampler(config, trained.method, metrics.values())
+    context = replace(trained.context, sampler=stated(config))
     for metric in metrics.values():
-        metric.check(trained.data, trained.context)
+        metric.check(trained.data, context)

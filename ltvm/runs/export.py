@@ -66,7 +66,10 @@ def export(name: str, results: Path, target: Path, weights: bool = False) -> Pat
     for entry in manifest["runs"]:
         source, copy = results / entry["path"], target / entry["path"]
         check_no_link(source)
-        for part in (*kept, *(f"evaluations/{one}.json" for one in entry["evaluations"])):
+        evaluated = [
+            f"evaluations/{one}{kind}" for one in entry["evaluations"] for kind in (".json", ".png")
+        ]
+        for part in (*kept, *evaluated):
             if is_own(source / part, source):
                 (copy / part).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source / part, copy / part)

@@ -22,7 +22,8 @@ NUMERICS = 3  # raise it when a change of code changes the numbers of an unchang
 NOT_TRAINING: frozenset[tuple[str, ...]] = frozenset(
     {
         ("seed",), ("device",), ("execution",), ("paths",), ("keep",), ("paper",), ("tensorboard",),
-        ("ablation",), ("evaluation",), ("protocol", "evaluation"), ("protocol", "test_images"),
+        ("ablation",), ("evaluation",), ("sampler",), ("protocol", "evaluation"),
+        ("protocol", "test_images"),
         ("data", "load", "root"), ("data", "family"), ("decoder", "encoder"),
         ("method", "label"), ("method", "style"), ("method", "tuning"), ("method", "tuned"),
     }
@@ -32,6 +33,9 @@ NOT_TRAINING: frozenset[tuple[str, ...]] = frozenset(
 NOT_EVALUATED: frozenset[tuple[str, ...]] = frozenset(
     {("name",), ("every",), ("extractor", "weights")}
 )
+NOT_SAMPLED: frozenset[tuple[str, ...]] = frozenset(
+    {("label",)}
+)  # of a sampler: its name in tables
 
 
 def identity(config: dict[str, Any]) -> str:
@@ -52,13 +56,22 @@ def evaluation_identity(config: dict[str, Any]) -> str:
     """Twelve hexadecimal digits for what is measured on a run of ``config``.
 
     The metrics with their parameters, the extractor with its checksum, and how many test images
-    there are to choose from, or validation images in their place.
+    there are to choose from, or validation images in their place; and the sampler, where images
+    are not sampled from what the method samples of itself.
     """
     test_images = config.get("protocol", {}).get("test_images")
     kept = pruned(config["evaluation"], NOT_EVALUATED)
     validation = config.get("validation_images")
     held_out = {} if validation is None else {"validation_images": validation}
-    return digits({"numerics": NUMERICS, "test_images": test_images, **held_out, **kept})
+    sampler = config.get("sampler") or {}
+    sampled = {"sampler": pruned(sampler, NOT_SAMPLED)} if "_target_" in sampler else {}
+    return digits({"numerics": NUMERICS, "test_images": test_images, **held_out, **kept, **sampled})
+
+
+def sampler_identity(config: dict[str, Any]) -> str | None:
+    """Twelve hexadecimal digits for its sampler; None: images are what the method samples."""
+    sampler = config.get("sampler") or {}
+    return digits(pruned(sampler, NOT_SAMPLED)) if "_target_" in sampler else None
 
 
 def digits(content: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ltvm.errors import InputError, UnreadableError
-from ltvm.runs.ablation import Plan, tuned_of
+from ltvm.runs.ablation import Plan, sampler_of, tuned_of
 from ltvm.runs.locks import LEASE, holding
 from ltvm.runs.trust import check_inside, check_name, check_stays
 from ltvm.runtime.files import asides, read_json, remove_aside, set_aside, write_sealed_json
@@ -57,6 +57,7 @@ def manifest_of(plan: Plan, results: Path) -> dict[str, Any]:
                 "evaluations": [planned.evaluation],
                 "values": planned.values,
                 **tuned_of(planned.config),
+                **sampler_of(planned.config),
                 "note": planned.note,
                 "command": planned.command,
             }

@@ -113,6 +113,8 @@ def merge_run(theirs: Run, ours: Run, name: str, merged: Merged) -> None:
             if not old.is_file():
                 add(new, old)
                 merged.counts["evaluations", "added"] += 1
+                if new.with_suffix(".png").is_file():
+                    add(new.with_suffix(".png"), old.with_suffix(".png"))
             elif equal(new, old):
                 merged.counts["evaluations", "equal"] += 1
             else:

@@ -78,6 +78,10 @@ class Run:
     def evaluation_file(self, identity: str) -> Path:
         return self.directory / "evaluations" / f"{identity}.json"
 
+    def evaluation_picture(self, identity: str) -> Path:
+        """Samples of an evaluation whose sampler is not the method's own prior."""
+        return self.evaluation_file(identity).with_suffix(".png")
+
     def evaluation(self, identity: str) -> dict[str, Any] | None:
         """An evaluation of this run (see ``ltvm.runs.evaluate``), or None if there is none.
 

@@ -8,7 +8,7 @@ import pytest
 
 from ltvm.config import resolve
 from ltvm.runs import identity as module
-from ltvm.runs.identity import evaluation_identity, identity
+from ltvm.runs.identity import evaluation_identity, identity, sampler_identity
 from ltvm.runtime.files import read_json
 
 
@@ -17,7 +17,7 @@ from ltvm.runtime.files import read_json
     ["seed=5", "paths.results=elsewhere", "paths.data=/mnt", "device=cpu", "keep=all",
      "execution.products=torch", "protocol.test_images=50", "protocol.evaluation.samples=50",
      "evaluation=digits_thorough", "evaluation.every=2",
-     "evaluation.metrics.reconstruction.restarts=2"],
+     "evaluation.metrics.reconstruction.restarts=2", "sampler=gmm"],
 )  # fmt: skip
 def test_what_trains_nothing_makes_no_other_run(override):
     assert identity(resolve([override])) == identity(resolve([]))
@@ -118,7 +118,7 @@ def test_the_version_is_that_of_the_installed_distribution():
     "override",
     ["evaluation=none", "evaluation.metrics.reconstruction.restarts=2",
      "protocol.evaluation.samples=77", "protocol.test_images=50",
-     "evaluation.extractor.checksum=abc", "validation_images=500"],
+     "evaluation.extractor.checksum=abc", "validation_images=500", "sampler=gmm"],
 )  # fmt: skip
 def test_what_is_measured_makes_another_evaluation(override):
     assert evaluation_identity(resolve([override])) != evaluation_identity(resolve([]))
@@ -131,6 +131,22 @@ def test_what_is_not_measured_makes_no_other_evaluation():
         resolve(["data=svhn", f"evaluation.extractor.weights={path}"]) for path in ("a", "b")
     ]
     assert evaluation_identity(weights[0]) == evaluation_identity(weights[1])
+
+
+def test_samplers_differ_by_their_parameters_and_the_prior_is_none():
+    given = (["sampler=gmm"], ["sampler=gmm", "sampler.components=5"], ["sampler=gaussian"])
+    configs = [resolve(overrides) for overrides in given]
+    assert len({evaluation_identity(config) for config in configs}) == 3
+    assert len({sampler_identity(config) for config in configs}) == 3
+    renamed = copy.deepcopy(configs[0])
+    renamed["sampler"]["label"] = "mixture"
+    assert evaluation_identity(renamed) == evaluation_identity(configs[0])
+    usual = resolve([])
+    assert usual == resolve(["sampler=prior"])
+    older = {key: value for key, value in usual.items() if key != "sampler"}
+    assert identity(older) == identity(usual)
+    assert evaluation_identity(older) == evaluation_identity(usual)
+    assert sampler_identity(older) is sampler_identity(usual) is None
 
 
 def test_a_change_of_the_numerics_disowns_both(monkeypatch):

@@ -35,9 +35,11 @@ from cases import (
 import ltvm
 from ltvm.chain import tuning
 from ltvm.config import resolve
+from ltvm.densities import Gaussian
 from ltvm.doctor.report import examine
 from ltvm.methods import base
 from ltvm.methods.budget import Visit
+from ltvm.methods.sampled import sampled_from
 from ltvm.models.batchnorm import synchronises
 from ltvm.runtime import randomness
 from ltvm.runtime.distributed import World
@@ -86,6 +88,20 @@ def codes_are_inferred_under_no_grad() -> None:
             assert torch.equal(
                 free.cpu(), method.infer(given, torch.Generator().manual_seed(1)).cpu()
             )
+
+
+@case
+def a_density_is_the_same_whatever_the_device_and_its_images_are_there() -> None:
+    made = []
+    for where in ("cpu", *PLACES):
+        method, density = method_on(where, "vae"), Gaussian()
+        density.fit(method.posterior_draws(), torch.Generator().manual_seed(0))
+        images = sampled_from(method, density).sample(5, torch.Generator().manual_seed(1))
+        assert density.mean.device.type == "cpu"
+        assert images.device == method.codes.device
+        made.append([density.factor, images.cpu()])
+    assert same(*made[:2])
+    assert same(*made[1:])
 
 
 @case

@@ -100,6 +100,8 @@ class CorrectionEffect(Metric):
     correction itself is the method's own scalar, and declared here.
     """
 
+    of_samples = False
+
     def columns(self) -> dict[str, Column]:
         return {}
 

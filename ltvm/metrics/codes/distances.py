@@ -35,6 +35,8 @@ class Latents(Metric):
     ``codes`` is how many codes are compared (drawn once per seed).
     """
 
+    of_samples = False
+
     def __init__(self, codes: int = 2000) -> None:
         require(codes >= 2, "evaluation.metrics.latents.codes", codes, "2 or more")
         self.codes = codes

@@ -43,6 +43,8 @@ class LatentTests(Metric):
     ``codes`` is how many are compared; the kernel test takes the first ``mmd_codes`` of them.
     """
 
+    of_samples = False
+
     def __init__(self, codes: int = 2000, mmd_codes: int = 1000, permutations: int = 500) -> None:
         for name, value in (("codes", codes), ("mmd_codes", mmd_codes)):
             require(value >= 3, f"{KEY}.{name}", value, "3 or more")

@@ -31,6 +31,8 @@ class AnomalyDetection(Metric):
     does, that of least energy among ``restarts``. ``images`` bounds the test images (null: all).
     """
 
+    of_samples = False
+
     def __init__(self, digit: int | None, images: int | None = None, restarts: int = 1) -> None:
         require(restarts >= 1, f"{KEY}.restarts", restarts, "1 or more")
         require(images is None or images >= 2, f"{KEY}.images", images, "2 or more, null: all")

@@ -189,12 +189,12 @@ class FrechetDistance(FeatureMetric):
 
     def __call__(self, method: Method, data: DataSet, context: Context) -> dict[str, Measurement]:
         values = super().__call__(method, data, context)
-        return (
-            values
-            | self.floor(data, context)
-            | self.gap(method, data, context, values[self.value_name])
-            | self.unseen(method, data, context)
+        values |= self.floor(data, context) | self.gap(
+            method, data, context, values[self.value_name]
         )
+        if context.sampler is None:  # another one has no part in it
+            values |= self.unseen(method, data, context)
+        return values
 
     def floor(self, data: DataSet, context: Context) -> dict[str, Measurement]:
         """The distance of the test images to the training images."""

@@ -36,6 +36,8 @@ class Reconstruction(Metric):
     ``train_images`` and ``test_images`` bound how many images are used (null: all).
     """
 
+    of_samples = False
+
     def __init__(
         self,
         train_images: int | None = None,

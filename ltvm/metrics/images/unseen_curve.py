@@ -28,6 +28,8 @@ class UnseenCurve(Metric):
     ``images`` bounds how many test images are used.
     """
 
+    of_samples = False
+
     def __init__(
         self,
         images: int = 100,

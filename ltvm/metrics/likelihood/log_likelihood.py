@@ -34,8 +34,11 @@ class LogLikelihood(Metric):
     computes in float32, weights are summed in float64. Costs 2 * steps * leapfrog * chains
     passes per image, half of them for the pilot run that finds step sizes.
 
-    Raises :class:`ltvm.errors.InputError` for a prior whose draws are approximate.
+    Raises :class:`ltvm.errors.InputError` for a prior whose draws are approximate. The density is
+    that under the prior that training had: another sampler is refused, too.
     """
+
+    of_samples = False
 
     def __init__(
         self, images: int = 10, chains: int = 4, steps: int = 200, leapfrog: int = 3
@@ -73,6 +76,14 @@ class LogLikelihood(Metric):
                 role="diagnostic",
             ),
         }
+
+    def check(self, data: DataSet, context: Context) -> None:  # noqa: ARG002
+        sampler = context.sampler or {}
+        require(
+            not sampler, "sampler", sampler.get("name"),
+            f"prior, under which {KEY} is log p(x); or an evaluation without it, such as "
+            "digits_samples",
+        )  # fmt: skip
 
     def __call__(self, method: Method, data: DataSet, context: Context) -> dict[str, Measurement]:
         test = data.test.subset(min(self.images, len(data.test)))

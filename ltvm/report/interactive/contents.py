@@ -19,6 +19,7 @@ from ltvm.report.declared import columns_of, compared_metrics, headings, main_me
 from ltvm.report.differences import difference_tests, pairs, signed
 from ltvm.report.history_figures import declared_curves, history_table
 from ltvm.report.hypotheses import best_cells
+from ltvm.report.picture_pages import sampled_pictures
 from ltvm.report.statistics import INTERVALS, Estimate, format_estimate, format_p, paired_difference
 from ltvm.report.styles import cell_styles, method_styles
 from ltvm.runs.reading import DISK, Files
@@ -57,7 +58,7 @@ def contents(
         "provenance": provenance_of(table, shown),
         "warnings": warnings_of(marks, names),
         "curves": curves_of(manifest, table, interval, results, files),
-        "pictures": pictures_of(table, results),
+        "pictures": pictures_of(manifest, table, results),
     }
 
 
@@ -161,11 +162,11 @@ def differences_of(
 
 def runs_of(manifest: Json, table: pd.DataFrame) -> Json:
     """cell -> its runs, with what each says of itself."""
-    commands = {entry["path"]: entry["command"] for entry in manifest["runs"]}
+    commands = {(entry["cell"], entry["seed"]): entry["command"] for entry in manifest["runs"]}
     found: Json = {}
     for row in table.drop_duplicates(["cell", "seed"]).to_dict("records"):
         facts = {key: plain(row.get(key)) for key in OF_RUN}
-        facts["command"] = commands.get(row["path"]) or facts["command"]
+        facts["command"] = commands.get((row["cell"], row["seed"])) or facts["command"]
         found.setdefault(str(row["cell"]), []).append({"seed": plain(row["seed"]), **facts})
     return found
 
@@ -225,17 +226,19 @@ def curves_of(
     return {"axes": axes, "left_out": table["cell"].nunique() - len(cells), "of": found}
 
 
-def pictures_of(table: pd.DataFrame, results: Path) -> Json:
+def pictures_of(manifest: Json, table: pd.DataFrame, results: Path) -> Json:
     """Samples and reconstructions of each cell's first seed; readable ones of the first cells."""
     first = table[["cell", "seed", "path"]].sort_values("seed", kind="stable")
     first = first.drop_duplicates("cell")
     first = first.set_index("cell").loc[list(dict.fromkeys(table["cell"]))]
     chosen = first.head(PICTURED)
+    sampled = sampled_pictures(manifest, table, results)
     found: Json = {}
     for kind in ("samples", "reconstructions"):
         of_cells = {}
         for cell, row in chosen.iterrows():
-            picture = embedded(results / str(row["path"]) / f"{kind}.png")
+            file = results / str(row["path"]) / f"{kind}.png"
+            picture = embedded(sampled.get(str(cell), file) if kind == "samples" else file)
             if picture is not None:
                 of_cells[str(cell)] = picture
         found[kind] = of_cells
