@@ -16,7 +16,7 @@ def swept_keys(manifest: dict[str, Any]) -> list[str]:
     return [key for key in manifest["axes"] if key not in ("method", SAMPLER, "data")]
 
 
-def method_text(row: pd.Series) -> str:
+def method_text(row: Mapping[Any, Any]) -> str:
     """``VAE``, or ``VAE + GMM`` where another sampler than its own prior makes the images."""
     sampler = row.get(SAMPLER_LABEL)
     text = str(row["label"] or row["method"])
