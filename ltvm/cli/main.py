@@ -55,6 +55,16 @@ COMMANDS: dict[str, ModuleType] = {
 }
 RESUMED = ("train", "ablate", "compare", "evaluate", "tune")
 SHARED = ("train",)  # what several processes do together
+FIRST = """\
+ltvm: does the optimal-transport correction help? What to do first:
+
+  ltvm ablate ablation=ot protocol=smoke   the whole path on a few hundred digits, a minute
+  ltvm ablate ablation=ot                  the same on 4,000, in minutes; writes reports/ot-mnist5k
+  ltvm compare methods=[vae,short_run_ot]  methods side by side
+  ltvm new-method my_method                a method of your own
+  ltvm doctor                              whether this machine computes rightly, and how fast
+  ltvm --help                              everything else
+"""
 
 
 class Parser(argparse.ArgumentParser):
@@ -110,6 +120,9 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(signal.SIGINT, _interrupt)
     wait_passively()
     debug = "--debug" in arguments
+    if not arguments:
+        print(FIRST, end="")
+        return 0
     try:
         top = parser()
         if arguments[:1] and arguments[0] in COMMANDS and {"-h", "--help"} & set(arguments):

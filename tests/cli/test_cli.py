@@ -198,3 +198,11 @@ def test_what_is_kept_of_features_is_shown_and_cleared(capsys, monkeypatch, tmp_
 
 def test_checking_nothing_names_what_can_be(capsys):
     assert "method.kernel" in refused(capsys, "check", "seed=1")
+
+
+def test_without_arguments_it_says_what_to_do_first(capsys):
+    assert main([]) == 0
+    printed = capsys.readouterr()
+    assert "ltvm ablate ablation=ot protocol=smoke" in printed.out
+    assert max(map(len, printed.out.splitlines())) <= 100
+    assert printed.err == ""
