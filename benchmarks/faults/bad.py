@@ -314,7 +314,7 @@ ABLATIONS: list[Bad] = [
 ]
 
 COMMANDS: list[Bad] = [
-    ("--debug", "COMMAND"),
+    ("--fast", "COMMAND"),
     ("trian", "trian", "did you mean train?"),
     ("train --fast", "--fast", "ltvm train --help"),
     ("train --restrat", "did you mean --restart?"),
