@@ -29,7 +29,7 @@ def check_config(config: Config, file: Path, record: dict[str, Any]) -> None:
     known = record.get("config_sha256")
     try:
         same = known is None or checksum_of(config) == known
-    except (KeyError, TypeError, AttributeError):  # no paths in it, for one
+    except (KeyError, TypeError, AttributeError, InputError):  # no paths in it, for one
         same = False
     if not same:
         raise InputError(

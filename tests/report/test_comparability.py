@@ -165,7 +165,7 @@ def test_the_command_line_refuses_or_marks(written, tmp_path, capsys, unrendered
     places = ["--results", str(written.root), "--reports", str(tmp_path / "out")]
     assert main(["report", NAME, *places]) == 2
     assert "n is 999" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out" / NAME).exists()
     assert main(["report", NAME, *places, "--allow-mixed", "--interval", "bootstrap"]) == 0
     page = (tmp_path / "out" / NAME / "README.md").read_text()
     assert "**n differs**" in page

@@ -14,6 +14,7 @@ from ltvm.errors import DivergedError, InputError
 from ltvm.metrics.images.reconstruction import Reconstruction
 from ltvm.runs import execute, trained
 from ltvm.runs.identity import evaluation_identity
+from ltvm.runs.intact import checksum_of
 from ltvm.runs.store import Store
 
 pytestmark = pytest.mark.usefixtures("unrendered")
@@ -159,6 +160,12 @@ def test_a_state_survives_its_file_whatever_its_nesting(tmp_path):
         trained.flatten({"a": [1, 2]})
 
 
+def written_anew(run, config):
+    """Another configuration, and a record that says it was made with that."""
+    run.write_config(config)
+    run.write_record(run.record() | {"config_sha256": checksum_of(config)})
+
+
 def test_files_that_do_not_fit_are_named(tmp_path):
     ltvm.train(FEW)
     run = the_run(tmp_path)
@@ -169,11 +176,11 @@ def test_files_that_do_not_fit_are_named(tmp_path):
     run.trained_file.write_bytes(content)
     config = run.config()
     config["model"]["latent_dim"] = 7
-    run.write_config(config)
+    written_anew(run, config)
     with pytest.raises(InputError, match="does not fit"):
         ltvm.load(run.directory)
     config["model"]["latent_dim"], config["protocol"]["train_images"] = 30, 41
-    run.write_config(config)
+    written_anew(run, config)
     with pytest.raises(InputError, match="other images"):
         ltvm.load(run.directory)
 

@@ -109,7 +109,7 @@ def test_configurations_of_a_cell_are_parsed_once_and_are_those_of_their_text(ro
         try:
             expected = yaml.safe_load(text)
         except yaml.YAMLError:
-            with pytest.raises(yaml.YAMLError):
+            with pytest.raises(ValueError, match="line 1, column 4"):
                 Index(root).yaml(odd)
         else:
             assert Index(root).yaml(odd) == expected
@@ -119,7 +119,11 @@ def test_a_file_with_the_same_size_and_time_is_read_anew_where_it_is_another(roo
     read(root)
     file = Store(root).runs()[0].record_file
     before = file.stat()
-    text = file.read_text()
+    text = json.dumps(json.loads(file.read_text()) | {"checksum": None}, indent=2)
+    text = text.replace(',\n  "checksum": null', "")  # one that is not sealed may say anything
+    write_text(file, text)
+    read(root)
+    before = file.stat()
     write_text(file, text.replace('"done"', '"DONE"'))
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert file.stat().st_size == before.st_size

@@ -2,6 +2,7 @@
 
 import copy
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from ltvm.methods.problem import Problem
 from ltvm.models.batchnorm import share_batchnorm, synchronises
 from ltvm.runs.build import build_method, build_problem
 from ltvm.runs.evaluate_again import with_overrides
+from ltvm.runs.store import Run
 from ltvm.runtime import distributed
 from ltvm.runtime.distributed import ALONE, World, joined, takes_own_gpu
 from ltvm.runtime.processes import processes, rank
@@ -127,7 +129,7 @@ def test_statistics_per_shard_are_refused_where_there_is_one():
 
 def test_such_a_run_is_evaluated_in_one_process():
     command = "ltvm train protocol=smoke distributed.batchnorm=per_shard"
-    config = with_overrides({"seed": 1}, command, ["evaluation=none"])
+    config = with_overrides({"seed": 1}, Run(Path()), {"command": command}, ["evaluation=none"])
     assert config["evaluation"]["name"] == "none"
 
 
