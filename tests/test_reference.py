@@ -29,6 +29,8 @@ def test_the_committed_report_is_that_of_the_committed_records(name, tmp_path, u
 QUOTED = {  # report -> the document that tells its numbers, and which of its tables
     "ot-mnist5k": ("docs/findings.md", ["table", "differences"]),
     "correction-mnist5k-medium": ("docs/findings.md", ["table", "differences"]),
+    "samplers-mnist5k": ("docs/findings.md", ["headline"]),
+    "temperature-mnist5k": ("docs/findings.md", ["headline", "differences-headline"]),
     "learning-mnist5k": ("docs/protocol.md", ["table", "differences"]),
 }
 

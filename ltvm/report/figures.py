@@ -33,6 +33,7 @@ from ltvm.report.styles import Style, cell_styles, line_styles
 from ltvm.runtime.files import writing
 
 ACROSS = 4  # panels in a row
+UPRIGHT = 8  # cells whose names fit below a panel; of more they stand beside it
 POINTS = 72  # an inch of an SVG
 
 
@@ -131,18 +132,24 @@ def comparison(
     those of the methods. A cell without a value keeps its place and says so.
     """
     of_cells = cell_styles(table, styles)
-    figure, axes = panels(len(metrics), 3.6, 3.6)
+    lying = len(names) > UPRIGHT
+    figure, axes = panels(len(metrics), 3.6, 0.27 * len(names) + 1.2 if lying else 3.6)
     counts = set()
-    for axis, (metric, heading) in zip(axes, metrics.items(), strict=True):
+    for number, (axis, (metric, heading)) in enumerate(zip(axes, metrics.items(), strict=True)):
         found = by_cell(table, metric)
         for position, cell in enumerate(names):
             values = list(found.get(cell, {}).values())
             counts.add(len(values))
-            draw_cell(axis, position, values, of_cells[cell], interval)
-        axis.set_xticks(range(len(names)), list(names.values()), rotation=30, ha="right")
-        axis.set_xlim(-0.6, len(names) - 0.4)
+            draw_cell(axis, position, values, of_cells[cell], interval, lying)
+        if lying:
+            labels = list(names.values()) if number % ACROSS == 0 else [""] * len(names)
+            axis.set_yticks(range(len(names)), labels)
+            axis.set_ylim(len(names) - 0.4, -0.6)
+        else:
+            axis.set_xticks(range(len(names)), list(names.values()), rotation=30, ha="right")
+            axis.set_xlim(-0.6, len(names) - 0.4)
         axis.set_title(heading)
-        axis.grid(axis="x", visible=False)
+        axis.grid(axis="y" if lying else "x", visible=False)
     figure.suptitle(seeds_title(counts), y=0.995)
     save(figure, path)
 
@@ -155,19 +162,31 @@ def seeds_title(counts: set[int]) -> str:
     return f"Mean and 95 % interval, {seeds} seeds (small markers: single seeds)"
 
 
-def draw_cell(axis: Axes, position: int, values: list[float], style: Style, interval: str) -> None:
-    """The mean of one cell with its interval, its seeds beside it; or that there is no value."""
+def draw_cell(
+    axis: Axes, position: int, values: list[float], style: Style, interval: str, lying: bool
+) -> None:
+    """The mean of one cell with its interval, its seeds beside it; or that there is no value.
+
+    ``lying``: cells one below the other, values from left to right.
+    """
     if not values:
-        axis.annotate("no value", (position, 0.5), xycoords=("data", "axes fraction"),
-                      rotation=90, ha="center", va="center")  # fmt: skip
+        place, coordinates = (position, 0.5), ("data", "axes fraction")
+        axis.annotate("no value", place[::-1] if lying else place,
+                      xycoords=coordinates[::-1] if lying else coordinates,
+                      rotation=0 if lying else 90, ha="center", va="center")  # fmt: skip
         return
     colour, marker = style
     estimate = INTERVALS[interval](values)
     errors = [[reach] for reach in estimate.errors]
-    axis.errorbar(position, estimate.mean, errors, color=colour, marker=marker,
-                  markersize=8, capsize=4)  # fmt: skip
     offsets = [position + 0.22] * len(values)
-    axis.scatter(offsets, values, color=colour, marker=marker, s=14, alpha=0.6)
+    if lying:
+        axis.errorbar(estimate.mean, position, xerr=errors, color=colour, marker=marker,
+                      markersize=7, capsize=3)  # fmt: skip
+        axis.scatter(values, offsets, color=colour, marker=marker, s=10, alpha=0.6)
+    else:
+        axis.errorbar(position, estimate.mean, errors, color=colour, marker=marker,
+                      markersize=8, capsize=4)  # fmt: skip
+        axis.scatter(offsets, values, color=colour, marker=marker, s=14, alpha=0.6)
 
 
 def sweep(

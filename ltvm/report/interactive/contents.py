@@ -12,7 +12,7 @@ import pandas as pd
 from PIL import Image
 
 from ltvm.metrics.columns import FAMILIES, Column
-from ltvm.report.cells import by_cell, cell_names, runs_texts, swept_keys
+from ltvm.report.cells import by_cell, cell_names, drawn_cells, runs_texts, swept_keys
 from ltvm.report.comparability import Marks
 from ltvm.report.costs import CURRENCIES
 from ltvm.report.declared import columns_of, compared_metrics, headings, main_metrics, names_of
@@ -203,7 +203,7 @@ def curves_of(
     manifest: Json, table: pd.DataFrame, interval: str, results: Path, files: Files = DISK
 ) -> Json:
     """column -> title and, by cell, its mean and interval over seeds after each iteration."""
-    cells = list(dict.fromkeys(table["cell"]))[:CURVED]
+    cells = drawn_cells(table, CURVED)
     runs = [entry for entry in manifest["runs"] if entry["cell"] in cells]
     histories = history_table(runs, results, [], files)  # what cannot be read, the page says
     declared = declared_curves(runs, results, histories, files)
@@ -231,7 +231,7 @@ def pictures_of(manifest: Json, table: pd.DataFrame, results: Path) -> Json:
     first = table[["cell", "seed", "path"]].sort_values("seed", kind="stable")
     first = first.drop_duplicates("cell")
     first = first.set_index("cell").loc[list(dict.fromkeys(table["cell"]))]
-    chosen = first.head(PICTURED)
+    chosen = first.loc[list(drawn_cells(table, PICTURED))]
     sampled = sampled_pictures(manifest, table, results)
     found: Json = {}
     for kind in ("samples", "reconstructions"):
