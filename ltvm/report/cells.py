@@ -16,6 +16,14 @@ def swept_keys(manifest: dict[str, Any]) -> list[str]:
     return [key for key in manifest["axes"] if key not in ("method", SAMPLER, "data")]
 
 
+def trained_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the first cell of every run, without samplers: what training alone decides."""
+    if SAMPLER_LABEL not in table:
+        return table
+    first = table.drop_duplicates("path")["cell"]
+    return table[table["cell"].isin(list(first))].drop(columns=SAMPLER_LABEL)
+
+
 def method_text(row: Mapping[Any, Any]) -> str:
     """``VAE``, or ``VAE + GMM`` where another sampler than its own prior makes the images."""
     sampler = row.get(SAMPLER_LABEL)

@@ -49,9 +49,10 @@ def pairs(table: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[tuple[str, 
     references: dict[tuple[Hashable, ...], str] = {}
     for row in own.to_dict("records"):
         references.setdefault(place_of(row, keys), str(row["cell"]))
+    of_reference = set(own["cell"])
     for row in cells.to_dict("records"):
         other = references.get(place_of(row, keys))
-        if other is not None and row["cell"] not in set(own["cell"]):
+        if other is not None and row["cell"] not in of_reference:
             yield str(row["cell"]), other
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from ltvm.report.cells import cell_names, drawn_cells, some_of, swept_keys
+from ltvm.report.cells import cell_names, drawn_cells, some_of, swept_keys, trained_rows
 from ltvm.report.comparability import Marks
 from ltvm.report.declared import columns_of, headings, headline_metrics
 from ltvm.report.figures import comparison, sweep, sweeps_of, with_lines
@@ -21,7 +21,6 @@ from ltvm.report.history_figures import (
     learning_curve_headings,
     learning_curves,
 )
-from ltvm.report.long_table import SAMPLER_LABEL
 from ltvm.report.picture_pages import draw_pictures
 from ltvm.report.styles import Style, method_styles
 from ltvm.runs.reading import Files
@@ -119,9 +118,7 @@ def draw_histories(drawing: Drawing, rows: pd.DataFrame, suffix: str) -> Drawn:
     of one run there is the first.
     """
     of_data = f" on {rows['data'].iloc[0]}"
-    if SAMPLER_LABEL in rows:
-        first = rows.drop_duplicates("path")["cell"]
-        rows = rows[rows["cell"].isin(list(first))].drop(columns=SAMPLER_LABEL)
+    rows = trained_rows(rows)
     names = cell_names(rows, drawing.manifest)
     cells = drawn_cells(rows, LINES)
     wanted = set(rows[rows["cell"].isin(cells)]["path"])

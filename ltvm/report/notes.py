@@ -54,7 +54,9 @@ def sampler_notes(table: pd.DataFrame) -> Iterator[str]:
     stated = table.dropna(subset=[SAMPLER_LABEL, "provenance"]) if "provenance" in table else table
     said: dict[str, None] = {}
     for label, text in zip(stated[SAMPLER_LABEL], stated["provenance"], strict=True):
-        sampler = json.loads(text).get("sampler", {})
+        sampler = json.loads(text).get("sampler")
+        if not isinstance(sampler, dict) or not {"n", "codes"} <= set(sampler):
+            continue
         own = {k: v for k, v in sampler.items() if k not in ("name", "codes", "n", "found")}
         settings = "".join(f", {key} = {value}" for key, value in own.items())
         said[f"- {label}: fitted to {sampler['n']} {sampler['codes']}{settings}."] = None

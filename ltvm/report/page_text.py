@@ -237,8 +237,11 @@ def provenance(manifest: dict[str, Any], table: pd.DataFrame) -> list[str]:
 
 
 def run_lines(manifest: dict[str, Any], table: pd.DataFrame) -> list[str]:
-    """A table of all runs: status, record, and the command that does it alone."""
-    commands = {entry["path"]: entry["command"] for entry in manifest["runs"]}
+    """A table of all runs: status, record, and the command that does it alone.
+
+    Of several rows of one run, that of the first.
+    """
+    commands = {entry["path"]: entry["command"] for entry in reversed(manifest["runs"])}
     runs = table[["path", "status"]].drop_duplicates("path")
     return ["| status | record | command |", "| --- | --- | --- |"] + [
         f"| {status} | `{path}/record.json` | `{commands[path]}` |"

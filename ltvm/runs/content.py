@@ -49,6 +49,12 @@ def is_number_or_none(value: Any) -> bool:
     return value is None or is_number(value)
 
 
+def is_sampler(value: Any) -> bool:
+    """What an evaluation says of its sampler, if it has one: how long the fit took, at least."""
+    known = isinstance(value, dict) and is_number(value.get("fit_seconds"))
+    return value is None or (known and isinstance(value.get("stated", {}), dict))
+
+
 def are_values(value: Any) -> bool:
     return are_objects(value) and all(is_number(own.get("value", 0)) for own in value.values())
 
@@ -79,6 +85,7 @@ OF_RECORD: Kinds = OF_BOTH | {
 OF_EVALUATION: Kinds = OF_BOTH | {
     "name": (is_text, "a text"),
     "config": (is_object, "an object"),
+    "sampler": (is_sampler, "an object with the seconds of its fit"),
     "columns": (are_objects, "objects"),
     "values": (are_values, "objects, each with a finite number"),
     "seconds": (is_number_or_none, "a finite number"),

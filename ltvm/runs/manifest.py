@@ -28,6 +28,13 @@ KINDS_OF_RUNS: dict[str, Kind] = {
     "protocol": str, "evaluations": list, "values": dict, "note": str, "command": str,
 }  # fmt: skip
 
+MAY_STAND: dict[str, Kind] = {"margin": float}  # beside these
+MAY_STAND_IN_RUNS: dict[str, Kind] = {"sampler": dict | None, "tuned": dict | None}
+KINDS_WITHIN_RUNS: dict[str, dict[str, Kind]] = {
+    "sampler": {"name": str, "label": str | None},
+    "tuned": {"trials": int},
+}
+
 
 def manifest_file(results: Path, name: str) -> Path:
     return results / "ablations" / f"{name}.json"
@@ -80,12 +87,15 @@ def read_manifest(file: Path) -> dict[str, Any]:
         check_name("name", content["name"])
         for entry in content["runs"]:
             check_inside(file, entry["path"])
-            check_kinds(entry, KINDS_OF_RUNS, "a run's ")
+            check_kinds(entry, KINDS_OF_RUNS, "a run's ", MAY_STAND_IN_RUNS)
+            for key, kinds in KINDS_WITHIN_RUNS.items():
+                if entry.get(key) is not None:
+                    check_kinds(entry[key], kinds, f"a run's {key}: ")
             for key in ("data", "method"):  # of which names of files are made
                 check_name(key, entry[key] or key)
             for evaluation in entry["evaluations"]:
                 check_name("evaluations", evaluation)
-        check_kinds(content, KINDS, "its ")
+        check_kinds(content, KINDS, "its ", MAY_STAND)
         for axis in content["axes"]:
             check_name("axes", axis)
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -94,11 +104,17 @@ def read_manifest(file: Path) -> dict[str, Any]:
     return content
 
 
-def check_kinds(content: Any, kinds: dict[str, Kind], whose: str) -> None:
-    """Raise ``ValueError`` unless an object has these entries, each of its kind."""
+def check_kinds(
+    content: Any, kinds: dict[str, Kind], whose: str, others: dict[str, Kind] | None = None
+) -> None:
+    """Raise ``ValueError`` unless an object has these entries, each of its kind.
+
+    Of ``others`` those that it has are of theirs.
+    """
     if not isinstance(content, dict):
         raise ValueError(f"{whose}entry is no object")
-    for key, kind in kinds.items():
+    there = {key: kind for key, kind in (others or {}).items() if key in content}
+    for key, kind in (kinds | there).items():
         if key not in content or not isinstance(content[key], kind):
             what = f"is a {type(content[key]).__name__}" if key in content else "is missing"
             raise ValueError(f"{whose}{key} {what}")

@@ -10,8 +10,9 @@ from small_networks import SMALL
 import ltvm
 from ltvm.cli.main import main
 from ltvm.densities import Gaussian
-from ltvm.errors import DivergedError, InputError
-from ltvm.report.interactive.contents import pictures_of
+from ltvm.errors import DivergedError, InputError, UnreadableError
+from ltvm.report.interactive.contents import curves_of, pictures_of
+from ltvm.report.long_table import long_table_of_manifest
 from ltvm.runs import execute
 from ltvm.runs.ablation import plan
 from ltvm.runs.export import export
@@ -26,6 +27,10 @@ FEW = [
     "protocol=smoke", "protocol.train_images=40", "protocol.test_images=12", "protocol.batch=20",
     "protocol.evaluation.unseen_images=4", "protocol.evaluation.unseen_for_distance=4",
     "protocol.evaluation.codes=40", "precision=float32", *SMALL,
+]  # fmt: skip
+SAMPLERS = [
+    "ablation=samplers", "ablation.axes.method=[vae]", "ablation.axes.sampler=[prior,gaussian]",
+    "ablation.seeds=[0]", "ablation.reference=null", *FEW,
 ]  # fmt: skip
 FD = "fd_digits"
 OF_SAMPLES = {FD, f"{FD}_floor", f"{FD}_decoded", "prior_gap"}
@@ -177,6 +182,51 @@ def test_an_ablation_of_samplers_trains_each_method_once(trainings, tmp_path):
     assert len(pictures) == 4
     stored = ltvm.long_table(tmp_path / "results")
     assert set(stored["sampler"].dropna()) == {"prior", "gaussian", "gmm"}
+
+
+def test_a_run_of_several_rows_is_told_once_with_the_command_that_trains_it(tmp_path):
+    ltvm.ablate(SAMPLERS)
+    (page,) = (tmp_path / "reports").rglob("README.md")
+    commands = [line for line in page.read_text().splitlines() if "/record.json` |" in line]
+    assert len(commands) == 1
+    assert "sampler=prior" in commands[0]  # of the first row
+    (file,) = (tmp_path / "results" / "ablations").glob("*.json")
+    manifest = read_manifest(file)
+    table = long_table_of_manifest(manifest, tmp_path / "results")
+    drawn = curves_of(manifest, table, "t", tmp_path / "results")
+    assert drawn["of"]
+    assert all(len(curve["cells"]) == 1 for curve in drawn["of"].values())
+    assert drawn["left_out"] == 0
+
+
+def test_what_a_stranger_says_of_a_sampler_is_damage_or_left_unsaid(tmp_path):
+    ltvm.ablate(SAMPLERS)
+    results = tmp_path / "results"
+    (file,) = (results / "ablations").glob("*.json")
+    sound = json.loads(file.read_text())
+    del sound["checksum"]
+    for change in ({"sampler": "abc"}, {"sampler": {}}, {"sampler": {"name": 3}}, {"tuned": 3},
+                   {"tuned": {"trials": "many"}}):  # fmt: skip
+        runs = [{**entry, **change} for entry in sound["runs"]]
+        file.write_text(json.dumps(sound | {"runs": runs}))
+        with pytest.raises(UnreadableError, match=next(iter(change))):
+            read_manifest(file)
+    file.write_text(json.dumps(sound | {"margin": "wide"}))
+    with pytest.raises(UnreadableError, match="margin"):
+        read_manifest(file)
+    file.write_text(json.dumps(sound))
+    run = the_run(tmp_path)
+    for evaluation in (run.directory / "evaluations").glob("*.json"):
+        content = json.loads(evaluation.read_text())
+        del content["checksum"]
+        for said in ("abc", {}, {"fit_seconds": "long"}):
+            evaluation.write_text(json.dumps(content | {"sampler": said}))
+            with pytest.raises(UnreadableError, match="sampler is not"):
+                run.evaluation(evaluation.stem)
+        for value in content["values"].values():
+            value["sampler"] = {}
+        evaluation.write_text(json.dumps(content))
+    ltvm.make_report(sound["name"], results, tmp_path / "reports", allow_mixed=True)
 
 
 def test_evaluations_of_two_samplers_are_never_those_of_one_row(tmp_path):

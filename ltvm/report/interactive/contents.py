@@ -12,7 +12,14 @@ import pandas as pd
 from PIL import Image
 
 from ltvm.metrics.columns import FAMILIES, Column
-from ltvm.report.cells import by_cell, cell_names, drawn_cells, runs_texts, swept_keys
+from ltvm.report.cells import (
+    by_cell,
+    cell_names,
+    drawn_cells,
+    runs_texts,
+    swept_keys,
+    trained_rows,
+)
 from ltvm.report.comparability import Marks
 from ltvm.report.costs import CURRENCIES
 from ltvm.report.declared import columns_of, compared_metrics, headings, main_metrics, names_of
@@ -203,6 +210,7 @@ def curves_of(
     manifest: Json, table: pd.DataFrame, interval: str, results: Path, files: Files = DISK
 ) -> Json:
     """column -> title and, by cell, its mean and interval over seeds after each iteration."""
+    table = trained_rows(table)
     cells = drawn_cells(table, CURVED)
     runs = [entry for entry in manifest["runs"] if entry["cell"] in cells]
     histories = history_table(runs, results, [], files)  # what cannot be read, the page says
