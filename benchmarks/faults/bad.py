@@ -8,7 +8,7 @@ FAR = "/nonexistent"
 Bad = tuple[str, ...]  # a command line, and words of the answer
 
 CHOICES: list[Bad] = [
-    ("train method=vea", "method=vea", "abp, short_run", "did you mean vae?"),
+    ("train method=vea", "method=vea", "abp, ae", "did you mean vae?"),
     ("train method=gan", "method=gan", "allowed: abp"),
     ("train method=VAE", "did you mean vae?"),
     ("train method=", "method=", "of abp"),

@@ -404,8 +404,8 @@ FILES = [
             (0,),
         )
         for what, content, named in (
-            ("13,000 pixels a side", png(13_000, 13_000, 1), "samples.png is not drawn"),
-            ("PostScript", EPS, "samples.png is not drawn"),
+            ("13,000 pixels a side", png(13_000, 13_000, 1), "samples.png is no picture"),
+            ("PostScript", EPS, "samples.png is no picture"),
             ("a named pipe", None, None),
         )
     ),

@@ -25,6 +25,7 @@ from ltvm.report.styles import Style, cell_styles
 from ltvm.runs.intact import check_history
 from ltvm.runs.reading import DISK, Files
 from ltvm.runs.store import Run
+from ltvm.runtime.files import read_regular
 
 BEFORE, AFTER = "_before", "_after"
 STYLE_OF = {BEFORE: "-", AFTER: "--"}  # the latter with open markers
@@ -41,7 +42,7 @@ def history_table(
     for number, entry in enumerate(runs):
         file = results / entry["path"] / "history.csv"
         try:
-            head, _, rest = file.read_text().partition("\n")
+            head, _, rest = read_regular(file).decode().partition("\n")
             check_history(file, Run(file.parent, files).record() or {})
             ended_early = not rest.strip() and (not head or head.startswith("iteration,"))
             if not ended_early:

@@ -103,7 +103,7 @@ class Index(Files):
 
     def load(self) -> None:
         """Read the index's own file; raises for one that is damaged or of another format."""
-        head, _, body = self.file.read_bytes().partition(b"\n")
+        head, _, body = read_regular(self.file).partition(b"\n")
         if head.decode() != heading(body):
             raise ValueError("another format, or damaged")
         content = parse_json(body)

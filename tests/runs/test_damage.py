@@ -2,7 +2,9 @@
 
 import errno
 import json
+import os
 import shutil
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,6 +23,8 @@ from ltvm.report import page
 from ltvm.report.history_figures import history_table
 from ltvm.report.picture_pages import pixels_of
 from ltvm.runs.evaluate_again import evaluate_again
+from ltvm.runs.index import NAME as INDEX
+from ltvm.runs.index import Index
 from ltvm.runs.locks import holding
 from ltvm.runs.manifest import manifest_file, read_manifest
 from ltvm.runs.store import Run, check_writable
@@ -121,6 +125,29 @@ def test_another_configuration_than_the_records_is_refused(done, capsys):
     for use in (ltvm.load, evaluate_again):
         with pytest.raises(InputError, match=r"config\.yaml is not the configuration that its"):
             use(run.directory)
+
+
+def fifo(path):
+    """A named pipe in a file's place, with a writer who leaves: who reads it does not wait."""
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    threading.Thread(target=lambda: path.open("wb").close(), daemon=True).start()
+
+
+def test_a_named_pipe_is_no_file_of_a_run_or_of_an_index(done, tmp_path):
+    run, _ = done
+    results = run.directory.parents[4]
+    entry = {"path": str(run.directory.relative_to(results)), "cell": "a", "method": "m", "seed": 0}
+    fifo(run.directory / "history.csv")
+    unread = []
+    assert history_table([entry], results, unread).empty
+    assert unread == [f"{run.directory / 'history.csv'}: no regular file"]
+    index = Index(results)
+    fifo(results / INDEX)
+    with pytest.raises(ValueError, match="no regular file"):
+        index.load()
+    for path in (run.directory / "history.csv", results / INDEX):  # lets the writers go
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
 
 
 def test_a_damaged_history_or_picture_is_named_and_not_drawn(done):
