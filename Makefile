@@ -5,7 +5,7 @@ LTVM = $(VENV)/bin/ltvm
 INSTALLED = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ablate smoke ablate-mnist ablate-svhn ablate-celeba report reference test lint types docs doctor bench faults clean
+.PHONY: help setup ablate smoke ablate-mnist ablate-svhn ablate-celeba report reference test lint types docs doctor evidence-check bench faults clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ docs: setup ## the documentation as pages that open from build/site/index.html; 
 
 doctor: setup ## whether this machine computes rightly, how fast, and what runs would take (minutes)
 	$(LTVM) doctor
+
+evidence-check: setup ## one committed run, drawn at random, trained again and held against its record
+	$(LTVM) repeat --draw --results results/reference
 
 bench: setup ## speed of chain, learning, iteration, transport, metrics, records here (over ten minutes)
 	$(VENV)/bin/python benchmarks/chain.py --out results/bench

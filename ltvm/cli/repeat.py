@@ -1,0 +1,96 @@
+"""``ltvm repeat``: train the run of a record again, and hold the values against each other."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ltvm.cli.options import Add, places
+from ltvm.errors import require
+
+if TYPE_CHECKING:
+    from ltvm.runs.repeat import Compared
+    from ltvm.runs.store import Run
+
+EXAMPLES = """\
+examples:
+  ltvm repeat results/runs/mnist5k/vae/IDENTITY/seed=0
+  ltvm repeat --draw --results results/reference    # one of its runs, drawn at random
+  ltvm repeat --draw 17 --results results/reference # the one that 17 draws"""
+
+
+def add(add_command: Add) -> None:
+    text = (
+        "Train the run of a record again and say which values are the same, which are as another "
+        "seed's would be, and which differ. Exit code 1 if one differs."
+    )
+    command = add_command("repeat", text, places())
+    flag = command.add_argument
+    flag("run", metavar="RUN", nargs="?", help="the folder of a run that is done")
+    flag(
+        "--draw", nargs="?", type=int, const=-1, metavar="NUMBER",
+        help="one of the runs of --results, drawn at random, or by a number",
+    )  # fmt: skip
+    flag("--into", metavar="DIR", help="keep the repetition there (default: a temporary directory)")
+    flag("--device", default="auto", help="where to train (%(default)s)")
+    flag("--json", action="store_true", help="a list of values, for programs")
+
+
+def run(options: argparse.Namespace) -> int:
+    from ltvm.runs.repeat import compared, repeat
+
+    chosen = choose(options)
+    with ExitStack() as stack:
+        into = options.into or stack.enter_context(tempfile.TemporaryDirectory(prefix="ltvm-"))
+        values = compared(*repeat(chosen, Path(into), options.device))
+    differing = [value.metric for value in values if value.verdict == "differs"]
+    if options.json:
+        print(json.dumps([{**vars(v), "verdict": v.verdict} for v in values], indent=2))
+    else:
+        show(values)
+    return 1 if differing else 0
+
+
+def choose(options: argparse.Namespace) -> Path:
+    """The folder of the run; says which it is, what made it, and what that took."""
+    from ltvm.runs.repeat import drawn
+
+    both = options.run is not None and options.draw is not None
+    require(not both, "repeat", options.run, "a run, or --draw")
+    require(options.run is not None or options.draw is not None, "repeat", "nothing",
+            "a run, or --draw")  # fmt: skip
+    if options.draw is None:
+        return Path(options.run)
+    key = random.SystemRandom().randrange(10**6) if options.draw < 0 else options.draw
+    found = drawn(Path(options.results), key)
+    if not options.json:
+        print(f"drawn by {key}: {found.directory}")
+        tell(found)
+    return found.directory
+
+
+def tell(found: Run) -> None:
+    record = found.record() or {}
+    seconds = sum(float(value) for value in (record.get("seconds") or {}).values())
+    print(f"{record.get('command')}\n{record.get('device')}, {record.get('execution')}, commit "
+          f"{str(record.get('commit'))[:12]}: {seconds:.0f} s there", flush=True)  # fmt: skip
+
+
+def show(values: list[Compared]) -> None:
+    from ltvm.runs.repeat import LEVEL
+
+    wide = max(len(value.metric) for value in values)
+    print(f"{'':<{wide}} {'recorded':>12} {'repeated':>12}  {LEVEL:.0%} interval of a further seed")
+    for value in values:
+        interval = f"{value.low:.6g} to {value.high:.6g}"
+        print(f"{value.metric:<{wide}} {value.recorded:>12.6g} {value.repeated:>12.6g}  "
+              f"{interval:<28} {value.verdict}")  # fmt: skip
+    counts: dict[str, int] = {}
+    for value in values:
+        counts[value.verdict] = counts.get(value.verdict, 0) + 1
+    print("; ".join(f"{number} {verdict}" for verdict, number in counts.items()))

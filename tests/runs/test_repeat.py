@@ -1,0 +1,78 @@
+"""A record and its repetition: the same bits here, and what is said where they are not."""
+
+import json
+import math
+
+import pytest
+from scipy import stats
+from small_networks import SMALL
+
+import ltvm
+from ltvm.cli.main import main
+from ltvm.errors import InputError
+from ltvm.runs.repeat import Compared, drawn, prediction_interval
+from ltvm.runs.store import Store
+from ltvm.runtime.files import write_sealed_json
+
+pytestmark = pytest.mark.usefixtures("unrendered")
+
+FEW = [
+    "protocol=smoke", "protocol.train_images=40", "protocol.test_images=12", "protocol.batch=20",
+    "protocol.evaluation.unseen_images=4", "protocol.evaluation.codes=40", "precision=float32",
+    "protocol.iterations=1", *SMALL,
+]  # fmt: skip
+
+
+def test_a_further_draw_lies_within_the_interval_as_often_as_it_says():
+    """Of 4,000 samples of three and a fourth; by simulation with scipy's normal law."""
+    draws = stats.norm(3, 2).rvs((4000, 4), random_state=0)
+    inside = 0
+    for *known, further in draws:
+        low, high = prediction_interval(list(known), 0.9)
+        inside += low <= further <= high
+    assert inside / 4000 == pytest.approx(0.9, abs=0.015)
+    assert math.isnan(prediction_interval([1.0])[0])
+
+
+@pytest.mark.parametrize(
+    ("repeated", "low", "high", "verdict"),
+    [
+        (100.00001, 90, 110, "same"),
+        (105, 90, 110, "as another seed"),
+        (111, 90, 110, "differs"),
+        (105, math.nan, math.nan, "cannot be told"),
+        (math.nan, 90, 110, "differs"),
+    ],
+)
+def test_verdicts(repeated, low, high, verdict):
+    assert Compared("m", 100.0, repeated, low, high).verdict == verdict
+
+
+def test_a_run_is_repeated_to_the_bit_and_a_changed_record_is_found(tmp_path, capsys):
+    for seed in (0, 1):
+        ltvm.train([*FEW, f"seed={seed}"])
+    results = tmp_path / "results"
+    runs = Store(results).runs()
+    assert {drawn(results, key).directory for key in range(20)} == {r.directory for r in runs}
+    command = ["repeat", str(runs[0].directory), "--into", str(tmp_path / "again")]
+    assert main([*command, "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert {value["verdict"] for value in values} == {"same"}
+    assert {"mse_test", "fd_digits"} <= {value["metric"] for value in values}
+    for run in runs:  # both, so that the cell's interval is that of what was made up
+        (evaluation,) = run.evaluations().values()
+        evaluation["values"]["mse_test"]["value"] += 50
+        write_sealed_json(run.evaluation_file(evaluation["identity"]), evaluation)
+    assert main(command) == 1
+    (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("mse_test ")]
+    assert line.endswith("differs")
+
+
+def test_what_cannot_be_repeated_is_one_line(tmp_path, capsys):
+    (tmp_path / "results").mkdir()
+    for words in (["repeat"], ["repeat", "a", "--draw"], ["repeat", "--draw"],
+                  ["repeat", str(tmp_path)]):  # fmt: skip
+        assert main(words) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    with pytest.raises(InputError, match="no run there is done"):
+        drawn(tmp_path / "results", 0)
