@@ -26,6 +26,7 @@ from ltvm.chain.engine import Engine
 from ltvm.chain.execution import Execution, check_wanted
 from ltvm.chain.kernels.langevin import Langevin
 from ltvm.chain.onednn import onednn_available
+from ltvm.models.doubling import DoublingConv
 from ltvm.models.prior import StandardNormal
 from ltvm.runtime.cache import cache_directory
 from ltvm.runtime.devices import describe, software
@@ -101,7 +102,8 @@ def open_questions(
 ) -> list[Callable[[Execution], dict[str, Any]]]:
     """What to try, in order: each gives the one field to change, or none, given what is decided."""
     automatic = {field for field, value in wanted.items() if value == "auto"}
-    convolutions = any(type(layer) is nn.ConvTranspose2d for layer in decoder.modules())
+    spatial = (nn.ConvTranspose2d, DoublingConv)  # not those on rows of pixels
+    convolutions = any(type(layer) in spatial for layer in decoder.modules())
     questions: list[Callable[[Execution], dict[str, Any]]] = []
     if "layout" in automatic and convolutions:
         questions.append(lambda _: {"layout": "channels_last"})

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from ltvm.models.batchnorm import Norm, norm_layer, row_norm_layer
+from ltvm.models.doubling import DoublingConv
 from ltvm.models.pixel_rows import PatchTransposedConv, RowsToImage
 
 
@@ -79,12 +80,8 @@ class ConvDecoder(nn.Sequential):
         ]
         for wide, narrow in itertools.pairwise(widths):
             layers += [
-                _doubling(wide, narrow),
+                DoublingConv(wide, narrow),
                 norm_layer(norm, narrow, spatial=True),
                 nn.ReLU(inplace=True),
             ]
-        super().__init__(*layers, _doubling(widths[-1], channels), nn.Tanh())
-
-
-def _doubling(channels_in: int, channels_out: int) -> nn.ConvTranspose2d:
-    return nn.ConvTranspose2d(channels_in, channels_out, 5, stride=2, padding=2, output_padding=1)
+        super().__init__(*layers, DoublingConv(widths[-1], channels), nn.Tanh())

@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from ltvm.models.batchnorm import statistics
+from ltvm.models.doubling import DoublingConv
 from ltvm.models.prior import Prior
 from ltvm.models.weights import frozen
 from ltvm.runtime.randomness import GeneratorDraws, stream
@@ -63,7 +64,11 @@ def operations(run: Callable[[], object]) -> int:
 
 def on_cpu(network: nn.Module) -> nn.Module:
     """A copy on the CPU in float32, to be passed through without touching the original."""
-    return copy.deepcopy(network).float().to("cpu")
+    copied = copy.deepcopy(network).float().to("cpu")
+    for layer in copied.modules():
+        if isinstance(layer, DoublingConv):
+            layer.by_products = False  # its operations are a convolution's, however they are done
+    return copied
 
 
 @dataclass(frozen=True)

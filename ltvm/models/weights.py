@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ltvm.models.doubling import DoublingConv
+
 
 def xavier_(module: nn.Module, generator: torch.Generator | None) -> None:
     """Xavier-normal weights and zero biases, in place, for every linear and conv layer."""
@@ -22,8 +24,14 @@ def xavier_(module: nn.Module, generator: torch.Generator | None) -> None:
 
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """Stop gradients to the weights while the block runs: a chain needs only those to codes."""
+    """Stop gradients to the weights while the block runs: a chain needs only those to codes.
+
+    They may not change within: what layers make of them is kept to the end of the block.
+    """
     learning = [p for p in module.parameters() if p.requires_grad]
+    keeping = [m for m in module.modules() if isinstance(m, DoublingConv) and not m.keeps]
+    for layer in keeping:
+        layer.keep(True)
     for parameter in learning:
         parameter.requires_grad_(False)
     try:
@@ -31,6 +39,8 @@ def frozen(module: nn.Module) -> Iterator[None]:
     finally:
         for parameter in learning:
             parameter.requires_grad_(True)
+        for layer in keeping:
+            layer.keep(False)
 
 
 def low_precision_copy(decoder: nn.Module, dtype: torch.dtype) -> nn.Module:
