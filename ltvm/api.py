@@ -314,6 +314,19 @@ def evaluate_runs(
     return {str(run): evaluate_again(Path(run), overrides, device) for run in runs}
 
 
+def make_pictures(
+    runs: Sequence[Path | str], overrides: Sequence[str] = (), device: str | None = None
+) -> dict[str, list[str]]:
+    """Make the pictures that trained runs lack, from their weights; {directory: files made}.
+
+    With ``sampler=NAME`` in ``overrides`` those of that evaluation's samples. Raises
+    :class:`ltvm.errors.InputError` for a run that is not trained or has no weights any more.
+    """
+    from ltvm.runs.pictures_again import add_pictures
+
+    return {str(run): add_pictures(Path(run), overrides, device) for run in runs}
+
+
 def load(run_directory: Path | str, device: str | None = None, trust: bool = False) -> Method:
     """A trained method from a run's directory, computing as it did in training.
 

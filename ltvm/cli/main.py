@@ -26,6 +26,7 @@ from ltvm.cli import (
     import_records,
     metric_parity,
     new_method,
+    pictures,
     repeat,
     report,
     status,
@@ -46,6 +47,7 @@ COMMANDS: dict[str, ModuleType] = {
     "status": status,
     "repeat": repeat,
     "evaluate": evaluate,
+    "pictures": pictures,
     "metric-parity": metric_parity,
     "export": export,
     "import": import_records,
@@ -55,7 +57,7 @@ COMMANDS: dict[str, ModuleType] = {
     "cache": cache,
     "gc": gc,
 }
-RESUMED = ("train", "ablate", "compare", "evaluate", "tune")
+RESUMED = ("train", "ablate", "compare", "evaluate", "pictures", "tune")
 SHARED = ("train",)  # what several processes do together
 FIRST = """\
 ltvm: does the optimal-transport correction help? What to do first:

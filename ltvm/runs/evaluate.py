@@ -17,7 +17,7 @@ from ltvm.methods.base import EVALUATION_BATCH, Method
 from ltvm.metrics.base import Context, Metric, record_values
 from ltvm.runs.environment import commit, now, versions
 from ltvm.runs.identity import NUMERICS, evaluation_identity
-from ltvm.runs.pictures import save_samples
+from ltvm.runs.pictures import save_sampled
 from ltvm.runs.running import Running
 from ltvm.runs.sampler import with_sampler
 from ltvm.runtime import devices
@@ -49,7 +49,7 @@ def evaluate_run(
         content["sampler"] = sampler
         context = replace(trained.context, sampler=sampler and sampler["stated"])
         if sampler is not None:
-            save_samples(run.evaluation_picture(content["identity"]), method, context)
+            save_sampled(run, content["identity"], method, trained.data, context)
         values, columns = measure(metrics, replace(trained, method=method, context=context))
         content |= {"status": "done", "values": values, "columns": columns}
     except DivergedError as error:

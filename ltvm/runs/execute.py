@@ -31,7 +31,7 @@ from ltvm.runs.forecast import kind_of
 from ltvm.runs.identity import evaluation_identity
 from ltvm.runs.load import load_method
 from ltvm.runs.locks import patience
-from ltvm.runs.pictures import save_reconstructions, save_samples
+from ltvm.runs.pictures import save_pictures
 from ltvm.runs.progress import Reporter, current_reporter
 from ltvm.runs.records import about, begun, failure, finish
 from ltvm.runs.resuming import made_with
@@ -140,10 +140,7 @@ def train(config: Config, running: Running, command: str) -> Built | None:
             trainer.fit()
         method, data = trained.method, trained.data
         with method.problem.clock.phase("evaluation"):
-            save_samples(run.directory / "samples.png", method, trained.context)
-            save_reconstructions(
-                run.directory / "reconstructions.png", method, data, trained.context
-            )
+            save_pictures(run.directory, method, data, trained.context)
         hold.check()
         board.finish(trainer.history, sorted(run.directory.glob("*.png")))
         record |= {"status": "done"} | save_trained(run.trained_file, method)

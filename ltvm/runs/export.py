@@ -15,13 +15,13 @@ import yaml
 from ltvm.errors import InputError, require
 from ltvm.runs.archive import SUFFIXES, pack, write_sums
 from ltvm.runs.manifest import manifest_file, read_manifest
-from ltvm.runs.store import Run
+from ltvm.runs.store import PICTURES, SAMPLED, Run
 from ltvm.runs.trust import check_name, check_no_link, is_own
 from ltvm.runtime.files import write_sealed_json, write_text
 
 CONFIG = "config.yaml"
 WEIGHTS = "final.safetensors"
-KEPT = (CONFIG, "record.json", "history.csv", "samples.png", "reconstructions.png")
+KEPT = (CONFIG, "record.json", "history.csv", *(f"{kind}.png" for kind in PICTURES))
 # and the evaluations that the ablation asked for
 
 PLACES = {"results": "results", "reports": "reports", "data": "~/.cache/ltvm"}  # by default
@@ -66,9 +66,8 @@ def export(name: str, results: Path, target: Path, weights: bool = False) -> Pat
     for entry in manifest["runs"]:
         source, copy = results / entry["path"], target / entry["path"]
         check_no_link(source)
-        evaluated = [
-            f"evaluations/{one}{kind}" for one in entry["evaluations"] for kind in (".json", ".png")
-        ]
+        endings = (".json", *(f"{end}.png" for end in SAMPLED.values()))
+        evaluated = [f"evaluations/{one}{end}" for one in entry["evaluations"] for end in endings]
         for part in (*kept, *evaluated):
             if is_own(source / part, source):
                 (copy / part).parent.mkdir(parents=True, exist_ok=True)

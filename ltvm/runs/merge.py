@@ -19,7 +19,7 @@ from ltvm.errors import InputError
 from ltvm.runs.archive import SUMS, unpacked, verified
 from ltvm.runs.export import CONFIG, KEPT, PLACES, WEIGHTS, without_places
 from ltvm.runs.manifest import changing, manifest_file, read_manifest
-from ltvm.runs.store import Run, Store
+from ltvm.runs.store import SAMPLED, Run, Store
 from ltvm.runs.trust import check_no_link, is_own
 from ltvm.runtime.files import write_sealed_json, write_text, writing
 
@@ -113,8 +113,10 @@ def merge_run(theirs: Run, ours: Run, name: str, merged: Merged) -> None:
             if not old.is_file():
                 add(new, old)
                 merged.counts["evaluations", "added"] += 1
-                if new.with_suffix(".png").is_file():
-                    add(new.with_suffix(".png"), old.with_suffix(".png"))
+                for kind in SAMPLED:
+                    picture = theirs.evaluation_picture(new.stem, kind)
+                    if is_own(picture, theirs.directory):
+                        add(picture, ours.evaluation_picture(new.stem, kind))
             elif equal(new, old):
                 merged.counts["evaluations", "equal"] += 1
             else:

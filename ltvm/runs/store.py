@@ -2,7 +2,8 @@
 
     <results>/runs/<data>/<method>/<identity>/seed=<s>/
         config.yaml  record.json  history.csv  checkpoint.pt (while running)  final.safetensors
-        evaluations/<identity>.json  samples.png  reconstructions.png
+        evaluations/<identity>.json  samples.png  reconstructions.png  nearest.png
+        interpolations.png
 
 A run is ``done`` or ``diverged`` (final), ``failed`` (tried again where that is asked for),
 ``interrupted`` (goes on), ``running`` (a process holds it: ``ltvm.runs.locks``), ``pending`` (no
@@ -32,6 +33,8 @@ from ltvm.runtime.files import read_json, write_sealed_json, write_text
 
 Status = Literal["pending", "running", "done", "failed", "diverged", "interrupted", "unreadable"]
 FINAL: tuple[Status, ...] = ("done", "diverged")
+PICTURES = ("samples", "reconstructions", "nearest", "interpolations")  # ltvm.runs.pictures
+SAMPLED = {"samples": "", "nearest": "-nearest"}  # those of another sampler -> end of their names
 
 
 @dataclass(frozen=True)
@@ -78,9 +81,13 @@ class Run:
     def evaluation_file(self, identity: str) -> Path:
         return self.directory / "evaluations" / f"{identity}.json"
 
-    def evaluation_picture(self, identity: str) -> Path:
-        """Samples of an evaluation whose sampler is not the method's own prior."""
-        return self.evaluation_file(identity).with_suffix(".png")
+    def picture(self, kind: str) -> Path:
+        """One of ``PICTURES``."""
+        return self.directory / f"{kind}.png"
+
+    def evaluation_picture(self, identity: str, kind: str) -> Path:
+        """One of ``SAMPLED``, of an evaluation whose sampler is not the method's own prior."""
+        return self.evaluation_file(f"{identity}{SAMPLED[kind]}").with_suffix(".png")
 
     def evaluation(self, identity: str) -> dict[str, Any] | None:
         """An evaluation of this run (see ``ltvm.runs.evaluate``), or None if there is none.

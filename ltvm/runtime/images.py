@@ -22,6 +22,7 @@ GREY = ("1", "L", "LA")
 MODES = (*GREY, "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")  # of Pillow, with 8 bits or fewer
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")  # whatever a file is called
 LARGEST = 4096  # pixels of a side
+FACTS = "ltvm"  # the text of a PNG that has, as JSON, what a picture of a run says of itself
 
 
 def read_picture(path: Path) -> Image:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import ltvm
-from ltvm.runs.store import Store
+from ltvm.runs.store import PICTURES, Store
 from ltvm.runtime.randomness import stream
 
 HERE = Path(__file__).parent
@@ -59,7 +59,7 @@ def test_one_process_speaks_and_one_record_is_written(trained):
     files = {path.name for path in run.directory.iterdir() if path.name != ".held"}
     assert files == {
         "config.yaml", "record.json", "history.csv", "final.safetensors", "evaluations",
-        "samples.png", "reconstructions.png",
+        *(f"{kind}.png" for kind in PICTURES),
     }  # fmt: skip
     assert "distributed" not in run.config()
 

@@ -13,7 +13,7 @@ from ltvm.api import do_ablation
 from ltvm.errors import InputError
 from ltvm.runs import execute as execution
 from ltvm.runs.ablation import plan
-from ltvm.runs.store import Run
+from ltvm.runs.store import PICTURES, Run
 from ltvm.runtime.threads import available_cores
 
 pytestmark = pytest.mark.usefixtures("unrendered")
@@ -130,7 +130,7 @@ def test_a_record_traces_its_numbers():
     (run,) = execution.Store(results()).runs()
     names = {path.name for path in run.directory.iterdir()} - {".lock"}
     assert names == {"config.yaml", "record.json", "history.csv", "final.safetensors",
-                     "evaluations", "samples.png", "reconstructions.png"}  # fmt: skip
+                     "evaluations", *(f"{kind}.png" for kind in PICTURES)}  # fmt: skip
     assert record["final_mb"] == pytest.approx(run.trained_file.stat().st_size / 1e6)
     (measured,) = run.evaluations().values()
     assert measured["values"] == record["metrics"]

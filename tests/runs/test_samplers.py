@@ -18,7 +18,7 @@ from ltvm.runs.ablation import plan
 from ltvm.runs.export import export
 from ltvm.runs.manifest import read_manifest, write_manifest
 from ltvm.runs.merge import import_records
-from ltvm.runs.store import Store
+from ltvm.runs.store import SAMPLED, Store
 from ltvm.testing import check
 
 pytestmark = pytest.mark.usefixtures("unrendered")
@@ -99,7 +99,7 @@ def test_what_it_was_fitted_to_and_how_long_that_took_is_said(fits, tmp_path):
     assert content["sampler"]["stated"] == about
     assert 0 < content["sampler"]["fit_seconds"] < content["seconds"]
     assert all(value["sampler"] == about for value in content["values"].values())
-    assert run.evaluation_picture(record["evaluation"]).is_file()
+    assert all(run.evaluation_picture(record["evaluation"], kind).is_file() for kind in SAMPLED)
 
 
 def test_evaluating_a_run_by_its_directory_is_what_follows_a_training(trainings, tmp_path, capsys):
@@ -179,7 +179,7 @@ def test_an_ablation_of_samplers_trains_each_method_once(trainings, tmp_path):
     export(folder.name, tmp_path / "results", tmp_path / "copy")
     import_records(tmp_path / "copy", tmp_path / "elsewhere")
     pictures = list((tmp_path / "elsewhere").rglob("evaluations/*.png"))
-    assert len(pictures) == 4
+    assert len(pictures) == 2 * 4  # samples and their nearest images
     stored = ltvm.long_table(tmp_path / "results")
     assert set(stored["sampler"].dropna()) == {"prior", "gaussian", "gmm"}
 
