@@ -12,12 +12,13 @@ from ltvm.runs.identity import evaluation_identity
 from ltvm.runs.intact import check_config
 from ltvm.runs.store import PICTURES, SAMPLED, Run
 from ltvm.runs.trust import check_parts
+from ltvm.runtime.images import read_picture
 
 
 def add_pictures(
     directory: Path, overrides: Sequence[str] = (), device: str | None = None
 ) -> list[str]:
-    """Make those of ``PICTURES`` that are not there; the files that were made.
+    """Make those of ``PICTURES`` that are not there, or damaged; the files that were made.
 
     With ``sampler=NAME`` those of that evaluation's own samples. Raises
     :class:`ltvm.errors.InputError` for a run that is not trained, an evaluation that is not done,
@@ -42,11 +43,19 @@ def add_pictures(
         if run.status(identity) != "done":
             raise InputError(f"{directory}: {words} is not done; `ltvm evaluate` does it")
         absent = {kind: run.evaluation_picture(identity, kind) for kind in SAMPLED}
-    absent = {kind: file for kind, file in absent.items() if not file.is_file()}
+    absent = {kind: file for kind, file in absent.items() if not is_picture(file)}
     if absent:
         config["device"] = config["device"] if device is None else device
         make_held(run, config, list(absent), bool(overrides))
     return [str(file.relative_to(directory)) for file in absent.values()]
+
+
+def is_picture(file: Path) -> bool:
+    try:
+        read_picture(file)
+    except (OSError, ValueError, SyntaxError):  # PIL's of a damaged chunk is the last
+        return False
+    return True
 
 
 def make_held(run: Run, config: Config, kinds: list[str], sampled: bool) -> None:

@@ -1,5 +1,8 @@
 """A results directory in the format that runs write, without any training."""
 
+import json
+import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -7,9 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image, PngImagePlugin
 
 from ltvm.metrics.columns import Column
 from ltvm.runtime.files import read_json, write_json, write_text
+from ltvm.runtime.images import FACTS
 
 COLUMNS = {
     "fd_digits": Column("FD, digit features", "distance of samples to training images",
@@ -48,6 +53,13 @@ STATED = {"n": 1000, "split": "test", "data": "fp", "dtype": "float32", "batch":
           "numerics": 2, "version": "0.1.0", "commit": "abc"}  # fmt: skip
 FEATURES = {"extractor": "digits", "checksum": "2dcf40c6bc21" + "0" * 52, "dimension": 128,
             "resize": "none"}  # fmt: skip
+
+
+def nearest_picture(file, samples, unseen, train=9):
+    """A picture with the distances that a run writes into it."""
+    about = PngImagePlugin.PngInfo()
+    about.add_text(FACTS, json.dumps({"samples": samples, "unseen": unseen, "train": train}))
+    Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(file, pnginfo=about)
 
 
 class Results:
@@ -147,13 +159,54 @@ VALUES = {  # of seeds 0, 1, 2
 }  # fmt: skip
 
 
-@pytest.fixture
-def written(tmp_path):
-    """Two methods, three seeds, one evaluation each, and their manifest."""
-    results = Results(tmp_path / "records")
+def two_methods(root):
+    """Two methods, three seeds, one evaluation each, and their manifest, below ``root``."""
+    results = Results(root)
     for method, values in VALUES.items():
         for seed in range(3):
             folder = results.run(method, seed)
             results.evaluation(folder, "e1", {name: v[seed] for name, v in values.items()})
     results.manifest()
     return results
+
+
+@pytest.fixture
+def written(tmp_path):
+    return two_methods(tmp_path / "records")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Debian's Chromium, driven by playwright."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium on this machine")
+    with sync_api.sync_playwright() as running:
+        started = running.chromium.launch(
+            executable_path=chromium,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        yield started
+        started.close()
+
+
+@contextmanager
+def quiet_page(browser, file):
+    """A page of a file, which must ask for nothing and complain of nothing."""
+    context = browser.new_context(viewport={"width": 1200, "height": 900}, reduced_motion="reduce")
+    opened, complaints = context.new_page(), []
+    opened.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on(
+        "request",
+        lambda request: (
+            None
+            if request.url == file.as_uri() or request.url.startswith("data:")
+            else complaints.append(request.url)
+        ),
+    )
+    opened.goto(file.as_uri())
+    yield opened
+    assert complaints == []
+    context.close()

@@ -9,11 +9,15 @@ import yaml
 
 from ltvm.report.answer import answer
 from ltvm.report.comparability import Marks
-from ltvm.report.interactive.contents import PICTURED, contents
+from ltvm.report.interactive import contents as contents_of_page
+from ltvm.report.interactive.contents import contents
+from ltvm.report.interactive.header import budget_texts
+from ltvm.report.interactive.pictures import PICTURED, facts_of, pictures_of
 from ltvm.report.interactive.render import as_script
 from ltvm.report.long_table import long_table_of_manifest
 from ltvm.report.page import write_report
 from ltvm.runtime.files import read_json
+from tests.report.conftest import nearest_picture
 
 
 def read(written, file=None):
@@ -117,6 +121,82 @@ def test_pictures_and_curves_are_capped_and_it_says_so(written, tmp_path, unrend
     assert "11 rows more are not shown" in (write_report(file, tmp_path) / "index.html").read_text()
 
 
+def test_what_the_page_says_above_its_numbers(written):
+    manifest, table = read(written)
+    runs, spent, equal, cost = budget_texts(table, manifest, "t")
+    assert runs.startswith(
+        "6 of 6 runs are done: 2 rows, seeds 0 to 2; protocol smoke; data mnist5k"
+    )
+    assert spent == "A run spends 6 passes per image, 3.1e13 FLOP, 3.5 s of training."
+    assert "equal in one currency: training, FLOP (protocol.equal=flops" in equal
+    assert cost.startswith("Cost (training, s): “short-run OT” 3.5")
+    written.run("short_run_ot", 3, status="failed")
+    assert budget_texts(read(written)[1], manifest, "t")[0].startswith("6 of 7 runs are done")
+
+
+def test_codes_before_and_after_a_correction_stand_in_one_figure(written):
+    manifest, table = read(written)
+    curves = contents(manifest, table, Marks(), "t", written.root)["curves"]
+    (effect,) = curves["effects"]
+    assert effect["title"].startswith("sliced W2 to the prior")
+    for when in ("before", "after"):
+        points = curves["of"][effect[when]]["cells"]["short_run_ot-cell"]
+        assert [p["seeds"] for p in points] == [[1, 2, 3], [0.5, 1.5, 2.5]]
+
+
+def test_pictures_say_how_near_they_are_and_which_are_not_made(written):
+    manifest, table = read(written)
+    ot, twin = (written.root / manifest["runs"][i]["path"] for i in (0, 3))
+    nearest_picture(ot / "nearest.png", [0.1, 0.3, 0.2], [0.5, 0.4], 4000)
+    shown = pictures_of(manifest, table, written.root)
+    assert [kind["id"] for kind in shown["kinds"]] == [
+        "samples", "reconstructions", "nearest", "interpolations"
+    ]  # fmt: skip
+    assert shown["said"]["nearest"] == {
+        "short_run_ot-cell": "Median distance to the nearest of 4,000 training images: 3 samples "
+        "0.2 (least 0.1), 2 unseen images 0.45 (least 0.4)."
+    }
+    place = f"results/{manifest['runs'][3]['path']}"
+    assert shown["absent"]["nearest"] == {
+        "rows": ["same, no correction"], "commands": [f"ltvm pictures {place}"]
+    }  # fmt: skip
+    assert len(shown["absent"]["interpolations"]["rows"]) == 2
+    assert "samples" not in shown["absent"]
+    (twin / "samples.png").unlink()  # of a sampler its evaluation has them
+    for entry in manifest["runs"][3:]:
+        entry |= {
+            "sampler": {"name": "gmm", "label": "GMM"},
+            "command": "ltvm train seed=0 sampler=gmm",
+        }
+    (command,) = pictures_of(manifest, table, written.root)["absent"]["samples"]["commands"]
+    assert command == f"ltvm pictures {place} sampler=gmm"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [None, "no JSON", "[1]", '{"samples": [1], "unseen": [], "train": 3}',
+     '{"samples": [NaN], "unseen": [1], "train": 3}', '{"samples": 1, "unseen": [1], "train": 3}',
+     '{"samples": [-1], "unseen": [1], "train": 3}', '{"samples": [1], "unseen": [1], "train": ""}',
+     '{"samples": [1e999], "unseen": [1], "train": 3}'],
+)  # fmt: skip
+def test_what_a_strangers_picture_says_is_looked_at(text):
+    assert facts_of(text) == {}
+
+
+def test_pictures_give_way_to_the_rest_and_rows_have_an_end(written, monkeypatch, tmp_path):
+    manifest, table = read(written)
+    whole = pictures_of(manifest, table, written.root)
+    size = sum(map(len, whole["files"]))
+    fewer = pictures_of(manifest, table, written.root, size - 1)
+    assert (len(fewer["of"]["samples"]), fewer["left_out"]) == (1, 1)
+    none = pictures_of(manifest, table, written.root, 0)
+    assert (none["files"], none["kinds"], none["left_out"]) == ([], [], 2)
+    monkeypatch.setattr(contents_of_page, "ROWS", 1)
+    shown = contents(manifest, table, Marks(), "t", written.root)
+    assert (len(shown["cells"]), shown["left_out"]) == (1, 1)
+    assert set(shown["values"]["fd_digits"]) == {"short_run_ot-cell"}
+
+
 def test_a_damaged_picture_is_none(written, tmp_path, unrendered):
     picture = next(written.root.rglob("samples.png"))
     picture.write_bytes(b"no picture")
@@ -124,3 +204,4 @@ def test_a_damaged_picture_is_none(written, tmp_path, unrendered):
     manifest, table = read(written)
     shown = contents(manifest, table, Marks(), "t", written.root)
     assert len(shown["pictures"]["of"]["samples"]) == 1
+    assert len(shown["pictures"]["absent"]["samples"]["rows"]) == 1

@@ -1,30 +1,20 @@
 """``index.html`` in a real browser: Debian's Chromium, driven by playwright."""
 
-import shutil
-
 import pytest
 
-from ltvm.report.page import write_report
+from ltvm.report.comparability import Marks
+from ltvm.report.interactive import write_index
+from ltvm.report.long_table import long_table_of_manifest
+from ltvm.runs.manifest import read_manifest
+from tests.report.conftest import nearest_picture, quiet_page, two_methods
 
-CHROMIUM = shutil.which("chromium")
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as running:
-        started = running.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def report(written, tmp_path, unrendered):
+def report(tmp_path_factory):
+    """The page of two methods and of a third that is swept, without the tables beside it."""
+    written = two_methods(tmp_path_factory.mktemp("page") / "records")
     for method, cell in (("abp", "a"), ("abp", "b")):
         for seed in range(3):
             folder = written.run(
@@ -32,33 +22,22 @@ def report(written, tmp_path, unrendered):
             )
             values = {"fd_digits": 20.0 + seed + ord(cell), "mse_test": 0.2}
             written.evaluation(folder, "e1", values)
-    file = written.manifest(axes=["method", "method.steps"])
-    return write_report(file, tmp_path) / "index.html"
+    for entry in written.entries[:6:3]:
+        nearest_picture(written.root / entry["path"] / "nearest.png", [0.25, 0.75], [0.5])
+    manifest = read_manifest(written.manifest(axes=["method", "method.steps"]))
+    table = long_table_of_manifest(manifest, written.root)
+    return write_index(manifest, table, Marks(), "t", written.root, written.root)
 
 
 @pytest.fixture
 def page(browser, report):
     """The page, which must ask for nothing and complain of nothing."""
-    context = browser.new_context(viewport={"width": 1200, "height": 900}, reduced_motion="reduce")
-    opened, complaints = context.new_page(), []
-    opened.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on(
-        "request",
-        lambda request: (
-            None
-            if request.url == report.as_uri() or request.url.startswith("data:")
-            else complaints.append(request.url)
-        ),
-    )
-    opened.goto(report.as_uri())
-    yield opened
-    assert complaints == []
-    context.close()
+    with quiet_page(browser, report) as opened:
+        yield opened
 
 
 def rows(page):
-    return page.locator("#table tbody tr:visible th").all_text_contents()
+    return page.locator("#table tbody tr:visible th span:first-child").all_text_contents()
 
 
 def test_it_sorts_by_what_is_shown(page):
@@ -91,7 +70,11 @@ def test_it_filters_rows_and_columns(page):
     page.check('input[data-family="codes"]')
     assert column.is_visible()
     column.locator("button").focus()
-    assert "of inferred codes" in page.locator("#definition").inner_text()
+    assert "of inferred codes. Lower is better." in page.locator("#definition").inner_text()
+    groups = page.locator(".groups th:visible")
+    assert groups.all_text_contents() == ["generation", "reconstruction", "codes"]
+    assert [groups.nth(i).get_attribute("colspan") for i in range(3)] == ["1", "2", "1"]
+    assert page.locator("#count").inner_text() == "4 of 4 shown"
 
 
 def test_a_number_opens_its_records_and_differences_show(page):
@@ -128,6 +111,67 @@ def test_figures_follow_what_is_chosen(page):
     assert page.locator("dialog[open]").count() == 1
 
 
+def test_figures_say_what_is_pointed_at_and_show_every_seed(page):
+    point = page.locator("#cost .point").first
+    point.focus()
+    assert page.locator("#cost .readout").inner_text() == point.get_attribute("aria-label")
+    assert page.locator("#cost .seed").count() == 12
+    assert page.locator("#sweep .seed").count() == 6
+    effects = page.locator("#effects .point")
+    labels = effects.evaluate_all("points => points.map(p => p.getAttribute('aria-label'))")
+    assert sum(", before," in label for label in labels) == len(labels) // 2 > 0
+    titles = page.locator("#curves-y option").all_text_contents()
+    assert not [title for title in titles if "correction" in title]
+
+
+def test_pictures_of_two_rows_are_compared(page):
+    assert page.locator("#pictures-what option").all_text_contents() == [
+        "Samples", "Reconstructions", "Nearest training images", "Interpolations"
+    ]  # fmt: skip
+    assert page.locator("#pair figcaption").all_text_contents() == [
+        "short-run OT", "same, no correction"
+    ]  # fmt: skip
+    page.select_option("#pictures-what", "nearest")
+    assert "the nearest of 9 training images: 2 samples 0.5 (least 0.25), 1 unseen images 0.5" in (
+        page.locator("#pair figure").first.inner_text()
+    )
+    assert (
+        page.locator("#pair img").first.get_attribute("alt").startswith("Nearest training images")
+    )
+    assert page.locator("#pictures-a option").count() == 2
+    absent = page.locator("#absent").inner_text()
+    assert "Not made of abp" in absent
+    assert "ltvm pictures results/runs/mnist5k/abp/a/seed=0 results/" in absent
+    page.select_option("#pictures-what", "interpolations")
+    assert page.locator("#pair img").count() == 0
+    assert "any of these 4 rows" in page.locator("#absent").inner_text()
+
+
+def test_on_a_phone_the_rows_stay_at_hand(page):
+    legend = page.locator("#legend")
+    assert legend.is_visible()
+    page.set_viewport_size({"width": 360, "height": 700})
+    page.reload()
+    assert legend.is_hidden()
+    page.locator("#pictures-title").scroll_into_view_if_needed()
+    box = page.locator("#rows summary").bounding_box()
+    assert 0 <= box["y"] < 40  # it sticks to the top
+    page.locator("#rows summary").press("Enter")
+    assert legend.is_visible()
+
+
+def test_it_prints_in_light_with_its_legend(page):
+    page.click("#theme")
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("html").get_attribute("data-theme") == "light"
+    assert page.locator("#legend").is_visible()
+    assert page.locator(".columns").is_visible()
+    assert page.locator("#controls").is_hidden()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("html").get_attribute("data-theme") == "dark"
+
+
 def test_the_theme_turns(page):
     ground = "getComputedStyle(document.body).backgroundColor"
     light = page.evaluate(ground)
@@ -136,9 +180,11 @@ def test_the_theme_turns(page):
     assert page.evaluate(ground) != light
 
 
-@pytest.mark.parametrize("width", [360, 768, 1400])
+@pytest.mark.parametrize("width", [360, 800, 1400])
 def test_it_fits_and_is_accessible_at_every_width(page, width):
     page.set_viewport_size({"width": width, "height": 800})
+    page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
+    page.select_option("#pictures-what", "nearest")
     for _ in ("light", "dark"):
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         found = axe.Axe().run(page).response["violations"]

@@ -111,8 +111,12 @@ def test_pictures_that_are_absent_are_made_again_and_nothing_else(trained, capsy
     assert set(files.values()) <= set(kept)
     for kind in ("samples", "nearest", "interpolations"):
         files[kind].unlink()
+    files["reconstructions"].write_bytes(b"damaged")
     assert main(["pictures", str(trained.directory)]) == 0
-    assert "samples.png, nearest.png, interpolations.png" in capsys.readouterr().out
+    assert (
+        "samples.png, reconstructions.png, nearest.png, interpolations.png"
+        in capsys.readouterr().out
+    )
     assert {f: sha256_of(f) for f in kept} == kept
     assert ltvm.make_pictures([trained.directory]) == {str(trained.directory): []}
 

@@ -11,7 +11,8 @@ import ltvm
 from ltvm.cli.main import main
 from ltvm.densities import Gaussian
 from ltvm.errors import DivergedError, InputError, UnreadableError
-from ltvm.report.interactive.contents import curves_of, pictures_of
+from ltvm.report.interactive.contents import curves_of
+from ltvm.report.interactive.pictures import pictures_of
 from ltvm.report.long_table import long_table_of_manifest
 from ltvm.runs import execute
 from ltvm.runs.ablation import plan
@@ -174,8 +175,12 @@ def test_an_ablation_of_samplers_trains_each_method_once(trainings, tmp_path):
     long = pd.read_parquet(folder / "long.parquet")
     assert set(long["sampler"]) == {"prior", "gaussian", "gmm"}
     manifest = read_manifest(tmp_path / "results" / "ablations" / f"{folder.name}.json")
-    shown = pictures_of(manifest, long, tmp_path / "results")["of"]["samples"]
-    assert len(set(shown.values())) == len(rows)  # each sampler's own
+    shown = pictures_of(manifest, long, tmp_path / "results")["of"]
+    for kind, own in (("samples", len(rows)), ("nearest", len(rows)), ("reconstructions", 2)):
+        assert len(shown[kind]) == len(rows)
+        assert len(set(shown[kind].values())) == own, (
+            kind
+        )  # each sampler's own, or those of its run
     export(folder.name, tmp_path / "results", tmp_path / "copy")
     import_records(tmp_path / "copy", tmp_path / "elsewhere")
     pictures = list((tmp_path / "elsewhere").rglob("evaluations/*.png"))

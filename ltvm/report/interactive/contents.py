@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from PIL import Image
 
 from ltvm.metrics.columns import FAMILIES, Column
 from ltvm.report.cells import (
@@ -24,19 +21,24 @@ from ltvm.report.comparability import Marks
 from ltvm.report.costs import CURRENCIES
 from ltvm.report.declared import columns_of, compared_metrics, headings, main_metrics, names_of
 from ltvm.report.differences import difference_tests, pairs, signed
-from ltvm.report.history_figures import declared_curves, history_table
+from ltvm.report.history_figures import (
+    AFTER,
+    BEFORE,
+    corrections,
+    declared_curves,
+    history_table,
+)
 from ltvm.report.hypotheses import best_cells
-from ltvm.report.picture_pages import sampled_pictures
+from ltvm.report.interactive.pictures import ROOM, pictures_of
 from ltvm.report.statistics import INTERVALS, Estimate, format_estimate, format_p, paired_difference
 from ltvm.report.styles import cell_styles, method_styles
 from ltvm.runs.reading import DISK, Files
-from ltvm.runtime.images import read_picture
 
 Json = dict[str, Any]
-PICTURED = 12  # cells whose samples and reconstructions are shown
-CURVED = 12  # cells whose curves are shown
-WIDEST_PICTURE = 480  # pixels
-DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 2", "10 4")
+ROWS = 150  # of the table
+CURVED = 12  # rows whose curves are shown
+LARGEST = 1_900_000  # characters of all of it, which pictures give way to
+DASHES = ("", "6 3", "2 3", "8 3 2 3", "12 3 2 3 2 3", "10 4")
 OF_RUN = ("status", "reason", "path", "command", "commit", "device", "precision", "execution",
           "torch", "started", "identity")  # fmt: skip
 
@@ -52,21 +54,40 @@ def contents(
     """Everything; strings are what people wrote, to be escaped by whoever shows them."""
     columns = columns_of(table)
     names = cell_names(table, manifest)
-    shown = [*main_metrics(columns), *names_of(columns, "cost")]
-    return {
-        "columns": [column_facts(metric, columns) for metric in shown],
-        "cells": cell_facts(manifest, table, names),
+    metrics = [*main_metrics(columns), *names_of(columns, "cost")]
+    rows = drawn_cells(table, ROWS)
+    shown = table[table["cell"].isin(rows)]
+    found = {
+        "columns": [column_facts(metric, columns) for metric in metrics],
+        "cells": cell_facts(manifest, table, {cell: names[cell] for cell in rows}),
         "keys": swept_keys(manifest),
         "currencies": [cost for cost in CURRENCIES.values() if cost in columns],
-        "values": values_of(table, shown, columns, marks, interval),
-        "differences": differences_of(table, manifest, columns, marks, interval),
-        "reference": manifest["reference"],
-        "runs": runs_of(manifest, table),
-        "provenance": provenance_of(table, shown),
-        "warnings": warnings_of(marks, names),
+        "values": of_rows(values_of(table, metrics, columns, marks, interval), rows),
+        "differences": of_rows(differences_of(table, manifest, columns, marks, interval), rows),
+        "reference": reference_of(manifest, table, names),
+        "runs": runs_of(manifest, shown),
+        "provenance": provenance_of(shown, metrics),
+        "warnings": warnings_of(marks, columns, {cell: names[cell] for cell in rows}),
         "curves": curves_of(manifest, table, interval, results, files),
-        "pictures": pictures_of(manifest, table, results),
+        "left_out": len(names) - len(rows),
     }
+    room = LARGEST - len(json.dumps(found, ensure_ascii=False, separators=(",", ":")))
+    return found | {"pictures": pictures_of(manifest, table, results, min(room, ROOM))}
+
+
+def of_rows(values: Json, rows: list[str]) -> Json:
+    """metric -> cell -> facts, of these cells."""
+    wanted = set(rows)
+    return {
+        metric: {cell: facts for cell, facts in cells.items() if cell in wanted}
+        for metric, cells in values.items()
+    }
+
+
+def reference_of(manifest: Json, table: pd.DataFrame, names: dict[str, str]) -> str:
+    """The row that differences are taken to, by its name; of several, by their method's."""
+    others = {other for _, other in pairs(table, manifest)}
+    return names[others.pop()] if len(others) == 1 else str(manifest.get("reference"))
 
 
 def column_facts(metric: str, columns: dict[str, Column]) -> Json:
@@ -74,11 +95,14 @@ def column_facts(metric: str, columns: dict[str, Column]) -> Json:
     return {
         "id": metric,
         "title": headings(columns)[metric],
-        "definition": column.definition,
+        "definition": column.definition
+        if column.definition.endswith(".")
+        else f"{column.definition}.",
         "unit": column.unit,
         "family": column.family,
         "rank": FAMILIES.index(column.family),
         "direction": column.direction,
+        "better": "" if column.direction is None else f"{column.direction.title()} is better.",
         "headline": column.headline,
         "role": column.role,
     }
@@ -119,10 +143,15 @@ def estimate_facts(estimate: Estimate, text: str) -> Json:
     below, above = estimate.errors
     return {
         "text": text,
-        "mean": estimate.mean,
-        "low": estimate.mean - below,
-        "high": estimate.mean + above,
+        "mean": short(estimate.mean),
+        "low": short(estimate.mean - below),
+        "high": short(estimate.mean + above),
     }
+
+
+def short(value: float) -> float:
+    """Seven digits: more than a figure shows, in half the characters."""
+    return float(f"{value:.7g}")
 
 
 def values_of(
@@ -138,7 +167,7 @@ def values_of(
             values.setdefault(metric, {})[cell] = {
                 **estimate_facts(estimate, format_estimate(estimate, signs=signs)),
                 "best": (metric, cell) in best,
-                "seeds": {str(seed): value for seed, value in by_seed.items()},
+                "seeds": {str(seed): short(value) for seed, value in by_seed.items()},
             }
     return values
 
@@ -191,10 +220,16 @@ def provenance_of(table: pd.DataFrame, shown: list[str]) -> Json:
     return {"texts": [json.loads(text) for text in texts], "of": of}
 
 
-def warnings_of(marks: Marks, names: dict[str, str]) -> list[Json]:
+def warnings_of(marks: Marks, columns: dict[str, Column], names: dict[str, str]) -> list[Json]:
     """Marks and what they mean."""
+    titles = headings(columns)
     found = [
-        {"metric": metric, "cells": [c for c in names if c in cells], "text": f"‡ {warning}"}
+        {
+            "metric": metric,
+            "title": titles.get(metric, metric),
+            "cells": [c for c in names if c in cells],
+            "text": f"‡ {warning}",
+        }
         for metric, warnings in marks.warned.items()
         for warning, cells in warnings.items()
     ]
@@ -202,7 +237,9 @@ def warnings_of(marks: Marks, names: dict[str, str]) -> list[Json]:
         sign = "" if difference.swept else "† "
         reason = f" with {difference.swept}" if difference.swept else ""
         text = f"{sign}{difference.field} differs{reason}: {difference.who_has_what}"
-        found.append({"metric": difference.metric, "cells": list(names), "text": text})
+        title = titles.get(difference.metric, difference.metric)
+        about = {"metric": difference.metric, "title": title}
+        found.append({**about, "cells": list(names), "text": text})
     return found
 
 
@@ -224,45 +261,17 @@ def curves_of(
         for cell, of_cell in histories.dropna(subset=[name]).groupby("cell", sort=False):
             curve[str(cell)] = [
                 {
-                    **{axis: float(part[axis].mean()) for axis in axes},
+                    **{axis: short(part[axis].mean()) for axis in axes},
                     **estimate_facts(INTERVALS[interval](list(part[name])), ""),
+                    "seeds": [short(value) for value in part[name]],
                 }
                 for _, part in of_cell.groupby("iteration")
             ]
         rank = FAMILIES.index(declared[name].family)
         found[name] = {"title": title, "rank": rank, "cells": curve}
-    return {"axes": axes, "left_out": table["cell"].nunique() - len(cells), "of": found}
-
-
-def pictures_of(manifest: Json, table: pd.DataFrame, results: Path) -> Json:
-    """Samples and reconstructions of each cell's first seed; readable ones of the first cells."""
-    first = table[["cell", "seed", "path"]].sort_values("seed", kind="stable")
-    first = first.drop_duplicates("cell")
-    first = first.set_index("cell").loc[list(dict.fromkeys(table["cell"]))]
-    chosen = first.loc[list(drawn_cells(table, PICTURED))]
-    sampled = sampled_pictures(manifest, table, results)
-    found: Json = {}
-    for kind in ("samples", "reconstructions"):
-        of_cells = {}
-        for cell, row in chosen.iterrows():
-            file = results / str(row["path"]) / f"{kind}.png"
-            picture = embedded(sampled.get(str(cell), file) if kind == "samples" else file)
-            if picture is not None:
-                of_cells[str(cell)] = picture
-        found[kind] = of_cells
-    seeds = sorted({int(seed) for seed in chosen["seed"]})
-    return {"of": found, "seeds": seeds, "left_out": len(first) - len(chosen)}
-
-
-def embedded(file: Path) -> str | None:
-    """A picture as a data URI, at most ``WIDEST_PICTURE`` wide; None where there is none."""
-    try:
-        picture = read_picture(file)
-    except (OSError, ValueError, SyntaxError):
-        return None
-    if picture.width > WIDEST_PICTURE:
-        height = round(picture.height * WIDEST_PICTURE / picture.width)
-        picture = picture.resize((WIDEST_PICTURE, height), Image.Resampling.BOX)
-    buffer = io.BytesIO()
-    picture.save(buffer, "WEBP", quality=80, method=6)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+    effects = [
+        {"id": effect, "title": title, "before": effect + BEFORE, "after": effect + AFTER}
+        for effect, title in corrections(declared).items()
+    ]
+    left_out = table["cell"].nunique() - len(cells)
+    return {"axes": axes, "left_out": left_out, "of": found, "effects": effects}

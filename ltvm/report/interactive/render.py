@@ -12,10 +12,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ltvm.report.answer import answer
 from ltvm.report.comparability import Marks
 from ltvm.report.interactive.contents import contents
-from ltvm.report.terms import head_text
+from ltvm.report.interactive.header import budget_texts
+from ltvm.report.terms import HOT, PROTOCOL, SAMPLED, TUNED, head_text
 from ltvm.runs.reading import DISK, Files
 from ltvm.runtime.files import write_text
 
+FOLDED = (PROTOCOL, TUNED, SAMPLED, HOT)  # how to read it, and not what is still to come
 INTERVAL = {"t": "95 % Student t interval", "bootstrap": "95 % bootstrap interval"}
 
 
@@ -44,6 +46,7 @@ def page(
 ) -> str:
     """The page's text."""
     found = contents(manifest, table, marks, interval, results, files)
+    texts = head_text(table, manifest)
     environment = Environment(
         loader=PackageLoader(__package__, "."),
         autoescape=True,
@@ -55,7 +58,9 @@ def page(
         name=manifest["name"],
         question=manifest["question"],
         answer=answer(table, manifest, marks, interval),
-        head=[text.replace("*", "").strip() for text in head_text(table, manifest)],
+        head=[said(text) for text in texts if text not in FOLDED],
+        terms=[said(text) for text in texts if text in FOLDED],
+        budget=budget_texts(table, manifest, interval),
         command=manifest["command"],
         interval=INTERVAL[interval],
         contents=found,
@@ -63,6 +68,11 @@ def page(
         columns=sorted(found["columns"], key=place),
         data=as_script(found),
     )
+
+
+def said(text: str) -> str:
+    """A text of a Markdown page, as plain words."""
+    return text.replace("*", "").strip()
 
 
 def place(column: dict[str, Any]) -> tuple[int, int]:
