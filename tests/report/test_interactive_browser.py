@@ -170,6 +170,7 @@ def test_it_prints_in_light_with_its_legend(page):
     assert page.locator("#controls").is_hidden()
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.locator("html").get_attribute("data-theme") == "dark"
+    assert page.locator(".columns").is_hidden()
 
 
 def test_the_theme_turns(page):

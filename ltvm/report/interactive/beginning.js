@@ -43,8 +43,15 @@ $("theme").addEventListener("click", () => setTheme(!isDark()));
 let width = innerWidth;
 addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; refresh(); } });
 const darkScreen = () => matchMedia("(prefers-color-scheme: dark)").matches;
-let before = false; // printed in light, with all that is folded
-addEventListener("beforeprint", () => { before = isDark(); setTheme(false); for (const part of document.querySelectorAll("details")) part.open = true; });
-addEventListener("afterprint", () => setTheme(before));
+let before = { dark: false, folded: [] }; // printed in light, with all that is folded
+addEventListener("beforeprint", () => {
+  before = { dark: isDark(), folded: [...document.querySelectorAll("details:not([open])")] };
+  for (const part of before.folded) part.open = true;
+  setTheme(false);
+});
+addEventListener("afterprint", () => {
+  for (const part of before.folded) part.open = false;
+  setTheme(before.dark);
+});
 if (innerWidth < 1100) $("rows").open = false; // there it stays at the top of the screen, folded
 setTheme(darkScreen());

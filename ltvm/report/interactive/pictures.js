@@ -18,7 +18,7 @@ function drawPictures() {
     $(id).value = of[before] !== undefined ? before : cells[Math.min(place, cells.length - 1)]?.id;
   }
   for (const part of document.querySelectorAll(".of-pair")) part.hidden = !cells.length;
-  $("pictures-how").textContent = kindOf[kind].how;
+  $("pictures-how").textContent = `${kindOf[kind].title}. ${kindOf[kind].how}`;
   drawPair();
   drawAbsent(kind);
   $("gallery").replaceChildren(...cells.filter(visible).map((c) => picture(c, kind)));
