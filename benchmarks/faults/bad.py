@@ -336,6 +336,8 @@ COMMANDS: list[Bad] = [
     (f"export {LONG} --to elsewhere", "1 to 200 bytes"),
     ("export x --to elsewhere.zip", "elsewhere.zip"),
     ("import nothing.tar.gz", "nothing.tar.gz"),
+    ("pictures nothing", "nothing", "one that is trained"),
+    ("pictures sampler=gmm", "sampler=gmm", "RUN..."),
     ("import file", "file"),
     ("import empty", "empty", "no records"),
     (f"import {LONG}", "x"),

@@ -39,6 +39,7 @@ Fault = Callable[[Path], None]  # in the process that is to suffer it, given the
 WRITTEN = {
     "config.yaml": False, "record.json": False, "checkpoint.pt": False, "history.csv": False,
     "final.safetensors": False, "samples.png": False, "reconstructions.png": False,
+    "nearest.png": False, "interpolations.png": False,
     "EVALUATION": False, "faults.json": False, "long.parquet": False, "table.md": False,
     "README.md": False, "running.json": True, "FEATURES": True,
 }  # fmt: skip

@@ -6,7 +6,7 @@ import argparse
 import os
 
 from ltvm.cli.options import Add
-from ltvm.errors import require
+from ltvm.errors import InputError
 
 EXAMPLES = """\
 examples:
@@ -37,7 +37,8 @@ def run(options: argparse.Namespace) -> int:
 
     overrides = [w for w in options.words if "=" in w and "/" not in w.split("=")[0]]
     runs = [word for word in options.words if word not in overrides]
-    require(bool(runs), "pictures", " ".join(overrides), "RUN..., directories of runs")
+    if not runs:
+        raise InputError(f"pictures {' '.join(overrides)}: allowed: RUN..., directories of runs")
     device = None if options.device == "auto" else options.device
     for directory, made in make_pictures(runs, overrides, device).items():
         print(f"{directory}: {', '.join(made) or 'nothing to make'}")

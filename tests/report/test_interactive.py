@@ -134,6 +134,21 @@ def test_what_the_page_says_above_its_numbers(written):
     assert budget_texts(read(written)[1], manifest, "t")[0].startswith("6 of 7 runs are done")
 
 
+def test_rows_are_paired_with_what_they_are_compared_with(written):
+    shown = contents(*read(written), Marks(), "t", written.root)
+    assert shown["pairs"] == {"short_run_ot-cell": "short_run_uncorrected-cell"}
+    assert shown["reference"] == "same, no correction"
+    for sigma in (0.1, 0.2):
+        for method in ("short_run_ot", "short_run_uncorrected"):
+            folder = written.run(method, 0, cell=f"{method}-{sigma}", values={"model.sigma": sigma})
+            written.evaluation(folder, "e1", {"fd_digits": 5.0})
+    written.entries[:6] = []
+    file = written.manifest(axes=["method", "model.sigma"])
+    shown = contents(*read(written, file), Marks(), "t", written.root)
+    assert shown["pairs"]["short_run_ot-0.2"] == "short_run_uncorrected-0.2"
+    assert shown["reference"] == "same, no correction, all else equal"
+
+
 def test_codes_before_and_after_a_correction_stand_in_one_figure(written):
     manifest, table = read(written)
     curves = contents(manifest, table, Marks(), "t", written.root)["curves"]

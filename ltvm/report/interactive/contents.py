@@ -13,6 +13,7 @@ from ltvm.report.cells import (
     by_cell,
     cell_names,
     drawn_cells,
+    method_text,
     runs_texts,
     swept_keys,
     trained_rows,
@@ -65,6 +66,7 @@ def contents(
         "values": of_rows(values_of(table, metrics, columns, marks, interval), rows),
         "differences": of_rows(differences_of(table, manifest, columns, marks, interval), rows),
         "reference": reference_of(manifest, table, names),
+        "pairs": dict(pairs(table, manifest)),
         "runs": runs_of(manifest, shown),
         "provenance": provenance_of(shown, metrics),
         "warnings": warnings_of(marks, columns, {cell: names[cell] for cell in rows}),
@@ -87,7 +89,10 @@ def of_rows(values: Json, rows: list[str]) -> Json:
 def reference_of(manifest: Json, table: pd.DataFrame, names: dict[str, str]) -> str:
     """The row that differences are taken to, by its name; of several, by their method's."""
     others = {other for _, other in pairs(table, manifest)}
-    return names[others.pop()] if len(others) == 1 else str(manifest.get("reference"))
+    if len(others) == 1:
+        return names[others.pop()]
+    own = table[table["method"] == manifest.get("reference")]
+    return "" if own.empty else f"{method_text(own.iloc[0].to_dict())}, all else equal"
 
 
 def column_facts(metric: str, columns: dict[str, Column]) -> Json:

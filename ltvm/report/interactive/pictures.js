@@ -11,11 +11,11 @@ function picture(cell, kind) {
 function drawPictures() {
   const kind = $("pictures-what").value, of = data.pictures.of[kind] || {};
   const cells = data.cells.filter((c) => of[c.id] !== undefined);
-  const reference = cells.findIndex((c) => c.name === data.reference);
-  for (const [id, place] of [["pictures-a", reference === 0 ? 1 : 0], ["pictures-b", reference >= 0 ? reference : 1]]) {
+  const first = cells.find((c) => of[data.pairs[c.id]] !== undefined); // and what it is compared with
+  for (const [id, cell] of [["pictures-a", first || cells[0]], ["pictures-b", first ? { id: data.pairs[first.id] } : cells[1] || cells[0]]]) {
     const before = $(id).value;
     fill($(id), cells.map((c) => [c.id, c.name]));
-    $(id).value = of[before] !== undefined ? before : cells[Math.min(place, cells.length - 1)]?.id;
+    $(id).value = of[before] !== undefined ? before : cell?.id;
   }
   for (const part of document.querySelectorAll(".of-pair")) part.hidden = !cells.length;
   $("pictures-how").textContent = `${kindOf[kind].title}. ${kindOf[kind].how}`;
