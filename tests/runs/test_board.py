@@ -17,7 +17,7 @@ from ltvm.runs import board as module
 from ltvm.runs.ablation import plan
 from ltvm.runs.board import Board
 from ltvm.runs.identity import identity
-from ltvm.runs.store import Store
+from ltvm.runs.store import PICTURES, Store
 
 pytest.importorskip("tensorboard")
 
@@ -76,7 +76,7 @@ def test_a_resumed_run_has_its_curves_without_repeats(monkeypatch):
         assert [step for step, _ in points] == [1, 2, 3], tag
         assert [value for _, value in points] == pytest.approx(list(column)), tag
     assert {"curves/mse_train_curve", "cost/flops", "cost/learning_seconds"} <= set(scalars)
-    assert pictures == {"samples": [3], "reconstructions": [3]}
+    assert pictures == {kind: [3] for kind in PICTURES}
 
 
 def test_it_is_off_by_default_and_trains_the_same():
