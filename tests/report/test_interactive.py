@@ -210,6 +210,10 @@ def test_pictures_give_way_to_the_rest_and_rows_have_an_end(written, monkeypatch
     shown = contents(manifest, table, Marks(), "t", written.root)
     assert (len(shown["cells"]), shown["left_out"]) == (1, 1)
     assert set(shown["values"]["fd_digits"]) == {"short_run_ot-cell"}
+    monkeypatch.undo()
+    monkeypatch.setattr(contents_of_page, "LEFT", contents_of_page.LARGEST - 10_000)
+    shown = contents(manifest, table, Marks(), "t", written.root)
+    assert (len(shown["cells"]), shown["left_out"]) == (1, 1)  # two rows would be more than that
 
 
 def test_a_damaged_picture_is_none(written, tmp_path, unrendered):

@@ -36,9 +36,10 @@ from ltvm.report.styles import cell_styles, method_styles
 from ltvm.runs.reading import DISK, Files
 
 Json = dict[str, Any]
-ROWS = 150  # of the table
+ROWS = 150  # of the table, or as many as there is room for
 CURVED = 12  # rows whose curves are shown
-LARGEST = 1_900_000  # characters of all of it, which pictures give way to
+LARGEST = 1_900_000  # characters of all of it
+LEFT = 400_000  # of them for pictures, at least
 DASHES = ("", "6 3", "2 3", "8 3 2 3", "12 3 2 3 2 3", "10 4")
 OF_RUN = ("status", "reason", "path", "command", "commit", "device", "precision", "execution",
           "torch", "started", "identity")  # fmt: skip
@@ -56,25 +57,34 @@ def contents(
     columns = columns_of(table)
     names = cell_names(table, manifest)
     metrics = [*main_metrics(columns), *names_of(columns, "cost")]
-    rows = drawn_cells(table, ROWS)
-    shown = table[table["cell"].isin(rows)]
-    found = {
+    values = values_of(table, metrics, columns, marks, interval)
+    differences = differences_of(table, manifest, columns, marks, interval)
+    of_all = {
         "columns": [column_facts(metric, columns) for metric in metrics],
-        "cells": cell_facts(manifest, table, {cell: names[cell] for cell in rows}),
         "keys": swept_keys(manifest),
         "currencies": [cost for cost in CURRENCIES.values() if cost in columns],
-        "values": of_rows(values_of(table, metrics, columns, marks, interval), rows),
-        "differences": of_rows(differences_of(table, manifest, columns, marks, interval), rows),
         "reference": reference_of(manifest, table, names),
-        "pairs": dict(pairs(table, manifest)),
-        "runs": runs_of(manifest, shown),
-        "provenance": provenance_of(shown, metrics),
-        "warnings": warnings_of(marks, columns, {cell: names[cell] for cell in rows}),
         "curves": curves_of(manifest, table, interval, results, files),
-        "left_out": len(names) - len(rows),
     }
-    room = LARGEST - len(json.dumps(found, ensure_ascii=False, separators=(",", ":")))
-    return found | {"pictures": pictures_of(manifest, table, results, min(room, ROOM))}
+    most = ROWS
+    while True:
+        rows = drawn_cells(table, most)
+        own, shown = {cell: names[cell] for cell in rows}, table[table["cell"].isin(rows)]
+        found = of_all | {
+            "cells": cell_facts(manifest, table, own),
+            "values": of_rows(values, rows),
+            "differences": of_rows(differences, rows),
+            "pairs": {cell: other for cell, other in pairs(table, manifest) if cell in own},
+            "runs": runs_of(manifest, shown),
+            "provenance": provenance_of(shown, metrics),
+            "warnings": warnings_of(marks, columns, own),
+            "left_out": len(names) - len(rows),
+        }
+        size = len(json.dumps(found, ensure_ascii=False, separators=(",", ":")))
+        if size <= LARGEST - LEFT or len(rows) == 1:
+            break
+        most = len(rows) * 3 // 4
+    return found | {"pictures": pictures_of(manifest, table, results, min(LARGEST - size, ROOM))}
 
 
 def of_rows(values: Json, rows: list[str]) -> Json:
