@@ -19,6 +19,7 @@ from ltvm.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ltvm.data.image_set import ImageSet
     from ltvm.methods.base import Method
     from ltvm.runs.ablation import Plan
     from ltvm.runs.outcome import Outcome
@@ -153,10 +154,19 @@ def do_ablation(
 
         check_writable("paths.reports", reports)
         prepare(todo, launcher, results, restart)
-    write_manifest(planned, results)
+    write_manifest(planned, results, external_entries(planned, results))
     if todo:
         refused = sweep(planned, launcher, lambda: shown(report()), options)
     return Outcome(planned, report(), refused)
+
+
+def external_entries(planned: Plan, results: Path) -> list[dict[str, Any]]:
+    """Score a plan's external rows, if it has any; their entries in its manifest."""
+    if not planned.external:
+        return []
+    from ltvm.runs.external_scores import add_external  # torch takes seconds to import
+
+    return add_external(planned, results)
 
 
 def compare(overrides: Sequence[str], **options: Any) -> Path:
@@ -177,13 +187,14 @@ def comparison(overrides: Sequence[str]) -> list[str]:
     given = {key: value for _, (key, value) in parsed}
     require("method" not in given, "method", given.get("method"), "methods=[A,B]")
     methods = given.get("methods")
-    several = isinstance(methods, list) and len(set(map(str, methods))) == len(methods) > 1
+    least = 1 if given.get("external") else 2  # beside rows from elsewhere one is enough
+    several = isinstance(methods, list) and len(set(map(str, methods))) == len(methods) >= least
     require(several, "methods", methods, "two methods or more, methods=[short_run_ot,vae]")
     assert isinstance(methods, list)
     reference = given.get("reference", methods[0])
     require(reference in methods, "reference", reference, ", ".join(map(str, methods)))
     own = ("methods", "reference")
-    keys = {"seeds": "ablation.seeds", "margin": "ablation.margin"}
+    keys = {key: f"ablation.{key}" for key in ("seeds", "margin", "external")}
     rest = [o for o, (key, _) in parsed if key not in (*own, *keys)]
     return [
         "ablation=compare",
@@ -312,6 +323,34 @@ def evaluate_runs(
     from ltvm.runs.evaluate_again import evaluate_again
 
     return {str(run): evaluate_again(Path(run), overrides, device) for run in runs}
+
+
+def write_images(overrides: Sequence[str], to: Path | str) -> dict[str, ImageSet]:
+    """Write what a configuration trains and is tested on as ``to/train/*.png``, ``to/test/*.png``.
+
+    Returns the images by split. Raises :class:`ltvm.errors.InputError` for bad input, or a folder
+    that is there already.
+    """
+    import tempfile
+
+    from ltvm.config import resolve
+    from ltvm.data.cache import load_data
+    from ltvm.data.folder import write_images as write
+    from ltvm.errors import require
+    from ltvm.runs.store import check_writable
+
+    folder = Path(to).expanduser()
+    require(not folder.exists() and str(to) != "", "--to", to, "a folder that is not there yet")
+    data = load_data(resolve(list(overrides)))
+    splits = {images.split: images for images in (data.train, data.test)}
+    check_writable("--to", folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".images-", dir=folder.parent) as aside:
+        whole = Path(aside) / folder.name
+        for split, images in splits.items():
+            write(images, whole / split)
+        whole.rename(folder)
+    return splits
 
 
 def load(run_directory: Path | str, device: str | None = None, trust: bool = False) -> Method:

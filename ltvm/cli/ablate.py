@@ -109,6 +109,8 @@ def print_plan(planned: Plan) -> None:
     for cell, statuses in cells.items():
         table.add_row(*values[cell], cell, *(statuses.get(s, "") for s in ablation.seeds))
     Console().print(table)
+    for card in planned.external:
+        print(f"external: {card.name} ({len(card.seeds)} seeds of {card.n} images) {card.folder}")
     done = len(planned.runs) - len(planned.not_done)
     print(
         f"{len(cells)} cells, {len(planned.runs)} runs, {done} done, {len(planned.not_done)} to do"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ltvm.report.long_table import SAMPLER, SAMPLER_LABEL, TRIALS
+from ltvm.report.long_table import EXTERNAL, SAMPLER, SAMPLER_LABEL, TRIALS
 
 
 def swept_keys(manifest: dict[str, Any]) -> list[str]:
@@ -24,10 +24,20 @@ def trained_rows(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["cell"].isin(list(first))].drop(columns=SAMPLER_LABEL)
 
 
+def external_cells(table: pd.DataFrame) -> set[str]:
+    """Cells whose images were made elsewhere: they share no seed with the others."""
+    return set() if EXTERNAL not in table else set(table[table[EXTERNAL].notna()]["cell"])
+
+
 def method_text(row: Mapping[Any, Any]) -> str:
-    """``VAE``, or ``VAE + GMM`` where another sampler than its own prior makes the images."""
+    """``VAE``, or ``VAE + GMM`` where another sampler than its own prior makes the images.
+
+    ``My GAN (external)`` where the images are from elsewhere.
+    """
     sampler = row.get(SAMPLER_LABEL)
     text = str(row["label"] or row["method"])
+    if isinstance(row.get(EXTERNAL), str):
+        return f"{text} (external)"
     return text if sampler is None or pd.isna(sampler) else f"{text} + {sampler}"
 
 

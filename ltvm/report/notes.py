@@ -12,7 +12,7 @@ from ltvm.metrics.columns import Column
 from ltvm.report.cells import data_keys
 from ltvm.report.comparability import MIXED, WARNED, Marks
 from ltvm.report.declared import columns_of, headings, main_metrics
-from ltvm.report.long_table import SAMPLER_LABEL
+from ltvm.report.long_table import EXTERNAL, SAMPLER_LABEL
 
 SAID = 30  # runs, or files, that are named one by one
 
@@ -33,6 +33,7 @@ def notes(
     lines = list(provenance_notes(marks, names, titles))
     if "smoke" in set(table["protocol"].dropna()):
         lines.append("- The smoke protocol only shows that everything runs: ignore its numbers.")
+    lines += external_notes(table, names)
     lines += floor_notes(table, columns, titles)
     lines += sampler_notes(table)
     lines += definition_notes(columns, titles)
@@ -45,6 +46,20 @@ def notes(
     lines += [f"- Left out: {line}." for line in unread[:SAID]]
     lines += [f"- Left out, too: {len(unread) - SAID} more files."] if unread[SAID:] else []
     return [*lines, ""]
+
+
+def external_notes(table: pd.DataFrame, names: Mapping[str, str]) -> Iterator[str]:
+    """Where the rows from elsewhere are from, and what is not done with them."""
+    cells = table[["cell", EXTERNAL]].dropna().drop_duplicates() if EXTERNAL in table else None
+    if cells is None:
+        return
+    for cell, text in zip(cells["cell"], cells[EXTERNAL], strict=True):
+        yield f"- {names[str(cell)]}: {text}."
+    yield (
+        "- External: images made elsewhere, as uint8, scored here by the same code against the "
+        "same images. Such a row shares no seed with the others and spent what its card says: "
+        "nothing of it is tested, and no best is marked beside a better one."
+    )
 
 
 def sampler_notes(table: pd.DataFrame) -> Iterator[str]:

@@ -12,6 +12,7 @@ from ltvm.report.cells import (
     by_cell,
     cell_names,
     crossed_key,
+    external_cells,
     runs_texts,
     temperatures,
     tuning_trials,
@@ -93,9 +94,13 @@ def by_family(
 def crossed_table(
     table: pd.DataFrame, manifest: dict[str, Any], estimates: pd.DataFrame, heading: str
 ) -> pd.DataFrame:
-    """One metric, methods by values of the swept key, from the texts of ``estimates_table``."""
+    """One metric, methods by values of the swept key, from the texts of ``estimates_table``.
+
+    Rows from elsewhere have no such value.
+    """
     key = crossed_key(manifest)
     cells = table.drop_duplicates("cell")
+    cells = cells[~cells["cell"].isin(external_cells(table))]
     texts = dict(zip(estimates["cell"], estimates[heading], strict=True))
     names = cell_names(table, manifest)
     frame = pd.DataFrame(

@@ -31,6 +31,8 @@ def evaluate_again(
     record = run.record()
     if record is None or record["status"] != "done":
         raise InputError(f"{directory}: the run is {run.status()}; allowed: one that is trained")
+    external = record.get("external") is not None
+    require(not external, "run", directory, "one that was trained here: an external row is images")
     stored = run.config()
     config = with_overrides(stored, run, record, overrides)
     check_parts(config, run.config_file)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ltvm.data.image_set import DataSet, evenly, to_float, to_uint8
 from ltvm.methods.base import Method
-from ltvm.metrics.base import Context
+from ltvm.metrics.base import Context, Made
 from ltvm.runtime.files import writing
 
 COLUMNS = 10
@@ -44,6 +44,21 @@ def save_samples(path: Path, method: Method, context: Context) -> None:
     """Six rows of prior samples; the same codes for every method of a seed."""
     samples = to_uint8(method.sample(6 * COLUMNS, context.stream("sample grid"))).cpu()
     save_picture(path, grid(samples.unflatten(0, (6, COLUMNS))))
+
+
+def save_given(folder: Path, made: Made, data: DataSet) -> None:
+    """The same two pictures of images from elsewhere, which has no band of training images."""
+    samples = made.samples.images.cpu()
+    columns = min(COLUMNS, len(samples))
+    rows = min(6, len(samples) // columns)
+    shown = samples[evenly(len(samples), rows * columns)]
+    save_picture(folder / "samples.png", grid(shown.unflatten(0, (rows, columns))))
+    if made.reconstructions is not None:
+        index = evenly(len(data.test), min(COLUMNS, len(data.train), len(data.test)))
+        test, rebuilt = data.test.images[index], made.reconstructions.images[index]
+        blank = torch.full_like(test, 255)
+        bands = torch.stack([band.cpu() for band in (blank, blank, test, rebuilt)])
+        save_picture(folder / "reconstructions.png", grid(bands))
 
 
 def save_reconstructions(path: Path, method: Method, data: DataSet, context: Context) -> None:
