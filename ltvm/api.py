@@ -69,10 +69,12 @@ def train_resolved(
     from ltvm.config import settled
     from ltvm.runs.identity import evaluation_identity
     from ltvm.runs.store import FINAL, Store, with_evaluation
+    from ltvm.runs.stored import forget_held, is_stored
 
     store = Store(Path(config["paths"]["results"]))
     run, evaluation = store.run(config), evaluation_identity(config)
-    if run.status(evaluation) in FINAL:
+    shipped = is_stored(run)  # not what this command is for: weights
+    if run.status(evaluation) in FINAL and not shipped:
         return with_evaluation(run, evaluation)
 
     from ltvm.runs.execute import check_input
@@ -87,6 +89,8 @@ def train_resolved(
     if in_process(hydra_overrides):  # else the job looks, where data and GPU are
         check_input(config)
         check_checkpoint(config)
+    if shipped:
+        forget_held(run)
     with Reporter() as reporter:
         set_reporter(reporter)
         try:
@@ -137,6 +141,7 @@ def do_ablation(
     from ltvm.runs.manifest import write_manifest
     from ltvm.runs.outcome import Options, Outcome
     from ltvm.runs.store import FINAL, check_writable
+    from ltvm.runs.stored import candidates, forget_held, is_stored, of_these_images, take_all
 
     planned = plan(overrides, name)
     launcher, options = split_hydra(overrides)[1], Options(tuple(retry), retries, wait)
@@ -147,13 +152,20 @@ def do_ablation(
         return make_report(planned.report_name, results, reports, allow_mixed, interval)
 
     check_writable("paths.reports", reports / planned.report_name)  # before hours of training
-    todo = [p for p in planned.runs if p.status not in FINAL or p.status in retry]
+    taken = candidates(planned)
+    taken = of_these_images(taken) if taken else []
+    again = [p for p in planned.runs if planned.ablation.stored is False and is_stored(p.run)]
+    todo = [p for p in planned.runs if p.status not in FINAL or p.status in retry or p in again]
+    todo = [p for p in todo if p not in taken]
     refused: dict[str, str] = {}
     if todo:
         from ltvm.runs.sweep import prepare, sweep
 
         check_writable("paths.reports", reports)
         prepare(todo, launcher, results, restart)
+    for planned_run in again:
+        forget_held(planned_run.run)
+    take_all(planned, taken, results)
     write_manifest(planned, results, external_entries(planned, results))
     if todo:
         refused = sweep(planned, launcher, lambda: shown(report()), options)
@@ -194,7 +206,7 @@ def comparison(overrides: Sequence[str]) -> list[str]:
     reference = given.get("reference", methods[0])
     require(reference in methods, "reference", reference, ", ".join(map(str, methods)))
     own = ("methods", "reference")
-    keys = {key: f"ablation.{key}" for key in ("seeds", "margin", "external")}
+    keys = {key: f"ablation.{key}" for key in ("seeds", "margin", "external", "stored")}
     rest = [o for o, (key, _) in parsed if key not in (*own, *keys)]
     return [
         "ablation=compare",

@@ -40,6 +40,7 @@ UNFINISHED = (
 )  # what is said first
 
 EXTERNAL = "external"  # there where any row is from elsewhere: what its card says
+STORED = "stored"  # there where any run ships with the package: with which version
 TRIALS = "tuning_trials"  # there where the settings of any run were tuned
 SAMPLER, SAMPLER_LABEL = "sampler", "sampler_label"  # there where any row has another than its own
 
@@ -259,6 +260,7 @@ def columns_of_record(record: dict[str, Any] | None) -> Row:
         "fingerprint": record.get("fingerprints", {}).get("train"),
         "torch": record.get("versions", {}).get("torch"),
         **({EXTERNAL: card_text(record["external"])} if record.get("external") else {}),
+        **({STORED: record["stored"]} if record.get("stored") else {}),
     }
 
 

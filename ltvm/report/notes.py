@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import pandas as pd
 
 from ltvm.metrics.columns import Column
-from ltvm.report.cells import data_keys
+from ltvm.report.cells import data_keys, external_cells
 from ltvm.report.comparability import MIXED, WARNED, Marks
 from ltvm.report.declared import columns_of, headings, main_metrics
-from ltvm.report.long_table import EXTERNAL, SAMPLER_LABEL
+from ltvm.report.long_table import EXTERNAL, SAMPLER_LABEL, STORED
 
 SAID = 30  # runs, or files, that are named one by one
 
@@ -33,7 +33,7 @@ def notes(
     lines = list(provenance_notes(marks, names, titles))
     if "smoke" in set(table["protocol"].dropna()):
         lines.append("- The smoke protocol only shows that everything runs: ignore its numbers.")
-    lines += external_notes(table, names)
+    lines += [*stored_notes(table, names), *external_notes(table, names)]
     lines += floor_notes(table, columns, titles)
     lines += sampler_notes(table)
     lines += definition_notes(columns, titles)
@@ -46,6 +46,28 @@ def notes(
     lines += [f"- Left out: {line}." for line in unread[:SAID]]
     lines += [f"- Left out, too: {len(unread) - SAID} more files."] if unread[SAID:] else []
     return [*lines, ""]
+
+
+def stored_notes(table: pd.DataFrame, names: Mapping[str, str]) -> Iterator[str]:
+    """Which rows ship with the package, made on what, and in what those trained here differ."""
+    if STORED not in table:
+        return
+    runs = table.dropna(subset=["identity"]).drop_duplicates(["cell", "seed"])
+    runs = runs[~runs["cell"].isin(external_cells(table))]
+    here = runs[runs[STORED].isna()]
+    facts = ["device", "commit", "torch"]
+    for (whose, *made), rows in runs.groupby([STORED, *facts], sort=False):
+        rows_of = ", ".join(names[str(cell)] for cell in rows["cell"].unique())
+        said = "; ".join(f"{fact} {short(value)}" for fact, value in zip(facts, made, strict=True))
+        other = [f for f, value in zip(facts, made, strict=True) if set(here[f].dropna()) - {value}]
+        differs = f" Rows trained here have another {', '.join(other)}." if other else ""
+        yield f"- Stored with {whose}, not trained here: {rows_of} ({said}).{differs}"
+
+
+def short(value: object) -> str:
+    """A commit by its first digits."""
+    text = str(value)
+    return text[:12] if len(text) >= 40 and " " not in text else text
 
 
 def external_notes(table: pd.DataFrame, names: Mapping[str, str]) -> Iterator[str]:

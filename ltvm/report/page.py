@@ -35,7 +35,7 @@ from ltvm.report.page_text import LISTED, RUNS, page_text, run_lines
 from ltvm.report.power import sensitivity_table
 from ltvm.report.resampling_table import resampling_table
 from ltvm.report.statistics import INTERVALS
-from ltvm.report.tables import by_family, crossed_table, estimates_table
+from ltvm.report.tables import by_family, crossed_table, estimates_table, with_devices
 from ltvm.report.writers import file_name, remove_stale, write_long_table, write_table
 from ltvm.runs.index import indexed
 from ltvm.runs.manifest import read_manifest
@@ -130,7 +130,8 @@ def shown_tables(
     if (told := sensitivity_table(table, manifest, compared, marks)) is not None:
         shown["power"] = {"": told}
     if costs:
-        shown["cost"] = {"": estimates_table(table, manifest, costs, False, interval=interval)}
+        spent = estimates_table(table, manifest, costs, False, interval=interval)
+        shown["cost"] = {"": with_devices(spent, table)}
     resampling = resampling_table(table, manifest)
     if resampling is not None:
         shown["resampling"] = {"": resampling}

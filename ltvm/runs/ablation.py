@@ -255,7 +255,8 @@ def default_name(
         if hidden or usual.get(key) == value:
             continue
         parts.append(value if key == "protocol" else f"{key}={value}")
-    changed = [o for o in own if not o.startswith(("ablation=", "ablation.seeds="))]
+    kept = ("ablation=", "ablation.seeds=", "ablation.stored=")
+    changed = [o for o in own if not o.startswith(kept)]
     named = any(o.startswith("ablation.name=") for o in own)
     if changed and not named:
         parts.append(hashlib.sha256("\n".join(sorted(changed)).encode()).hexdigest()[:6])

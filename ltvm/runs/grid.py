@@ -103,9 +103,10 @@ class Ablation:
     the same three), ``extra`` lists further cells, each by its overrides. ``reference`` is the
     method that differences are taken to, and ``margin`` the share of its mean within which a
     difference counts as none. ``external`` lists folders of images from elsewhere
-    (``ltvm.runs.external``). ``max_runs`` and ``max_hours`` are its budget: the first
-    so many runs, all cells at the first seed before the second, and no run is begun after so many
-    hours of a command.
+    (``ltvm.runs.external``); ``stored`` takes runs that ship with the package (``true``), trains
+    what was taken after all (``false``), or leaves it as it is (null). ``max_runs`` and
+    ``max_hours`` are its budget: the first so many runs, all cells at the first seed before the
+    second, and no run is begun after so many hours of a command.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Ablation:
     reference: str | None = None
     margin: float = 0.05
     external: list[str] = field(default_factory=list)
+    stored: bool | None = None
     max_runs: int | None = None
     max_hours: float | None = None
 
@@ -150,6 +152,8 @@ class Ablation:
             value = getattr(self, key)
             sound = value is None or (type(value) in kinds and value > 0)
             require(sound, f"ablation.{key}", value, "a number above 0, or null: no limit")
+        sound = self.stored is None or isinstance(self.stored, bool)
+        require(sound, "ablation.stored", self.stored, "true, false, or null")
         sound = type(self.margin) is float and 0 < self.margin < 1
         require(sound, "ablation.margin", self.margin, "a share between 0 and 1, such as 0.05")
         self.grids()

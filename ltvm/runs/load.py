@@ -53,6 +53,11 @@ def load_method(directory: Path | str, device: str | None = None, trust: bool = 
         restore_trained(run.trained_file, method, record.get("final_sha256"))
         return method
     checkpoint = newest(run.checkpoint_file)
+    if checkpoint is None and record.get("stored"):
+        raise InputError(
+            f"{directory}: a run that ships with {record['stored']}, without weights; "
+            "`ltvm train` with the command in its record trains it"
+        )
     if checkpoint is None:
         raise InputError(
             f"{directory}: no {run.trained_file.name} and no {run.checkpoint_file.name} there: "

@@ -53,7 +53,7 @@ def manifest_of(
         "combine": plan.ablation.combine,
         "axes": plan.ablation.keys,
         "command": plan.command,
-        "seeds": list(plan.ablation.seeds),
+        "seeds": list(dict.fromkeys([*plan.ablation.seeds, *(own["seed"] for own in external)])),
         "runs": [
             {
                 "path": str(planned.run.directory.relative_to(results)),

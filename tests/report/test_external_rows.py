@@ -1,11 +1,14 @@
-"""Rows from elsewhere in tables: marked, compared by what they state, and never tested."""
+"""Rows from elsewhere, and such that ship: marked, compared by what they state."""
 
 from ltvm.metrics.columns import Column
-from ltvm.report.cells import cell_names
+from ltvm.report.cells import cell_names, stored_texts
 from ltvm.report.comparability import Marks, differences
 from ltvm.report.differences import pairs
 from ltvm.report.hypotheses import best_cells
 from ltvm.report.long_table import long_table_of_manifest
+from ltvm.report.notes import stored_notes
+from ltvm.report.tables import estimates_table, with_devices
+from ltvm.report.terms import machines_text
 from ltvm.runtime.files import read_json, write_json
 
 
@@ -35,3 +38,28 @@ def test_a_row_from_elsewhere_is_not_tested_and_takes_the_mark_from_a_worse_one(
     assert best_cells(worse, ["fd_digits"], columns, Marks()) == {
         ("fd_digits", "short_run_ot-cell")
     }
+
+
+def test_rows_that_ship_say_so_with_their_device_commit_and_torch(written):
+    for seed in (0, 1):
+        file = written.root / f"runs/mnist5k/short_run_ot/short_run_ot-cell/seed={seed}/record.json"
+        made = {"stored": "ltvm 0.1.0", "device": "another", "commit": "def"}
+        write_json(file, read_json(file) | made)
+    manifest = read_json(written.root / "ablations" / "ot-mnist5k.json")
+    table = long_table_of_manifest(manifest, written.root)
+    assert stored_texts(table) == {"short_run_ot-cell": " (2 of 3 stored)"}
+    names = cell_names(table, manifest)
+    assert names["short_run_ot-cell"] == "short-run OT (2 of 3 stored)"
+    (line,) = stored_notes(table, names)
+    assert line == (
+        "- Stored with ltvm 0.1.0, not trained here: short-run OT (2 of 3 stored) (device another; "
+        "commit def; torch 2). Rows trained here have another device, commit."
+    )
+    assert machines_text(table).startswith("Seconds are of several machines: compare")
+    equal = table.assign(equal="seconds")
+    assert "several machines and are no equal terms" in machines_text(equal)
+    costs = estimates_table(table, manifest, ["training_seconds"], False)
+    assert list(with_devices(costs, table)["device"]) == ["another or cpu", "cpu"]
+    alone = table[table["stored"].isna() & (table["device"] == "cpu")].drop(columns="stored")
+    assert machines_text(alone) == ""
+    assert "device" not in with_devices(costs.drop(columns="device"), alone)

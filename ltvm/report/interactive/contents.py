@@ -26,7 +26,7 @@ from ltvm.report.declared import columns_of, compared_metrics, headings, main_me
 from ltvm.report.differences import difference_tests, pairs, signed
 from ltvm.report.history_figures import declared_curves, history_table
 from ltvm.report.hypotheses import best_cells
-from ltvm.report.long_table import EXTERNAL
+from ltvm.report.long_table import EXTERNAL, STORED
 from ltvm.report.picture_pages import sampled_pictures
 from ltvm.report.statistics import INTERVALS, Estimate, format_estimate, format_p, paired_difference
 from ltvm.report.styles import cell_styles, method_styles
@@ -40,7 +40,7 @@ WIDEST_PICTURE = 480  # pixels
 DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 2", "10 4")
 OF_RUN = ("status", "reason", "path", "command", "commit", "device", "precision", "execution",
           "torch", "started", "identity")  # fmt: skip
-OF_SOME = (EXTERNAL,)  # there where a run has it
+OF_SOME = (EXTERNAL, STORED)  # there where a run has it
 
 
 def contents(
