@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import pandas as pd
 
 from ltvm.metrics.columns import Column
-from ltvm.report.cells import data_keys, external_cells
+from ltvm.report.cells import cells_by_data, data_keys, external_cells
 from ltvm.report.comparability import MIXED, WARNED, Marks
 from ltvm.report.declared import columns_of, headings, main_metrics
+from ltvm.report.hypotheses import outstanding_cells
 from ltvm.report.long_table import EXTERNAL, SAMPLER_LABEL, STORED
 
 SAID = 30  # runs, or files, that are named one by one
@@ -42,6 +43,7 @@ def notes(
         mixed = mixed_values(table, column)
         what = column.replace("_", " ")
         lines += [f"- Mixed {what} on {data}: {', '.join(v)}." for data, v in mixed.items()]
+    lines += [f"- {line}." for line in unequal_seeds(table, names)]
     lines += unfinished_notes(table)
     lines += [f"- Left out: {line}." for line in unread[:SAID]]
     lines += [f"- Left out, too: {len(unread) - SAID} more files."] if unread[SAID:] else []
@@ -189,6 +191,33 @@ def unfinished_notes(table: pd.DataFrame) -> Iterator[str]:
     if more:
         counts = ", ".join(f"{count} {status}" for status, count in more.items())
         yield f"- Not named here: {counts} (`reason` in the long table)."
+
+
+def unequal_seeds(table: pd.DataFrame, names: Mapping[str, str]) -> Iterator[str]:
+    """A sentence for each data set on which rows that are final are of different seeds.
+
+    Not while runs are to come, which the head of a page tells; nor of rows from elsewhere, which
+    are not paired.
+    """
+    waiting = outstanding_cells(table)
+    table = table[~table["cell"].isin(external_cells(table))]
+    for data, cells in cells_by_data(table):
+        if waiting.intersection(cells):
+            continue
+        rows = table[table["cell"].isin(cells) & (table["status"] == "done")]
+        seeds = {cell: frozenset(rows[rows["cell"] == cell]["seed"]) for cell in cells}
+        every = frozenset().union(*seeds.values())
+        odd = {cell: own for cell, own in seeds.items() if own != every}
+        if odd:
+            said = ", ".join(f"{names[c]} has {listed_seeds(own)}" for c, own in odd.items())
+            yield (
+                f"Unequal seeds on {data}: {said} of {listed_seeds(every)}; differences and tests "
+                "are of the seeds that both rows have"
+            )
+
+
+def listed_seeds(seeds: Iterable[int]) -> str:
+    return ", ".join(str(int(seed)) for seed in sorted(seeds)) or "none"
 
 
 def unreadable_notes(table: pd.DataFrame) -> list[str]:

@@ -30,7 +30,7 @@ from ltvm.report.differences import (
 from ltvm.report.drawing import Drawing, draw
 from ltvm.report.interactive import write_index
 from ltvm.report.long_table import SAMPLER_LABEL, long_table_of_manifest
-from ltvm.report.notes import SAID, unreadable_notes
+from ltvm.report.notes import SAID, unequal_seeds, unreadable_notes
 from ltvm.report.page_text import LISTED, RUNS, page_text, run_lines
 from ltvm.report.power import sensitivity_table
 from ltvm.report.resampling_table import resampling_table
@@ -71,6 +71,8 @@ def write_report(
     remove_stale(folder, written)
     for line in [*unreadable_notes(table), *drawing.unread][:SAID]:
         print(f"ltvm: left out: {line}", file=sys.stderr)
+    for line in unequal_seeds(table, cell_names(table, manifest)):
+        print(f"ltvm: {line}", file=sys.stderr)
     return folder
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ltvm.data.image_set import DataSet, evenly, to_float, to_uint8
+from ltvm.methods.answers import sampled
 from ltvm.methods.base import Method
 from ltvm.metrics.base import Context, Made
 from ltvm.runtime.files import writing
@@ -42,7 +43,7 @@ def save_picture(path: Path, picture: Tensor) -> None:
 
 def save_samples(path: Path, method: Method, context: Context) -> None:
     """Six rows of prior samples; the same codes for every method of a seed."""
-    samples = to_uint8(method.sample(6 * COLUMNS, context.stream("sample grid"))).cpu()
+    samples = to_uint8(sampled(method, 6 * COLUMNS, context.stream("sample grid"))).cpu()
     save_picture(path, grid(samples.unflatten(0, (6, COLUMNS))))
 
 

@@ -6,7 +6,8 @@ from ltvm.report.comparability import Marks, differences
 from ltvm.report.differences import pairs
 from ltvm.report.hypotheses import best_cells
 from ltvm.report.long_table import long_table_of_manifest
-from ltvm.report.notes import stored_notes
+from ltvm.report.notes import stored_notes, unequal_seeds
+from ltvm.report.page import write_report
 from ltvm.report.tables import estimates_table, with_devices
 from ltvm.report.terms import machines_text
 from ltvm.runtime.files import read_json, write_json
@@ -63,3 +64,21 @@ def test_rows_that_ship_say_so_with_their_device_commit_and_torch(written):
     alone = table[table["stored"].isna() & (table["device"] == "cpu")].drop(columns="stored")
     assert machines_text(alone) == ""
     assert "device" not in with_devices(costs.drop(columns="device"), alone)
+
+
+def test_unequal_seeds_of_a_paired_table_are_named_in_a_line(written, capsys, unrendered):
+    table = long_table_of_manifest(manifest := read_json(written.manifest()), written.root)
+    names = cell_names(table, manifest)
+    assert list(unequal_seeds(table, names)) == []
+    fewer = table[(table["method"] != "short_run_ot") | (table["seed"] != 1)]
+    said = "Unequal seeds on mnist5k: short-run OT has 0, 2 of 0, 1, 2; differences and tests are"
+    (line,) = unequal_seeds(fewer, names)
+    assert line.startswith(said)
+    waiting = fewer.assign(status=fewer["status"].where(fewer["seed"] != 2, "pending"))
+    assert list(unequal_seeds(waiting, names)) == []  # the head of the page says what is to come
+
+    record = written.root / "runs/mnist5k/short_run_ot/short_run_ot-cell/seed=1/record.json"
+    write_json(record, read_json(record) | {"status": "diverged", "reason": "too hot"})
+    folder = write_report(written.root / "ablations/ot-mnist5k.json", written.root.parent)
+    assert f"ltvm: {said}" in capsys.readouterr().err
+    assert f"- {said}" in (folder / "README.md").read_text()

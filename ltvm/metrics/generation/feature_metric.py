@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ltvm.data.image_set import DataSet, ImageSet, evenly, to_uint8
 from ltvm.errors import DivergedError, InputError, require
+from ltvm.methods.answers import sampled
 from ltvm.methods.base import EVALUATION_BATCH, Method
 from ltvm.metrics.base import Context, Made, Measurement, Metric
 from ltvm.metrics.features.base import Extractor
@@ -199,14 +200,12 @@ def keeping(
 def samples_of(method: Method, context: Context, n: int) -> Iterator[Tensor]:
     """Batches of ``n`` prior samples as the method makes them, float32 in about [-1, 1].
 
-    Raises :class:`ltvm.errors.DivergedError` if a pixel is not finite.
+    Raises :class:`ltvm.errors.DivergedError` if a pixel is not finite, and
+    :class:`ltvm.errors.InputError` for another number of them.
     """
     draws = context.stream("samples")
     for start in range(0, n, EVALUATION_BATCH):
-        images = method.sample(min(EVALUATION_BATCH, n - start), draws)
-        if not images.isfinite().all():
-            raise DivergedError(f"{type(method).__name__}: samples that are not finite")
-        yield images
+        yield sampled(method, min(EVALUATION_BATCH, n - start), draws)
 
 
 def images_of(method: Method, real: ImageSet, context: Context, n: int) -> Iterator[Tensor]:
