@@ -12,7 +12,6 @@ from ltvm.report.costs import COSTS, CURRENCIES
 from ltvm.report.hypotheses import OUTSTANDING
 from ltvm.report.long_table import SAMPLER_LABEL, STORED
 from ltvm.report.notes import SAID
-from ltvm.report.tables import devices_of
 
 PROTOCOL = (
     "Every value is of the last state of training, for all methods alike: no early stopping, and "
@@ -86,8 +85,9 @@ def equal_text(table: pd.DataFrame) -> str:
 
 def machines_text(table: pd.DataFrame) -> str:
     """What seconds are good for where they are of several machines; nothing where they are not."""
-    devices = set(devices_of(table).values()) - {"-"}
-    if len(devices) <= 1 and STORED not in table:
+    runs = table.dropna(subset=["device"])
+    stored = runs[STORED].notna() if STORED in runs else False
+    if len(runs.assign(stored=stored)[["device", "stored"]].drop_duplicates()) <= 1:
         return ""
     unequal = " and are no equal terms" if "seconds" in set(table["equal"].dropna()) else ""
     return f"Seconds are of several machines{unequal}: compare them within one device only. "

@@ -51,6 +51,12 @@ class Card:
         return {"source": self.source, "split": SPLIT, "n": self.n, "cost": dict(self.cost)}
 
 
+def refuse_external(record: Mapping[str, Any], directory: Path | str) -> None:
+    """Raise :class:`InputError` where a method is wanted and there are images alone."""
+    external = record.get("external") is not None
+    require(not external, "run", directory, "one that was trained here: an external row is images")
+
+
 def read_cards(folders: Sequence[str], configs: Sequence[Config]) -> tuple[Card, ...]:
     """The cards of ``ablation.external`` for an ablation of these configurations.
 

@@ -9,9 +9,10 @@ from typing import Any
 from ltvm.chain.execution import Execution
 from ltvm.config import Config
 from ltvm.data.cache import load_data
-from ltvm.errors import InputError, require
+from ltvm.errors import InputError
 from ltvm.methods.base import Method
 from ltvm.runs.build import build_method, build_problem
+from ltvm.runs.external import refuse_external
 from ltvm.runs.intact import check_config
 from ltvm.runs.store import Run
 from ltvm.runs.trained import restore_trained
@@ -31,8 +32,7 @@ def load_method(directory: Path | str, device: str | None = None, trust: bool = 
     record = run.record()
     if record is None or not run.config_file.is_file():
         raise InputError(f"{directory}: no config.yaml and record.json there")
-    external = record.get("external") is not None
-    require(not external, "run", directory, "one that was trained here: an external row is images")
+    refuse_external(record, directory)
     config = run.config()
     check_parts(config, run.config_file, trust)
     check_config(config, run.config_file, record)

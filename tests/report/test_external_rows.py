@@ -61,6 +61,8 @@ def test_rows_that_ship_say_so_with_their_device_commit_and_torch(written):
     assert "several machines and are no equal terms" in machines_text(equal)
     costs = estimates_table(table, manifest, ["training_seconds"], False)
     assert list(with_devices(costs, table)["device"]) == ["another or cpu", "cpu"]
+    shipped = table[table["stored"].notna()]
+    assert machines_text(shipped) == ""  # all of one
     alone = table[table["stored"].isna() & (table["device"] == "cpu")].drop(columns="stored")
     assert machines_text(alone) == ""
     assert "device" not in with_devices(costs.drop(columns="device"), alone)
