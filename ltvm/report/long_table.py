@@ -270,7 +270,7 @@ def card_text(card: dict[str, Any]) -> str:
     stated = cost.items() if isinstance(cost, dict) else ()
     costs = ", ".join(str(v) if key == "text" else f"{key} {v}" for key, v in stated)
     text = f"{card.get('source')}; {card.get('n')} images; cost as its card says: "
-    return text + (costs or "not stated")
+    return " ".join((text + (costs or "not stated")).split())
 
 
 def columns_of_evaluation(evaluation: dict[str, Any]) -> Row:

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import lzma
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from ltvm.config import Config
 from ltvm.errors import InputError, UnreadableError
@@ -143,8 +145,8 @@ def of_these_images(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
     return found
 
 
-def take(planned: PlannedRun, results: Path) -> bool:
-    """Add a stored run to a results directory; False where somebody else is at it, or was."""
+def take(planned: PlannedRun, results: Path) -> dict[str, Any] | None:
+    """Add a stored run to a results directory; its record, or None where somebody is at it."""
     whose, files = stored(FILE)
     run, prefix = planned.run, f"{path_of(planned.config)}/"
     own = {
@@ -152,14 +154,14 @@ def take(planned: PlannedRun, results: Path) -> bool:
     }
     with run.held() as hold:
         if hold is None or run.record() is not None:
-            return False
-        record = parse_json(own.pop(RECORD).encode())
+            return None
+        record: dict[str, Any] = parse_json(own.pop(RECORD).encode())
         config = with_places(parse_yaml(own.pop(CONFIG).encode()), results)
         run.write_config(config)
         for name, text in own.items():
             write_text(run.directory / name, text)
         run.write_record(record | {"stored": whose})
-    return True
+    return record
 
 
 def is_stored(run: Run) -> bool:
@@ -186,15 +188,19 @@ def forget_held(run: Run) -> None:
 
 def take_all(plan: Plan, runs: Sequence[PlannedRun], results: Path) -> None:
     """Take the stored runs of a plan, and say which."""
-    taken: dict[str, list[int]] = {}
+    taken: Counter[str] = Counter()
+    made: dict[str, None] = {}
     for planned in runs:
-        if take(planned, results):
-            words = planned.label.rpartition(" seed=")[0]
-            taken.setdefault(words, []).append(planned.config["seed"])
+        record = take(planned, results)
+        if record is not None:
+            taken[planned.label.rpartition(" seed=")[0]] += 1
+            about = (f"commit {record['commit'][:12]}", f"torch {record['versions']['torch']}")
+            made["; ".join((record["device"], *about))] = None
     if taken:
-        said = "; ".join(f"{name} ({len(seeds)})" for name, seeds in taken.items())
+        said = "; ".join(f"{name} ({count})" for name, count in taken.items())
         whose, _ = stored(FILE)
-        say(f"taken from the runs that {whose} has, not trained here: {said}; stored=false trains")
+        say(f"of {whose}, not trained here: {said}; stored=false trains them")
+        say(f"they were made on {', and on '.join(made)}")
     for precision, count in of_other_precision(plan).items():
         say(f"stored in precision={precision}: {count} of the runs to be trained")
 
