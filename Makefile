@@ -5,7 +5,7 @@ LTVM = $(VENV)/bin/ltvm
 INSTALLED = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ablate smoke ablate-mnist ablate-svhn ablate-celeba report reference test lint types docs doctor evidence-check bench faults clean
+.PHONY: help setup ablate smoke ablate-mnist ablate-svhn ablate-celeba report reference stored test lint types docs doctor evidence-check bench faults clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ report: setup ## rebuild every report from the records, without training
 
 reference: setup ## rebuild the committed reports from results/reference
 	$(LTVM) report --results results/reference --reports reports/reference
+
+stored: setup ## the records that ship with the package, from results/reference
+	$(VENV)/bin/python -m ltvm.runs.stored results/reference
 
 test: setup ## unit and integration tests, a process for every core
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --dist worksteal

@@ -19,6 +19,7 @@ from ltvm.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ltvm.data.image_set import ImageSet
     from ltvm.methods.base import Method
     from ltvm.runs.ablation import Plan
     from ltvm.runs.outcome import Outcome
@@ -68,10 +69,12 @@ def train_resolved(
     from ltvm.config import settled
     from ltvm.runs.identity import evaluation_identity
     from ltvm.runs.store import FINAL, Store, with_evaluation
+    from ltvm.runs.stored import forget_held, is_stored
 
     store = Store(Path(config["paths"]["results"]))
     run, evaluation = store.run(config), evaluation_identity(config)
-    if run.status(evaluation) in FINAL:
+    shipped = is_stored(run)  # not what this command is for: weights
+    if run.status(evaluation) in FINAL and not shipped:
         return with_evaluation(run, evaluation)
 
     from ltvm.runs.execute import check_input
@@ -86,6 +89,8 @@ def train_resolved(
     if in_process(hydra_overrides):  # else the job looks, where data and GPU are
         check_input(config)
         check_checkpoint(config)
+    if shipped:
+        forget_held(run)
     with Reporter() as reporter:
         set_reporter(reporter)
         try:
@@ -136,6 +141,7 @@ def do_ablation(
     from ltvm.runs.manifest import write_manifest
     from ltvm.runs.outcome import Options, Outcome
     from ltvm.runs.store import FINAL, check_writable
+    from ltvm.runs.stored import candidates, forget_held, is_stored, of_these_images, take_all
 
     planned = plan(overrides, name)
     launcher, options = split_hydra(overrides)[1], Options(tuple(retry), retries, wait)
@@ -146,17 +152,33 @@ def do_ablation(
         return make_report(planned.report_name, results, reports, allow_mixed, interval)
 
     check_writable("paths.reports", reports / planned.report_name)  # before hours of training
-    todo = [p for p in planned.runs if p.status not in FINAL or p.status in retry]
+    taken = candidates(planned)
+    taken = of_these_images(taken) if taken else []
+    again = [p for p in planned.runs if planned.ablation.stored is False and is_stored(p.run)]
+    todo = [p for p in planned.runs if p.status not in FINAL or p.status in retry or p in again]
+    todo = [p for p in todo if p not in taken]
     refused: dict[str, str] = {}
     if todo:
         from ltvm.runs.sweep import prepare, sweep
 
         check_writable("paths.reports", reports)
         prepare(todo, launcher, results, restart)
-    write_manifest(planned, results)
+    for planned_run in again:
+        forget_held(planned_run.run)
+    take_all(planned, taken, results)
+    write_manifest(planned, results, external_entries(planned, results))
     if todo:
         refused = sweep(planned, launcher, lambda: shown(report()), options)
     return Outcome(planned, report(), refused)
+
+
+def external_entries(planned: Plan, results: Path) -> list[dict[str, Any]]:
+    """Score a plan's external rows, if it has any; their entries in its manifest."""
+    if not planned.external:
+        return []
+    from ltvm.runs.external_scores import add_external  # torch takes seconds to import
+
+    return add_external(planned, results)
 
 
 def compare(overrides: Sequence[str], **options: Any) -> Path:
@@ -177,13 +199,14 @@ def comparison(overrides: Sequence[str]) -> list[str]:
     given = {key: value for _, (key, value) in parsed}
     require("method" not in given, "method", given.get("method"), "methods=[A,B]")
     methods = given.get("methods")
-    several = isinstance(methods, list) and len(set(map(str, methods))) == len(methods) > 1
+    least = 1 if given.get("external") else 2  # beside rows from elsewhere one is enough
+    several = isinstance(methods, list) and len(set(map(str, methods))) == len(methods) >= least
     require(several, "methods", methods, "two methods or more, methods=[short_run_ot,vae]")
     assert isinstance(methods, list)
     reference = given.get("reference", methods[0])
     require(reference in methods, "reference", reference, ", ".join(map(str, methods)))
     own = ("methods", "reference")
-    keys = {"seeds": "ablation.seeds", "margin": "ablation.margin"}
+    keys = {key: f"ablation.{key}" for key in ("seeds", "margin", "external", "stored")}
     rest = [o for o, (key, _) in parsed if key not in (*own, *keys)]
     return [
         "ablation=compare",
@@ -325,6 +348,34 @@ def make_pictures(
     from ltvm.runs.pictures_again import add_pictures
 
     return {str(run): add_pictures(Path(run), overrides, device) for run in runs}
+
+
+def write_images(overrides: Sequence[str], to: Path | str) -> dict[str, ImageSet]:
+    """Write what a configuration trains and is tested on as ``to/train/*.png``, ``to/test/*.png``.
+
+    Returns the images by split. Raises :class:`ltvm.errors.InputError` for bad input, or a folder
+    that is there already.
+    """
+    import tempfile
+
+    from ltvm.config import resolve
+    from ltvm.data.cache import load_data
+    from ltvm.data.folder import write_images as write
+    from ltvm.errors import require
+    from ltvm.runs.store import check_writable
+
+    folder = Path(to).expanduser()
+    require(not folder.exists() and str(to) != "", "--to", to, "a folder that is not there yet")
+    data = load_data(resolve(list(overrides)))
+    splits = {images.split: images for images in (data.train, data.test)}
+    check_writable("--to", folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".images-", dir=folder.parent) as aside:
+        whole = Path(aside) / folder.name
+        for split, images in splits.items():
+            write(images, whole / split)
+        whole.rename(folder)
+    return splits
 
 
 def load(run_directory: Path | str, device: str | None = None, trust: bool = False) -> Method:

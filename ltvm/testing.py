@@ -268,6 +268,11 @@ def check_method(config: Config, data: DataSet) -> list[str]:
     codes = method.infer(images, stream(1, "contract"))
     check(codes.shape == (6, d), "infer(images) returns codes [n, d]")
     check(not codes.requires_grad, "infer returns codes without a graph")
+    check(codes.isfinite().all(), "infer returns finite codes")
+    company = torch.cat([images[:3], data.test.scaled(slice(6, 9))])  # of the same number
+    others = method.infer(company, stream(1, "contract"))
+    same = torch.allclose(codes[:3], others[:3], rtol=1e-3, atol=1e-4)
+    check(same, "an image's code depends on no other image")
     rebuilt = method.reconstruct(images, stream(1, "contract"))
     check(rebuilt.shape == images.shape, "reconstruct(images) returns images of their shape")
     check(

@@ -32,6 +32,7 @@ def test_the_wheel_holds_everything_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     for needed in (
         "ltvm/py.typed", "ltvm/metrics/features/digits.npz", "ltvm/report/published.csv",
+        "ltvm/runs/stored_runs.json.xz",
         "ablations/config.yaml", "ablations/method/short_run_ot.yaml", "ablations/ablation/ot.yaml",
         "hydra_plugins/ltvm_launchers.py",
     ):  # fmt: skip

@@ -92,6 +92,8 @@ def print_plan(planned: Plan) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from ltvm.runs.stored import candidates
+
     ablation = planned.ablation
     keys = ablation.keys
     table = Table(title=f"{planned.report_name}: {ablation.question}", title_justify="left")
@@ -100,19 +102,23 @@ def print_plan(planned: Plan) -> None:
         table.add_column(column, overflow="fold")
     for column in ("cell", *(f"seed {seed}" for seed in ablation.seeds)):
         table.add_column(column)
+    shipped = candidates(planned)
     cells: dict[str, dict[int, str]] = {}
     values: dict[str, list[str]] = {}
     for planned_run in planned.runs:
-        cells.setdefault(planned_run.cell, {})[planned_run.config["seed"]] = planned_run.status
+        status = "stored" if planned_run in shipped else planned_run.status
+        cells.setdefault(planned_run.cell, {})[planned_run.config["seed"]] = status
         own = [str(planned_run.values[key]) for key in keys]
         values[planned_run.cell] = [*own, planned_run.note] if further else own
     for cell, statuses in cells.items():
         table.add_row(*values[cell], cell, *(statuses.get(s, "") for s in ablation.seeds))
     Console().print(table)
+    for card in planned.external:
+        print(f"external: {card.name} ({len(card.seeds)} seeds of {card.n} images) {card.folder}")
     done = len(planned.runs) - len(planned.not_done)
-    print(
-        f"{len(cells)} cells, {len(planned.runs)} runs, {done} done, {len(planned.not_done)} to do"
-    )
+    todo = len(planned.not_done) - len(shipped)
+    known = f"{done} done" + (f", {len(shipped)} stored" if shipped else "")
+    print(f"{len(cells)} cells, {len(planned.runs)} runs, {known}, {todo} to do")
 
 
 ONE_SEED = " (1 seed)"  # after a value without an interval

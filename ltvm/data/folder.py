@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from ltvm.data.image_set import DataSet, ImageSet
 from ltvm.errors import InputError, require
@@ -65,6 +66,14 @@ def load_all(path: str | Path, channels: int | None = None, least: int = LEAST) 
         raise InputError(f"{path}: images of {width}x{height}; allowed: square ones")
     images = stacked(str(path), pixels, (height, width), "one size")
     return ImageSet(str(path), "all", images)
+
+
+def write_images(images: ImageSet, folder: Path) -> None:
+    """Every image as PNG in its order, ``00000.png`` and on, in a folder that is made."""
+    folder.mkdir(parents=True)
+    pixels = images.images.cpu().permute(0, 2, 3, 1).numpy()
+    for number, one in enumerate(pixels[..., 0] if images.channels == 1 else pixels):
+        Image.fromarray(one).save(folder / f"{number:05d}.png")
 
 
 def image_files(key: str, path: str | Path, least: int = LEAST) -> list[Path]:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ltvm.chain.onednn import products
 from ltvm.chain.short_run import energy
 from ltvm.errors import DivergedError, require
+from ltvm.methods.answers import inferred
 from ltvm.methods.budget import Price, Visit
 from ltvm.methods.problem import Problem
 from ltvm.methods.static_update import StaticUpdates
@@ -105,7 +106,7 @@ class Method(ABC):
 
     def reconstruct(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """g(infer(x)) for images [n, c, h, w] in [-1, 1]."""
-        return self.decode(self.infer(images, generator))
+        return self.decode(inferred(self, images, generator))
 
     @property
     def inference_precision(self) -> Precision:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from ltvm.data.image_set import DataSet
+from ltvm.data.image_set import DataSet, ImageSet
 from ltvm.errors import DivergedError, InputError
 from ltvm.methods.base import Method
 from ltvm.metrics.columns import Column
@@ -57,6 +57,17 @@ class Context:
         return self.cache[key]
 
 
+@dataclass(frozen=True)
+class Made:
+    """Images of a method that is not here: samples, and reconstructions of all test images.
+
+    The latter in the order of those; None: there are none.
+    """
+
+    samples: ImageSet
+    reconstructions: ImageSet | None = None
+
+
 class Metric(ABC):
     """Evaluates a trained method, and follows it through training if it has a ``curve``.
 
@@ -77,6 +88,13 @@ class Metric(ABC):
 
         Raises :class:`ltvm.errors.DivergedError` for a method that cannot be measured any more.
         """
+
+    def of_made(self, made: Made, data: DataSet, context: Context) -> dict[str, Measurement]:  # noqa: ARG002
+        """The values that images alone decide; none where the metric asks more of a method.
+
+        Raises :class:`ltvm.errors.InputError` for images that it cannot take.
+        """
+        return {}
 
     def check(self, data: DataSet, context: Context) -> None:  # noqa: B027
         """Raise :class:`ltvm.errors.InputError` for what a run would stumble over at its end."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ltvm.report.long_table import SAMPLER, SAMPLER_LABEL, TRIALS
+from ltvm.report.long_table import EXTERNAL, SAMPLER, SAMPLER_LABEL, STORED, TRIALS
 
 
 def swept_keys(manifest: dict[str, Any]) -> list[str]:
@@ -24,10 +24,33 @@ def trained_rows(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["cell"].isin(list(first))].drop(columns=SAMPLER_LABEL)
 
 
+def external_cells(table: pd.DataFrame) -> set[str]:
+    """Cells whose images were made elsewhere: they share no seed with the others."""
+    return set() if EXTERNAL not in table else set(table[table[EXTERNAL].notna()]["cell"])
+
+
+def stored_texts(table: pd.DataFrame) -> dict[str, str]:
+    """cell -> `` (stored)``, or `` (2 of 3 stored)``: of runs that ship with the package."""
+    if STORED not in table:
+        return {}
+    runs = table.drop_duplicates(["cell", "seed"])
+    counts = runs.groupby("cell", sort=False)[STORED].agg(["count", "size"])
+    return {
+        str(cell): " (stored)" if own == every else f" ({own} of {every} stored)"
+        for cell, own, every in counts.itertuples()
+        if own
+    }
+
+
 def method_text(row: Mapping[Any, Any]) -> str:
-    """``VAE``, or ``VAE + GMM`` where another sampler than its own prior makes the images."""
+    """``VAE``, or ``VAE + GMM`` where another sampler than its own prior makes the images.
+
+    ``My GAN (external)`` where the images are from elsewhere.
+    """
     sampler = row.get(SAMPLER_LABEL)
     text = str(row["label"] or row["method"])
+    if isinstance(row.get(EXTERNAL), str):
+        return f"{text} (external)"
     return text if sampler is None or pd.isna(sampler) else f"{text} + {sampler}"
 
 
@@ -38,12 +61,14 @@ def cell_names(table: pd.DataFrame, manifest: dict[str, Any]) -> dict[str, str]:
     several_methods = cells["method"].nunique() > 1 or SAMPLER in cells
     keys = swept_keys(manifest)
     names: dict[str, str] = {}
+    shipped = stored_texts(table)
     for first in cells.to_dict("records"):
         parts = [str(first["data"])] if several_data else []
         if several_methods or not keys:
             parts.append(method_text(first))
         parts += swept_texts(first, keys)
-        names[str(first["cell"])] = ", ".join([*parts, *filter(None, [first.get("note")])])
+        name = ", ".join([*parts, *filter(None, [first.get("note")])])
+        names[str(first["cell"])] = name + shipped.get(str(first["cell"]), "")
     count = Counter(names.values())
     return {c: f"{name} [{c}]" if count[name] > 1 else name for c, name in names.items()}
 

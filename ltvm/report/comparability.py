@@ -28,8 +28,8 @@ NOTED = frozenset(
      "inference_precision", "found"}
 )  # fmt: skip
 
-# What is compared, as methods are: a row has one sampler, and its name says which.
-COMPARED = frozenset({"sampler"})
+# What is compared, as methods are: a row has one sampler, or is external, and its name says so.
+COMPARED = frozenset({"sampler", "external"})
 
 # Keys that decide what is evaluated. Others change the model alone, never what a number is.
 EVALUATED = (
@@ -77,9 +77,10 @@ def differences(
         for field in dict.fromkeys(key for content in contents for key in content):
             if field in NOTED | COMPARED:
                 continue
+            said = [field in content or "external" not in content for content in contents]
             values = [json.dumps(content.get(field), sort_keys=True) for content in contents]
-            if len(set(values)) > 1:
-                of_field = rows.assign(field=values)
+            of_field = rows.assign(field=values)[said]  # images from elsewhere have no decoder
+            if of_field["field"].nunique() > 1:
                 found.append(difference(str(data), str(metric), field, of_field, names, swept))
     return found
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ltvm.report.cells import by_cell, cell_names, swept_keys
+from ltvm.report.cells import by_cell, cell_names, external_cells, swept_keys
 from ltvm.report.comparability import MIXED, Marks
 from ltvm.report.declared import columns_of, headings
 from ltvm.report.hypotheses import (
@@ -35,10 +35,11 @@ def pairs(table: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[tuple[str, 
 
     The reference samples of itself, where any row does: its own cells with another sampler are
     compared with it as those of any method are. Cells without a reference, such as a baseline
-    beside a swept key, are left out.
+    beside a swept key, and such from elsewhere are left out.
     """
     keys = ["data", *swept_keys(manifest)]
     cells = table.drop_duplicates("cell")
+    cells = cells[~cells["cell"].isin(external_cells(table))]
     own = cells[cells["method"] == manifest.get("reference")]
     if SAMPLER_LABEL in cells:
         of_itself = own[own[SAMPLER_LABEL].isna()]

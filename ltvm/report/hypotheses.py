@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ltvm.metrics.columns import Column
-from ltvm.report.cells import by_cell, cells_by_data
+from ltvm.report.cells import by_cell, cells_by_data, external_cells
 from ltvm.report.comparability import Marks
 from ltvm.report.statistics import CONFIDENCE, holm, leader, leader_p_value
 
@@ -76,8 +76,10 @@ def best_cells(
 ) -> set[Key]:
     """(metric, cell) of what is best beyond doubt, corrected for the metrics and data sets.
 
-    Only where all cells on the same data are done and their numbers are of one kind.
+    Only where all cells on the same data are done and their numbers are of one kind. Cells from
+    elsewhere share no seed, so that nothing of them is tested; beside a better one nothing is best.
     """
+    external = external_cells(table)
     unfinished = set(table[table["status"] != "done"]["cell"])
     families = families_of_tests(columns, metrics)
     of_data = cells_by_data(table)
@@ -86,10 +88,16 @@ def best_cells(
         direction = columns[metric].direction
         assert direction is not None, "a tested metric has one"
         values = by_cell(table, metric)
-        for data, cells in of_data:
+        for data, every in of_data:
+            cells = [cell for cell in every if cell not in external]
+            outside = [values[cell] for cell in every if cell in external and cell in values]
             done = all(cell not in unfinished and cell in values for cell in cells)
             if done and marks.alike(data, metric):
                 competing = {cell: values[cell] for cell in cells}
                 best = leader(competing, direction)
+                if any(
+                    leader({"own": competing[best], "": o}, direction) != "own" for o in outside
+                ):
+                    continue
                 p_values[metric, best] = leader_p_value(competing, best)
     return {key for key, test in correct(p_values, families).items() if test.stands}

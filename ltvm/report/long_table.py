@@ -39,6 +39,8 @@ UNFINISHED = (
     "pending",
 )  # what is said first
 
+EXTERNAL = "external"  # there where any row is from elsewhere: what its card says
+STORED = "stored"  # there where any run ships with the package: with which version
 TRIALS = "tuning_trials"  # there where the settings of any run were tuned
 SAMPLER, SAMPLER_LABEL = "sampler", "sampler_label"  # there where any row has another than its own
 
@@ -125,7 +127,8 @@ def long_table_of_store(results: Path) -> pd.DataFrame:
     """
     with indexed(results) as index:
         runs = readable(Store(results, index).runs())
-        trained = varying_keys([training_keys(config) for _, config, _ in runs])
+        own = [config for _, config, _ in runs if not is_external(config)]
+        trained = varying_keys([training_keys(config) for config in own])
         evaluated = varying_keys(
             [evaluation_keys(e) for _, _, evaluations in runs for e in evaluations.values()]
         )
@@ -256,7 +259,18 @@ def columns_of_record(record: dict[str, Any] | None) -> Row:
         "identity": record.get("identity"),
         "fingerprint": record.get("fingerprints", {}).get("train"),
         "torch": record.get("versions", {}).get("torch"),
+        **({EXTERNAL: card_text(record["external"])} if record.get("external") else {}),
+        **({STORED: record["stored"]} if record.get("stored") else {}),
     }
+
+
+def card_text(card: dict[str, Any]) -> str:
+    """``https://...; 1000 images; cost as its card says: flops 1e+12, device one A100``"""
+    cost = card.get("cost")
+    stated = cost.items() if isinstance(cost, dict) else ()
+    costs = ", ".join(str(v) if key == "text" else f"{key} {v}" for key, v in stated)
+    text = f"{card.get('source')}; {card.get('n')} images; cost as its card says: "
+    return " ".join((text + (costs or "not stated")).split())
 
 
 def columns_of_evaluation(evaluation: dict[str, Any]) -> Row:
@@ -315,6 +329,11 @@ def training_keys(config: Row) -> Row:
     own = ("evaluation.", "sampler.", "protocol.evaluation.", "paths.", "method.tuning.")
     named = {"seed", "data.name", "method.name", "method._target_", "evaluation"}
     return {k: v for k, v in config.items() if k not in named and not k.startswith(own)}
+
+
+def is_external(config: Row) -> bool:
+    """Whether a flat configuration is that of images from elsewhere, which has hardly a key."""
+    return f"{EXTERNAL}.source" in config
 
 
 def evaluation_keys(evaluation: dict[str, Any]) -> Row:

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import pandas as pd
 
 from ltvm.metrics.columns import Column
-from ltvm.report.cells import data_keys
+from ltvm.report.cells import cells_by_data, data_keys, external_cells
 from ltvm.report.comparability import MIXED, WARNED, Marks
 from ltvm.report.declared import columns_of, headings, main_metrics
-from ltvm.report.long_table import SAMPLER_LABEL
+from ltvm.report.hypotheses import outstanding_cells
+from ltvm.report.long_table import EXTERNAL, SAMPLER_LABEL, STORED
 
 SAID = 30  # runs, or files, that are named one by one
 
@@ -33,6 +34,7 @@ def notes(
     lines = list(provenance_notes(marks, names, titles))
     if "smoke" in set(table["protocol"].dropna()):
         lines.append("- The smoke protocol only shows that everything runs: ignore its numbers.")
+    lines += [*stored_notes(table, names), *external_notes(table, names)]
     lines += floor_notes(table, columns, titles)
     lines += sampler_notes(table)
     lines += definition_notes(columns, titles)
@@ -41,10 +43,47 @@ def notes(
         mixed = mixed_values(table, column)
         what = column.replace("_", " ")
         lines += [f"- Mixed {what} on {data}: {', '.join(v)}." for data, v in mixed.items()]
+    lines += [f"- {line}." for line in unequal_seeds(table, names)]
     lines += unfinished_notes(table)
     lines += [f"- Left out: {line}." for line in unread[:SAID]]
     lines += [f"- Left out, too: {len(unread) - SAID} more files."] if unread[SAID:] else []
     return [*lines, ""]
+
+
+def stored_notes(table: pd.DataFrame, names: Mapping[str, str]) -> Iterator[str]:
+    """Which rows ship with the package, made on what, and in what those trained here differ."""
+    if STORED not in table:
+        return
+    runs = table.dropna(subset=["identity"]).drop_duplicates(["cell", "seed"])
+    runs = runs[~runs["cell"].isin(external_cells(table))]
+    here = runs[runs[STORED].isna()]
+    facts = ["device", "commit", "torch"]
+    for (whose, *made), rows in runs.groupby([STORED, *facts], sort=False):
+        rows_of = ", ".join(names[str(cell)] for cell in rows["cell"].unique())
+        said = "; ".join(f"{fact} {short(value)}" for fact, value in zip(facts, made, strict=True))
+        other = [f for f, value in zip(facts, made, strict=True) if set(here[f].dropna()) - {value}]
+        differs = f" Rows trained here have another {', '.join(other)}." if other else ""
+        yield f"- Stored with {whose}, not trained here: {rows_of} ({said}).{differs}"
+
+
+def short(value: object) -> str:
+    """A commit by its first digits."""
+    text = str(value)
+    return text[:12] if len(text) >= 40 and " " not in text else text
+
+
+def external_notes(table: pd.DataFrame, names: Mapping[str, str]) -> Iterator[str]:
+    """Where the rows from elsewhere are from, and what is not done with them."""
+    cells = table[["cell", EXTERNAL]].dropna().drop_duplicates() if EXTERNAL in table else None
+    if cells is None:
+        return
+    for cell, text in zip(cells["cell"], cells[EXTERNAL], strict=True):
+        yield f"- {names[str(cell)]}: {text}."
+    yield (
+        "- External: images made elsewhere, as uint8, scored here by the same code against the "
+        "same images. Such a row shares no seed with the others and spent what its card says: "
+        "nothing of it is tested, and no best is marked beside a better one."
+    )
 
 
 def sampler_notes(table: pd.DataFrame) -> Iterator[str]:
@@ -152,6 +191,33 @@ def unfinished_notes(table: pd.DataFrame) -> Iterator[str]:
     if more:
         counts = ", ".join(f"{count} {status}" for status, count in more.items())
         yield f"- Not named here: {counts} (`reason` in the long table)."
+
+
+def unequal_seeds(table: pd.DataFrame, names: Mapping[str, str]) -> Iterator[str]:
+    """A sentence for each data set on which rows that are final are of different seeds.
+
+    Not while runs are to come, which the head of a page tells; nor of rows from elsewhere, which
+    are not paired.
+    """
+    waiting = outstanding_cells(table)
+    table = table[~table["cell"].isin(external_cells(table))]
+    for data, cells in cells_by_data(table):
+        if waiting.intersection(cells):
+            continue
+        rows = table[table["cell"].isin(cells) & (table["status"] == "done")]
+        seeds = {cell: frozenset(rows[rows["cell"] == cell]["seed"]) for cell in cells}
+        every = frozenset().union(*seeds.values())
+        odd = {cell: own for cell, own in seeds.items() if own != every}
+        if odd:
+            said = ", ".join(f"{names[c]} has {listed_seeds(own)}" for c, own in odd.items())
+            yield (
+                f"Unequal seeds on {data}: {said} of {listed_seeds(every)}; differences and tests "
+                "are of the seeds that both rows have"
+            )
+
+
+def listed_seeds(seeds: Iterable[int]) -> str:
+    return ", ".join(str(int(seed)) for seed in sorted(seeds)) or "none"
 
 
 def unreadable_notes(table: pd.DataFrame) -> list[str]:

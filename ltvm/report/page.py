@@ -30,12 +30,12 @@ from ltvm.report.differences import (
 from ltvm.report.drawing import Drawing, draw
 from ltvm.report.interactive import write_index
 from ltvm.report.long_table import SAMPLER_LABEL, long_table_of_manifest
-from ltvm.report.notes import SAID, unreadable_notes
+from ltvm.report.notes import SAID, unequal_seeds, unreadable_notes
 from ltvm.report.page_text import LISTED, RUNS, page_text, run_lines
 from ltvm.report.power import sensitivity_table
 from ltvm.report.resampling_table import resampling_table
 from ltvm.report.statistics import INTERVALS
-from ltvm.report.tables import by_family, crossed_table, estimates_table
+from ltvm.report.tables import by_family, crossed_table, estimates_table, with_devices
 from ltvm.report.writers import file_name, remove_stale, write_long_table, write_table
 from ltvm.runs.index import indexed
 from ltvm.runs.manifest import read_manifest
@@ -71,6 +71,8 @@ def write_report(
     remove_stale(folder, written)
     for line in [*unreadable_notes(table), *drawing.unread][:SAID]:
         print(f"ltvm: left out: {line}", file=sys.stderr)
+    for line in unequal_seeds(table, cell_names(table, manifest)):
+        print(f"ltvm: {line}", file=sys.stderr)
     return folder
 
 
@@ -130,7 +132,8 @@ def shown_tables(
     if (told := sensitivity_table(table, manifest, compared, marks)) is not None:
         shown["power"] = {"": told}
     if costs:
-        shown["cost"] = {"": estimates_table(table, manifest, costs, False, interval=interval)}
+        spent = estimates_table(table, manifest, costs, False, interval=interval)
+        shown["cost"] = {"": with_devices(spent, table)}
     resampling = resampling_table(table, manifest)
     if resampling is not None:
         shown["resampling"] = {"": resampling}

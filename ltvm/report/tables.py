@@ -12,7 +12,9 @@ from ltvm.report.cells import (
     by_cell,
     cell_names,
     crossed_key,
+    external_cells,
     runs_texts,
+    stored_texts,
     temperatures,
     tuning_trials,
     value_text,
@@ -20,6 +22,7 @@ from ltvm.report.cells import (
 from ltvm.report.comparability import Marks
 from ltvm.report.declared import columns_of, headings
 from ltvm.report.hypotheses import best_cells
+from ltvm.report.long_table import STORED
 from ltvm.report.statistics import INTERVALS, format_estimate
 
 TEMPERATURE = "chain temperature"
@@ -71,6 +74,25 @@ def estimates_table(
     return frame.reset_index()
 
 
+def with_devices(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """A table of costs, with each row's device where there are several, or stored rows."""
+    devices = devices_of(table)
+    if len(set(devices.values())) <= 1 and STORED not in table:
+        return frame
+    frame.insert(list(frame).index("runs") + 1, "device", list(devices.values()))
+    return frame
+
+
+def devices_of(table: pd.DataFrame) -> dict[str, str]:
+    """cell -> the devices of its runs, ``-`` where no run says."""
+    if "device" not in table:
+        return {str(cell): "-" for cell in table["cell"].unique()}
+    return {
+        str(cell): " or ".join(rows.dropna().unique()) or "-"
+        for cell, rows in table.groupby("cell", sort=False)["device"]
+    }
+
+
 def by_family(
     frame: pd.DataFrame, metrics: Sequence[str], columns: Mapping[str, Column]
 ) -> dict[str, pd.DataFrame]:
@@ -93,16 +115,20 @@ def by_family(
 def crossed_table(
     table: pd.DataFrame, manifest: dict[str, Any], estimates: pd.DataFrame, heading: str
 ) -> pd.DataFrame:
-    """One metric, methods by values of the swept key, from the texts of ``estimates_table``."""
+    """One metric, methods by values of the swept key, from the texts of ``estimates_table``.
+
+    Rows from elsewhere have no such value.
+    """
     key = crossed_key(manifest)
     cells = table.drop_duplicates("cell")
+    cells = cells[~cells["cell"].isin(external_cells(table))]
     texts = dict(zip(estimates["cell"], estimates[heading], strict=True))
-    names = cell_names(table, manifest)
+    names, shipped = cell_names(table, manifest), stored_texts(table)
     frame = pd.DataFrame(
         {
             "method": cells["label"].fillna(cells["method"]),
             "value": cells[key].map(value_text),
-            "text": [texts[names[cell]] for cell in cells["cell"]],
+            "text": [texts[names[c]] + shipped.get(c, "") for c in cells["cell"]],
         }
     )
     rows = frame.pivot_table(

@@ -10,7 +10,7 @@ import pandas as pd
 from ltvm.report.cells import by_cell, cell_names, runs_texts, temperatures, tuning_trials
 from ltvm.report.costs import COSTS, CURRENCIES
 from ltvm.report.hypotheses import OUTSTANDING
-from ltvm.report.long_table import SAMPLER_LABEL
+from ltvm.report.long_table import SAMPLER_LABEL, STORED
 from ltvm.report.notes import SAID
 
 PROTOCOL = (
@@ -79,7 +79,18 @@ def equal_text(table: pd.DataFrame) -> str:
     return (
         f"Terms are equal in one currency: {'; '.join(parts)}. The others are what that came to. "
         + ("Compare rows of one currency only. " if several else "")
+        + machines_text(table)
     )
+
+
+def machines_text(table: pd.DataFrame) -> str:
+    """What seconds are good for where they are of several machines; nothing where they are not."""
+    runs = table.dropna(subset=["device"])
+    stored = runs[STORED].notna() if STORED in runs else False
+    if len(runs.assign(stored=stored)[["device", "stored"]].drop_duplicates()) <= 1:
+        return ""
+    unequal = " and are no equal terms" if "seconds" in set(table["equal"].dropna()) else ""
+    return f"Seconds are of several machines{unequal}: compare them within one device only. "
 
 
 def spread_of(rows: pd.DataFrame, equal: str) -> float:

@@ -23,6 +23,7 @@ from ltvm.config import (
 from ltvm.errors import InputError, require_one_of
 from ltvm.hydra_private import hydra_session
 from ltvm.overrides import GROUPS, parse, refuse_repeated
+from ltvm.runs.external import Card, read_cards
 from ltvm.runs.forecast import kind_of
 from ltvm.runs.grid import Ablation, changed
 from ltvm.runs.identity import evaluation_identity, identity, sampler_identity
@@ -104,6 +105,7 @@ class Plan:
     runs: tuple[PlannedRun, ...]
     report_name: str
     command: str
+    external: tuple[Card, ...] = ()  # rows from other frameworks
 
     @property
     def not_done(self) -> list[PlannedRun]:
@@ -159,7 +161,8 @@ def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
     command = shlex.join(["ltvm", "ablate", *overrides, *(["--name", name] if name else [])])
     report_name = name or default_name(ablation, own, passed, runs[0].config)
     check_name("ablation.name", report_name)
-    return Plan(ablation, tuple(passed), tuple(runs), report_name, command)
+    cards = read_cards(ablation.external, [run.config for run in runs])
+    return Plan(ablation, tuple(passed), tuple(runs), report_name, command, cards)
 
 
 def check_reference(ablation: Ablation, runs: Sequence[PlannedRun], asked_for: bool) -> None:
@@ -252,7 +255,8 @@ def default_name(
         if hidden or usual.get(key) == value:
             continue
         parts.append(value if key == "protocol" else f"{key}={value}")
-    changed = [o for o in own if not o.startswith(("ablation=", "ablation.seeds="))]
+    kept = ("ablation=", "ablation.seeds=", "ablation.stored=")
+    changed = [o for o in own if not o.startswith(kept)]
     named = any(o.startswith("ablation.name=") for o in own)
     if changed and not named:
         parts.append(hashlib.sha256("\n".join(sorted(changed)).encode()).hexdigest()[:6])

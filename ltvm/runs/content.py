@@ -77,6 +77,8 @@ OF_RECORD: Kinds = OF_BOTH | {
     "curves": (are_objects, "objects"),
     "seconds": (are_numbers, "finite numbers"),
     "peak_memory_mb": (are_numbers, "finite numbers"),
+    "external": (is_object, "an object"),
+    "stored": (is_text, "a text"),
     "temperature": (is_temperature, "two finite numbers"),
     **dict.fromkeys(
         ("passes", "decoder_updates", "flops", "iterations_done"), (is_number, "a finite number")

@@ -10,6 +10,7 @@ from typing import Any
 from ltvm.config import Config, resolve
 from ltvm.errors import InputError, require
 from ltvm.overrides import parse
+from ltvm.runs.external import refuse_external
 from ltvm.runs.identity import evaluation_identity
 from ltvm.runs.intact import check_config
 from ltvm.runs.running import Running
@@ -31,6 +32,7 @@ def evaluate_again(
     record = run.record()
     if record is None or record["status"] != "done":
         raise InputError(f"{directory}: the run is {run.status()}; allowed: one that is trained")
+    refuse_external(record, directory)
     stored = run.config()
     config = with_overrides(stored, run, record, overrides)
     check_parts(config, run.config_file)

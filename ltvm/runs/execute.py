@@ -38,6 +38,7 @@ from ltvm.runs.resuming import made_with
 from ltvm.runs.running import Running
 from ltvm.runs.sampler import check_sampler, stated
 from ltvm.runs.store import FINAL, Run, Store, with_evaluation
+from ltvm.runs.stored import forget, is_stored
 from ltvm.runs.trained import save_trained
 from ltvm.runtime import devices
 from ltvm.runtime.distributed import current_world
@@ -66,6 +67,8 @@ def execute(config: Config, command: str, timeout: float = 1.0) -> dict[str, Any
         set_damaged_aside(run, evaluation)
         if run.status(evaluation) in FINAL:
             return with_evaluation(run, evaluation)
+        if is_stored(run):  # without weights, so that nothing more can be measured on it
+            forget(run)
         devices.use_full_float32()
         devices.keep_freed_memory()
         reporter = current_reporter()

@@ -102,9 +102,11 @@ class Ablation:
     ``axes``, ``combine`` and ``exclude`` make its grid, ``union`` joins further ones (mappings of
     the same three), ``extra`` lists further cells, each by its overrides. ``reference`` is the
     method that differences are taken to, and ``margin`` the share of its mean within which a
-    difference counts as none. ``max_runs`` and ``max_hours`` are its budget: the first
-    so many runs, all cells at the first seed before the second, and no run is begun after so many
-    hours of a command.
+    difference counts as none. ``external`` lists folders of images from elsewhere
+    (``ltvm.runs.external``); ``stored`` takes runs that ship with the package (``true``), trains
+    what was taken after all (``false``), or leaves it as it is (null). ``max_runs`` and
+    ``max_hours`` are its budget: the first so many runs, all cells at the first seed before the
+    second, and no run is begun after so many hours of a command.
     """
 
     name: str
@@ -118,6 +120,8 @@ class Ablation:
     extra: list[list[str]] = field(default_factory=list)
     reference: str | None = None
     margin: float = 0.05
+    external: list[str] = field(default_factory=list)
+    stored: bool | None = None
     max_runs: int | None = None
     max_hours: float | None = None
 
@@ -125,7 +129,7 @@ class Ablation:
         for key in ("name", "question"):
             value = getattr(self, key)
             require(isinstance(value, str) and bool(value), f"ablation.{key}", value, "a word")
-        for key in ("base", "union", "seeds", "extra"):
+        for key in ("base", "union", "seeds", "extra", "external"):
             value = getattr(self, key)
             require(isinstance(value, list), f"ablation.{key}", value, "a list")
         require(are_words(self.base), "ablation.base", self.base, "a list of KEY=VALUE")
@@ -136,6 +140,8 @@ class Ablation:
                 refuse_outside("ablation.extra", word.split("=")[0], word)
         sound = self.reference is None or isinstance(self.reference, str)
         require(sound, "ablation.reference", self.reference, "the name of a method, or null")
+        folders = all(isinstance(folder, str) and folder for folder in self.external)
+        require(folders, "ablation.external", self.external, "a list of folders")
         require(bool(self.seeds), "ablation.seeds", self.seeds, "at least one seed")
         require(
             all(type(seed) is int and seed >= 0 for seed in self.seeds),
@@ -146,6 +152,8 @@ class Ablation:
             value = getattr(self, key)
             sound = value is None or (type(value) in kinds and value > 0)
             require(sound, f"ablation.{key}", value, "a number above 0, or null: no limit")
+        sound = self.stored is None or isinstance(self.stored, bool)
+        require(sound, "ablation.stored", self.stored, "true, false, or null")
         sound = type(self.margin) is float and 0 < self.margin < 1
         require(sound, "ablation.margin", self.margin, "a share between 0 and 1, such as 0.05")
         self.grids()

@@ -12,6 +12,7 @@ from ltvm.data.cache import load_data
 from ltvm.errors import InputError
 from ltvm.methods.base import Method
 from ltvm.runs.build import build_method, build_problem
+from ltvm.runs.external import refuse_external
 from ltvm.runs.intact import check_config
 from ltvm.runs.store import Run
 from ltvm.runs.trained import restore_trained
@@ -31,6 +32,7 @@ def load_method(directory: Path | str, device: str | None = None, trust: bool = 
     record = run.record()
     if record is None or not run.config_file.is_file():
         raise InputError(f"{directory}: no config.yaml and record.json there")
+    refuse_external(record, directory)
     config = run.config()
     check_parts(config, run.config_file, trust)
     check_config(config, run.config_file, record)
@@ -51,6 +53,11 @@ def load_method(directory: Path | str, device: str | None = None, trust: bool = 
         restore_trained(run.trained_file, method, record.get("final_sha256"))
         return method
     checkpoint = newest(run.checkpoint_file)
+    if checkpoint is None and record.get("stored"):
+        raise InputError(
+            f"{directory}: a run that ships with {record['stored']}, without weights; "
+            "`ltvm train` with the command in its record trains it"
+        )
     if checkpoint is None:
         raise InputError(
             f"{directory}: no {run.trained_file.name} and no {run.checkpoint_file.name} there: "

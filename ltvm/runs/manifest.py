@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,10 @@ def manifest_file(results: Path, name: str) -> Path:
     return results / "ablations" / f"{name}.json"
 
 
-def manifest_of(plan: Plan, results: Path) -> dict[str, Any]:
+def manifest_of(
+    plan: Plan, results: Path, external: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """Of a plan's runs, and of its ``external`` rows by their entries."""
     return {
         "name": plan.report_name,
         "ablation": plan.ablation.name,
@@ -50,7 +53,7 @@ def manifest_of(plan: Plan, results: Path) -> dict[str, Any]:
         "combine": plan.ablation.combine,
         "axes": plan.ablation.keys,
         "command": plan.command,
-        "seeds": list(plan.ablation.seeds),
+        "seeds": list(dict.fromkeys([*plan.ablation.seeds, *(own["seed"] for own in external)])),
         "runs": [
             {
                 "path": str(planned.run.directory.relative_to(results)),
@@ -69,7 +72,8 @@ def manifest_of(plan: Plan, results: Path) -> dict[str, Any]:
                 "command": planned.command,
             }
             for planned in plan.runs
-        ],
+        ]
+        + [dict(entry) for entry in external],
     }
 
 
@@ -131,14 +135,14 @@ def changing(path: Path) -> Iterator[None]:
         yield
 
 
-def write_manifest(plan: Plan, results: Path) -> Path:
+def write_manifest(plan: Plan, results: Path, external: Sequence[dict[str, Any]] = ()) -> Path:
     """Write the manifest; further seeds and evaluations of the same cells stay in it.
 
     A damaged one is set aside. One that says it all already is left as it is, so that the report of
     a sweep that is done can be made of results that can only be read.
     """
     path = manifest_file(results, plan.report_name)
-    manifest = manifest_of(plan, results)
+    manifest = manifest_of(plan, results, external)
     if path.is_file():
         with suppress(UnreadableError):
             known = read_manifest(path)
@@ -146,7 +150,7 @@ def write_manifest(plan: Plan, results: Path) -> Path:
             if manifest == known and not list(asides(path)):
                 return path
     with changing(path):
-        manifest = manifest_of(plan, results)
+        manifest = manifest_of(plan, results, external)
         if path.is_file():
             try:
                 merge(manifest, read_manifest(path)["runs"])

@@ -125,9 +125,16 @@ def merge_run(theirs: Run, ours: Run, name: str, merged: Merged) -> None:
 
 
 def equal(new: Path, old: Path) -> bool:
-    """Whether two files say the same: byte for byte, or but for the directories of a machine."""
+    """Whether two files say the same: byte for byte, or but for the directories of a machine.
+
+    A record that was taken from the package says so, and is the same run all the same.
+    """
     if new.read_bytes() == old.read_bytes():
         return True
+    if old.name == RECORD:
+        records = [dict(Run(path.parent).record() or {}) for path in (new, old)]
+        taken = [record.pop("stored", None) is not None for record in records]
+        return any(taken) and records[0] == records[1]
     if old.name != CONFIG:
         return False
     first, second = (Run(path.parent).config() for path in (new, old))

@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from ltvm.data.image_set import DataSet, evenly, to_float, to_uint8
+from ltvm.methods.answers import sampled
 from ltvm.methods.base import Method
-from ltvm.metrics.base import Context
+from ltvm.metrics.base import Context, Made
 from ltvm.runs.store import PICTURES, SAMPLED, Run
 from ltvm.runtime.files import writing
 from ltvm.runtime.images import FACTS
@@ -77,12 +78,27 @@ def save_pictures(
 
 def sample_grid(method: Method, context: Context) -> Tensor:
     """The samples that pictures show, uint8 [60, c, h, w]: the same codes for every method."""
-    return to_uint8(method.sample(SAMPLES, context.stream("sample grid"))).cpu()
+    return to_uint8(sampled(method, SAMPLES, context.stream("sample grid"))).cpu()
 
 
 def save_samples(path: Path, method: Method, data: DataSet, context: Context) -> None:  # noqa: ARG001
     """Six rows of samples."""
     save_picture(path, grid(sample_grid(method, context).unflatten(0, (-1, COLUMNS))))
+
+
+def save_given(folder: Path, made: Made, data: DataSet) -> None:
+    """The same two pictures of images from elsewhere, which has no band of training images."""
+    samples = made.samples.images.cpu()
+    columns = min(COLUMNS, len(samples))
+    rows = min(6, len(samples) // columns)
+    shown = samples[evenly(len(samples), rows * columns)]
+    save_picture(folder / "samples.png", grid(shown.unflatten(0, (rows, columns))))
+    if made.reconstructions is not None:
+        index = evenly(len(data.test), min(COLUMNS, len(data.train), len(data.test)))
+        test, rebuilt = data.test.images[index], made.reconstructions.images[index]
+        blank = torch.full_like(test, 255)
+        bands = torch.stack([band.cpu() for band in (blank, blank, test, rebuilt)])
+        save_picture(folder / "reconstructions.png", grid(bands))
 
 
 def save_reconstructions(path: Path, method: Method, data: DataSet, context: Context) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 from scipy import stats
 
 from ltvm.errors import InputError, UnreadableError
+from ltvm.runs.external import refuse_external
 from ltvm.runs.intact import check_config
 from ltvm.runs.store import Run, Store
 from ltvm.runs.trust import check_parts
@@ -73,7 +74,7 @@ def drawn(results: Path, key: int) -> Run:
 
 def is_done(run: Run) -> bool:
     try:
-        return run.status() == "done"
+        return run.status() == "done" and "external" not in (run.record() or {})
     except UnreadableError:
         return False
 
@@ -90,6 +91,7 @@ def repeat(directory: Path, results: Path, device: str = "auto") -> tuple[Run, R
     record, config = run.record(), run.config()
     if record is None or record["status"] != "done":
         raise InputError(f"{directory}: the run is {run.status()}; allowed: one that is done")
+    refuse_external(record, directory)
     check_parts(config, run.config_file)
     check_config(config, run.config_file, record)
     config |= {"device": device, "paths": {**config["paths"], "results": str(results)}}

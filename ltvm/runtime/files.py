@@ -76,8 +76,13 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_sealed_json(path: Path, content: dict[str, Any]) -> None:
     """The same of an object, with a checksum as its last entry."""
+    write_text(path, sealed(content))
+
+
+def sealed(content: dict[str, Any]) -> str:
+    """An object as JSON with a checksum as its last entry."""
     text = json.dumps(content, indent=2, allow_nan=False).removesuffix("\n}")
-    write_text(path, f'{text}{SEAL}{hashlib.sha256(text.encode()).hexdigest()}"\n}}\n')
+    return f'{text}{SEAL}{hashlib.sha256(text.encode()).hexdigest()}"\n}}\n'
 
 
 MOST = 256 * 2**20  # bytes of a text file that is read whole

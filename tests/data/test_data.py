@@ -8,7 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
+from ltvm.cli.main import main
+from ltvm.config import resolve
 from ltvm.data import ImageSet, celeba, folder, mnist, mnist5k, svhn
+from ltvm.data.cache import load_data
 from ltvm.data.image_set import evenly
 from ltvm.errors import InputError
 
@@ -237,3 +240,16 @@ def test_images_are_sent_to_a_device_once_for_all_runs(tiny):
     assert tiny.to(torch.device("cpu")) is tiny
     assert there.train.images.device == there.test.images.device == meta
     assert there.train.fingerprint == tiny.train.fingerprint  # not read back
+
+
+def test_images_written_for_another_framework_are_the_same_images(tmp_path, capsys):
+    given = ["protocol=smoke", "protocol.train_images=12", "protocol.test_images=5"]
+    assert main(["images", *given, "--to", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    data = load_data(resolve(given))
+    for split, images in (("train", data.train), ("test", data.test)):
+        assert torch.equal(folder.load_all(tmp_path / "out" / split).images, images.images)
+        assert f"{split}: {len(images)} images, {images.fingerprint}" in printed
+    assert main(["images", *given, "--to", str(tmp_path / "out")]) == 2
+    assert "a folder that is not there yet" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []

@@ -15,10 +15,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ltvm.data.image_set import DataSet, ImageSet, to_uint8
+from ltvm.data.image_set import DataSet, ImageSet, evenly, to_uint8
 from ltvm.errors import DivergedError, InputError, require
+from ltvm.methods.answers import sampled
 from ltvm.methods.base import EVALUATION_BATCH, Method
-from ltvm.metrics.base import Context, Measurement, Metric
+from ltvm.metrics.base import Context, Made, Measurement, Metric
 from ltvm.metrics.features.base import Extractor
 from ltvm.metrics.features.cache import kept_batches, provenance_of
 
@@ -95,6 +96,16 @@ class FeatureMetric(Metric):
         self.check(data, context)
         n = self.number(data)
         return self.compare(self.of_method(method, data, context, n), data.compared, context)
+
+    @torch.no_grad()
+    def of_made(self, made: Made, data: DataSet, context: Context) -> dict[str, Measurement]:
+        """The values of as many of the samples, at even distances, as of a method."""
+        self.check(data, context)
+        n, there = self.number(data), len(made.samples)
+        allowed = f"{n} or more, as evaluation.metrics.{self.key}.samples has them of every row"
+        require(there >= n, f"{made.samples.name}: samples", there, allowed)
+        chosen = made.samples.chosen(evenly(there, n))
+        return self.compare(self.of_images(chosen, context), data.compared, context)
 
     def number(self, data: DataSet) -> int:
         """How many samples: ``samples``, or as many as there are training images."""
@@ -189,14 +200,12 @@ def keeping(
 def samples_of(method: Method, context: Context, n: int) -> Iterator[Tensor]:
     """Batches of ``n`` prior samples as the method makes them, float32 in about [-1, 1].
 
-    Raises :class:`ltvm.errors.DivergedError` if a pixel is not finite.
+    Raises :class:`ltvm.errors.DivergedError` if a pixel is not finite, and
+    :class:`ltvm.errors.InputError` for another number of them.
     """
     draws = context.stream("samples")
     for start in range(0, n, EVALUATION_BATCH):
-        images = method.sample(min(EVALUATION_BATCH, n - start), draws)
-        if not images.isfinite().all():
-            raise DivergedError(f"{type(method).__name__}: samples that are not finite")
-        yield images
+        yield sampled(method, min(EVALUATION_BATCH, n - start), draws)
 
 
 def images_of(method: Method, real: ImageSet, context: Context, n: int) -> Iterator[Tensor]:

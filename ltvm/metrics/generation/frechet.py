@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from ltvm.data.image_set import DataSet, ImageSet, evenly
+from ltvm.methods.answers import inferred
 from ltvm.methods.base import EVALUATION_BATCH, Method
 from ltvm.metrics.base import Context, Measurement
 from ltvm.metrics.columns import Column
@@ -248,7 +249,7 @@ class FrechetDistance(FeatureMetric):
 def inferred_codes(method: Method, images: ImageSet, generator: torch.Generator) -> Tensor:
     """Codes [n, d] that the method infers, by batches: no float copy of all images is made."""
     rows = torch.arange(len(images), device=images.images.device).split(EVALUATION_BATCH)
-    return torch.cat([method.infer(images.scaled(part), generator).detach() for part in rows])
+    return torch.cat([inferred(method, images.scaled(part), generator) for part in rows])
 
 
 def reference(metric: FeatureMetric, real: ImageSet, context: Context) -> Moments:

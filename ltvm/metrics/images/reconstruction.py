@@ -12,7 +12,7 @@ from torch import Tensor
 from ltvm.data.image_set import DataSet, evenly
 from ltvm.errors import require
 from ltvm.methods.base import EVALUATION_BATCH, Method
-from ltvm.metrics.base import Context, Measurement, Metric
+from ltvm.metrics.base import Context, Made, Measurement, Metric
 from ltvm.metrics.columns import Column
 from ltvm.metrics.images.restarts import infer_restarts
 from ltvm.metrics.images.scores import DATA_RANGE, WINDOW, psnr, ssim
@@ -146,6 +146,19 @@ class Reconstruction(Metric):
             for split, made in (("test", once), (self.best, best)):
                 values |= quality_of([(images, made)], split, restarts[split])
         return values
+
+    def of_made(self, made: Made, data: DataSet, context: Context) -> dict[str, Measurement]:
+        """The error of given reconstructions of the unseen images that other methods get."""
+        if made.reconstructions is None:
+            return {}
+        self.check(data, context)
+        n = min(self.test_images or len(data.test), len(data.test))
+        unseen, rebuilt = data.test.subset(n), made.reconstructions.subset(n)  # the same ones
+        images, own = unseen.scaled(), rebuilt.scaled()
+        stated = {"n": n, "split": unseen.split, "data": data.test.fingerprint}
+        error = (own - images).square().mean().item()
+        values = {"mse_test": Measurement(error, {"units": MSE_UNIT, **stated})}
+        return values | (quality_of([(images, own)], "test", stated) if self.quality else {})
 
     def unseen_reconstructions(
         self, method: Method, images: Tensor, context: Context

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ltvm.errors import DivergedError
+from ltvm.methods.answers import inferred
 from ltvm.methods.base import Method
 
 
@@ -49,7 +50,7 @@ def infer_restarts(
     """
     n = len(images)
     repeated = images.repeat(restarts, 1, 1, 1)  # [restarts * n, c, h, w]
-    codes = method.infer(repeated, draws, **options).detach()
+    codes = inferred(method, repeated, draws, finite=False, **options)  # of some: the others stand
     energies = method.energy(repeated, codes).view(restarts, n)
     return Restarts(codes.view(restarts, n, -1), energies, type(method).__name__)
 

@@ -31,6 +31,7 @@ from ltvm.report.history_figures import (
 )
 from ltvm.report.hypotheses import best_cells
 from ltvm.report.interactive.pictures import ROOM, pictures_of
+from ltvm.report.long_table import EXTERNAL, STORED
 from ltvm.report.statistics import INTERVALS, Estimate, format_estimate, format_p, paired_difference
 from ltvm.report.styles import cell_styles, method_styles
 from ltvm.runs.reading import DISK, Files
@@ -43,6 +44,7 @@ LEFT = 400_000  # of them for pictures, at least
 DASHES = ("", "6 3", "2 3", "8 3 2 3", "12 3 2 3 2 3", "10 4")
 OF_RUN = ("status", "reason", "path", "command", "commit", "device", "precision", "execution",
           "torch", "started", "identity")  # fmt: skip
+OF_SOME = (EXTERNAL, STORED)  # there where a run has it
 
 
 def contents(
@@ -217,6 +219,7 @@ def runs_of(manifest: Json, table: pd.DataFrame) -> Json:
     found: Json = {}
     for row in table.drop_duplicates(["cell", "seed"]).to_dict("records"):
         facts = {key: plain(row.get(key)) for key in OF_RUN}
+        facts |= {key: row[key] for key in OF_SOME if isinstance(row.get(key), str)}
         facts["command"] = commands.get((row["cell"], row["seed"])) or facts["command"]
         found.setdefault(str(row["cell"]), []).append({"seed": plain(row["seed"]), **facts})
     return found

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from ltvm.report.cells import cell_names, drawn_cells
+from ltvm.report.cells import cell_names, drawn_cells, external_cells, stored_texts
 from ltvm.runs.evaluate_again import CHOSEN
 from ltvm.runs.store import SAMPLED
 from ltvm.runtime.files import parse_json
@@ -106,6 +106,7 @@ def shown_of(
 ) -> Shown:
     shown, numbers, names = Shown(), {}, cell_names(table, manifest)
     entries = {(entry["cell"], entry["path"]): entry for entry in manifest["runs"]}
+    without_weights = external_cells(table) | set(stored_texts(table))  # nothing could make theirs
     for kind in KINDS:
         shown.of[kind], absent = {}, {}
         for cell, path in chosen["path"].items():
@@ -114,6 +115,8 @@ def shown_of(
             if file not in cache:
                 cache[file] = embedded(file)
             found = cache[file]
+            if found is None and cell in without_weights:
+                continue
             if found is None:
                 absent[names[str(cell)]] = command_for(entry, str(path), kind)
                 continue
