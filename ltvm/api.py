@@ -264,6 +264,24 @@ def make_report(
         return write_report(manifest, Path(reports), allow_mixed, interval)
 
 
+def make_leaderboard(
+    results: Path | str | Sequence[Path | str] = "results",
+    reports: Path | str = "reports",
+    interval: str = "t",
+) -> dict[str, Any]:
+    """Rank all records of one or several results directories, a page per data set and protocol.
+
+    Writes ``<reports>/leaderboard/`` and returns its ``index``, its ``pages`` with the ranks by
+    every headline metric, and what was ``left_out``. Of a run that several directories have the
+    first one's counts. ``interval`` over seeds, of values: ``t`` or ``bootstrap``. Raises
+    :class:`ltvm.errors.InputError` if there is no record, or the folder cannot be written.
+    """
+    from ltvm.report.leaderboard import write_leaderboard
+
+    several = [results] if isinstance(results, str | Path) else results
+    return write_leaderboard([Path(one) for one in several], Path(reports), interval)
+
+
 def long_table(results: Path | str = "results") -> pd.DataFrame:
     """All finished runs below ``results``, one row per run and metric.
 

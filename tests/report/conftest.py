@@ -1,5 +1,7 @@
 """A results directory in the format that runs write, without any training."""
 
+import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -157,3 +159,40 @@ def written(tmp_path):
             results.evaluation(folder, "e1", {name: v[seed] for name, v in values.items()})
     results.manifest()
     return results
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Debian's Chromium, driven by playwright."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium on this machine")
+    with sync_api.sync_playwright() as running:
+        started = running.chromium.launch(
+            executable_path=chromium,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        yield started
+        started.close()
+
+
+@contextmanager
+def quiet_page(browser, file):
+    """A page of a file, which must ask for nothing and complain of nothing."""
+    context = browser.new_context(viewport={"width": 1200, "height": 900}, reduced_motion="reduce")
+    opened, complaints = context.new_page(), []
+    opened.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on(
+        "request",
+        lambda request: (
+            None
+            if request.url == file.as_uri() or request.url.startswith("data:")
+            else complaints.append(request.url)
+        ),
+    )
+    opened.goto(file.as_uri())
+    yield opened
+    assert complaints == []
+    context.close()

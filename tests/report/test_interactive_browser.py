@@ -1,26 +1,11 @@
 """``index.html`` in a real browser: Debian's Chromium, driven by playwright."""
 
-import shutil
-
 import pytest
 
 from ltvm.report.page import write_report
+from tests.report.conftest import quiet_page
 
-CHROMIUM = shutil.which("chromium")
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as running:
-        started = running.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield started
-        started.close()
 
 
 @pytest.fixture
@@ -39,22 +24,8 @@ def report(written, tmp_path, unrendered):
 @pytest.fixture
 def page(browser, report):
     """The page, which must ask for nothing and complain of nothing."""
-    context = browser.new_context(viewport={"width": 1200, "height": 900}, reduced_motion="reduce")
-    opened, complaints = context.new_page(), []
-    opened.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on(
-        "request",
-        lambda request: (
-            None
-            if request.url == report.as_uri() or request.url.startswith("data:")
-            else complaints.append(request.url)
-        ),
-    )
-    opened.goto(report.as_uri())
-    yield opened
-    assert complaints == []
-    context.close()
+    with quiet_page(browser, report) as opened:
+        yield opened
 
 
 def rows(page):

@@ -1,26 +1,5 @@
-"use strict";
-// Everything shown comes from the JSON above; texts are set as text, never as markup.
-const data = JSON.parse(document.getElementById("data").textContent);
-const $ = (id) => document.getElementById(id);
 const columnOf = Object.fromEntries(data.columns.map((c) => [c.id, c]));
 const shownCells = new Set(data.cells.map((c) => c.id));
-const SVG = "http://www.w3.org/2000/svg";
-
-function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
-function drawn(name, attributes = {}, ...children) {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
-function fill(select, options) {
-  select.replaceChildren(...options.map(([value, text]) => element("option", { value }, text)));
-}
 
 // Colours: dark ones are lightened on a dark ground, light ones darkened on a light one.
 function isDark() { return document.documentElement.dataset.theme === "dark"; }
@@ -121,14 +100,6 @@ for (const head of document.querySelectorAll("#table thead th[aria-sort]")) {
 }
 
 // Where a number comes from
-function list(facts) {
-  const made = element("dl");
-  for (const [key, value] of Object.entries(facts)) {
-    if (value === null || value === undefined || value === "") continue;
-    made.append(element("dt", {}, key), element("dd", {}, typeof value === "object" ? JSON.stringify(value) : String(value)));
-  }
-  return made;
-}
 function provenance(cell, metric) {
   const column = columnOf[metric], value = data.values[metric]?.[cell.id], difference = data.differences[metric]?.[cell.id];
   const stated = data.provenance.of[metric]?.[cell.id];
