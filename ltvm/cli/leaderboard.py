@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from ltvm.cli.machine import machine, told
 from ltvm.cli.options import Add, interval
 
 EXAMPLES = """\
@@ -23,7 +24,7 @@ def add(add_command: Add) -> None:
         "differences at shared seeds, costs, provenance. Nothing is ranked across pages, or across "
         "numbers of different provenance."
     )
-    command = add_command("leaderboard", text, interval())
+    command = add_command("leaderboard", text, interval(), machine())
     command.add_argument(
         "--results",
         dest="directories",
@@ -43,6 +44,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"ltvm: left out: {line}", file=sys.stderr)
     if len(made["left_out"]) > SAID:
         print(f"ltvm: left out: {len(made['left_out']) - SAID} more", file=sys.stderr)
+    if told(options, made):
+        return 0
     for page in made["pages"]:
         print(f"{page['title']}: {page['rows']} rows. {page['answer']}")
     print(Path(made["index"]))

@@ -33,6 +33,7 @@ from ltvm.cli import (
     train,
     tune,
 )
+from ltvm.cli.machine import answering
 from ltvm.cli.options import common
 from ltvm.errors import InputError, did_you_mean, in_words, require
 from ltvm.runtime.processes import end_undisturbed, processes, rank
@@ -149,7 +150,8 @@ def main(arguments: list[str] | None = None) -> int:
             add_config_dir(directory)
         alone = processes() == 1 or options.command in SHARED
         require(alone, "torchrun", f"ltvm {options.command}", ", ".join(SHARED))
-        return int(COMMANDS[options.command].run(options))
+        with answering(options):
+            return int(COMMANDS[options.command].run(options))
     except InputError as error:
         say(f"ltvm: error: {error}", error, debug)
         return 2
