@@ -242,6 +242,7 @@ def make_report(
     from ltvm.report.page import write_report
     from ltvm.runs.locks import LEASE, holding
     from ltvm.runs.manifest import manifest_file, read_manifest
+    from ltvm.runs.overview import known_names
     from ltvm.runs.store import check_writable
     from ltvm.runs.trust import check_name
     from ltvm.runtime.files import remove_all_aside
@@ -249,11 +250,8 @@ def make_report(
     check_name("report", name)
     manifest = manifest_file(Path(results), name)
     if not manifest.is_file():
-        known = sorted(path.stem for path in manifest.parent.glob("*.json"))
-        raise InputError(
-            f"report {name}: no records of it in {results}; "
-            + (f"allowed: {', '.join(known)}" if known else "run `ltvm ablate` first")
-        )
+        known = known_names(Path(results), name)
+        raise InputError(f"report {name}: no records of it in {results}; {known}")
     read_manifest(manifest)  # before anything is written
     check_writable("paths.reports", Path(reports))
     folder = Path(reports) / name
