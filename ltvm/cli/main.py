@@ -19,6 +19,7 @@ from ltvm.cli import (
     cache,
     check,
     compare,
+    completion,
     doctor,
     evaluate,
     export,
@@ -57,6 +58,7 @@ COMMANDS: dict[str, ModuleType] = {
     "doctor": doctor,
     "cache": cache,
     "gc": gc,
+    "completion": completion,
 }
 RESUMED = ("train", "ablate", "compare", "evaluate", "tune")
 SHARED = ("train",)  # what several processes do together
@@ -124,6 +126,7 @@ def main(arguments: list[str] | None = None) -> int:
     if processes() > 1:
         signal.signal(signal.SIGINT, _interrupt)
     wait_passively()
+    completion.answer_the_shell(parser, COMMANDS)
     debug = "--debug" in arguments
     if not arguments:
         print(FIRST, end="")
@@ -214,8 +217,7 @@ def add_choices(top: argparse.ArgumentParser, name: str) -> None:
         return
     from ltvm.config import choices
 
-    nested = {"kernel": "method.kernel", "extractor": "evaluation.extractor"}
-    lines = [f"  {nested.get(g, g) + '=':<12} {', '.join(choices(g))}" for g in groups]
+    lines = [f"  {completion.NESTED.get(g, g) + '=':<12} {', '.join(choices(g))}" for g in groups]
     keys = "  seed=, device=, precision=, model.sigma=, decoder.norm=, method.KEY=, ... : see\n"
     keys += "  ablations/config.yaml, or give a wrong key to be told the right ones"
     text = "choices:\n" + "\n".join(lines) + f"\nkeys:\n{keys}\n"
