@@ -124,10 +124,17 @@ def test_of_several_directories_a_run_counts_once(results, tmp_path):
     for seed in (0, 7):  # of the first, other seconds are another training
         folder = other.run("abp", seed)
         other.evaluation(folder, "e1", {"fd_digits": 500.0})
+        other.evaluation(folder, "e2", {"mse_train": 0.3})  # the other directory alone has it
     (page,) = found(results, other)
     (abp,) = [row for row in page.rows if row.name == "abp"]
     assert abp.values["fd_digits"][0] < 10  # the same record: its evaluation is the first one's
     assert abp.values["fd_digits"][7] == 500.0
+    assert abp.values["mse_train"] == {0: 0.3, 7: 0.3}
+    assert abp.entries[0].unsealed == ["record.json", "e1.json", "e2.json"]
+    change_record(other, "abp", [0], stored="ltvm 0.1.0")  # the same training, from the package
+    assert read_entries([results.root, other.root]).left_out == []
+    (page,) = found(other, results)
+    assert "stored" in next(row for row in page.rows if row.name == "abp").marks
     change_record(other, "abp", [0], device="another")
     told = read_entries([results.root, other.root])
     assert [line for line in told.left_out if "another training of" in line]

@@ -5,7 +5,14 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from ltvm.report.leaderboard.ranks import errors_needed, one_sided, ranking, rankings, separable
+from ltvm.report.leaderboard.ranks import (
+    errors_needed,
+    expected_ranks,
+    one_sided,
+    ranking,
+    rankings,
+    separable,
+)
 from ltvm.report.statistics import probability_of_improvement
 
 DRAW = np.random.default_rng(0)
@@ -90,6 +97,15 @@ def test_the_expected_rank_is_the_mean_rank_over_shared_seeds():
     two = {name: values[name] for name in ("row0", "row1")}
     share = probability_of_improvement(two["row1"], two["row0"], "lower").probability
     assert ranking(two, "lower").ranks["row0"].expected == pytest.approx(1 + share)
+
+
+def test_both_ways_to_the_expected_rank_agree():
+    draw = np.random.default_rng(3)
+    costs = draw.integers(0, 4, (6, 5)).astype(float)  # with ties
+    counts = draw.multinomial(5, [0.2] * 5, 8).astype(float)
+    absent = np.vstack([costs, np.full(5, np.nan)])  # which no row is told from
+    expected = expected_ranks(costs, counts) + 0.5
+    assert np.allclose(expected_ranks(absent, counts)[:, :6], expected)
 
 
 def test_all_metrics_of_a_page_are_corrected_together():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -13,7 +14,8 @@ from ltvm.report.leaderboard.ranks import Rank, errors_needed
 from ltvm.report.statistics import INTERVALS, format_estimate
 
 OF_RUN = ("status", "reason", "command", "commit", "device", "precision", "execution", "started",
-          "finished", "identity")  # fmt: skip
+          "finished", "identity", "stored", "external")  # fmt: skip
+SAID = 20  # names of rows in a list
 SHOWN = ("training_seconds",)  # of the costs, beside the currency of equal terms
 
 
@@ -139,12 +141,18 @@ def ranking_facts(page: Page, metric: str) -> Json:
                 "at_one_seed": at_one_seed(rank),
                 "bounds": rank.bounds,
                 "first": f"{rank.first} of {rank.seeds}",
-                "better_than": [names[other] for other in rank.better_than],
-                "worse_than": [names[other] for other in rank.worse_than],
+                "better_than": some(rank.better_than, names),
+                "worse_than": some(rank.worse_than, names),
             }
             for place, (id, rank) in enumerate(found.ranks.items(), 1)
         },
     }
+
+
+def some(rows: Sequence[str], names: Mapping[str, str]) -> str:
+    """Their names, of very many the first."""
+    texts = [names[row] for row in rows[:SAID]] or ["no row"]
+    return "; ".join([*texts, *([f"and {len(rows) - SAID} more"] if len(rows) > SAID else [])])
 
 
 def at_one_seed(rank: Rank) -> str:

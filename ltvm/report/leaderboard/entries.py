@@ -24,18 +24,22 @@ Json = dict[str, Any]
 # What decides how much a protocol lets every method spend (``ltvm.methods.budget``). Its other keys
 # (learning rate, batch, sigma, steps of inference) are settings that rows may differ in.
 SPENT = ("iterations", "sweeps", "steps", "updates_per_batch", "learn_epochs", "train_images")
-OWN, EXTERNAL = "own", "external"
+OWN, EXTERNAL, STORED = "own", "external", "stored"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One run: its configuration, its record, its evaluations and where they are."""
+    """One run: its configuration, its record, its evaluations and where they are.
+
+    ``unsealed`` are those of its files whose numbers count and that have no checksum.
+    """
 
     run: Run
     results: Path
     config: Json
     record: Json
     evaluations: dict[str, Json]
+    unsealed: list[str]
 
     @property
     def identity(self) -> str:
@@ -51,14 +55,21 @@ class Entry:
 
     @property
     def origin(self) -> str:
-        """``own``, or what its record says; ``external`` of images that were made elsewhere."""
-        return EXTERNAL if self.record.get(EXTERNAL) else str(self.record.get("origin") or OWN)
+        """``own``, or as its record says: ``external``, of images that were made elsewhere, or
+        ``stored``, of a run that came with the package.
+        """
+        return next((origin for origin in (EXTERNAL, STORED) if self.record.get(origin)), OWN)
+
+    def add(self, evaluations: dict[str, Json], unsealed: Sequence[str]) -> None:
+        """Evaluations of the same run that another directory has beside these."""
+        new = {name: one for name, one in evaluations.items() if name not in self.evaluations}
+        self.evaluations.update(new)
+        self.unsealed.extend(file for file in unsealed if file.removesuffix(".json") in new)
 
     @property
-    def unsealed(self) -> list[str]:
-        """The files whose numbers count and that have no checksum."""
-        files = [self.run.record_file, *map(self.run.evaluation_file, self.evaluations)]
-        return [file.name for file in files if not is_sealed(file)]
+    def training(self) -> Json:
+        """Its record without where that came from."""
+        return {key: value for key, value in self.record.items() if key != STORED}
 
 
 @dataclass
@@ -89,8 +100,8 @@ def read_entries(directories: Sequence[Path]) -> Found:
             if other is None:
                 known[key] = entry
                 found.entries.append(entry)
-            elif other.record == entry.record:
-                other.evaluations.update(entry.evaluations | other.evaluations)
+            elif other.training == entry.training:
+                other.add(entry.evaluations, entry.unsealed)
             else:
                 where = entry.run.directory
                 found.left_out.append(f"{where}: another training of {other.run.directory}")
@@ -103,11 +114,23 @@ def entries_of(directory: Path, left_out: list[str]) -> Iterable[Entry]:
     with indexed(directory) as index, warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         found = [
-            Entry(run, directory, run.config(), run.record() or {}, evaluations)
+            Entry(
+                run,
+                directory,
+                run.config(),
+                run.record() or {},
+                evaluations,
+                unsealed(run, evaluations),
+            )
             for run, _, evaluations in readable(Store(directory, index).runs())
         ]
     left_out += [str(warning.message).removeprefix("left out of the table: ") for warning in told]
     return found
+
+
+def unsealed(run: Run, evaluations: Iterable[str]) -> list[str]:
+    files = [run.record_file, *map(run.evaluation_file, evaluations)]
+    return [file.name for file in files if not is_sealed(file)]
 
 
 def terms_of(entry: Entry) -> Json:

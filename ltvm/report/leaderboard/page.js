@@ -1,3 +1,4 @@
+const DRAWN = 60; // rows of the figure
 const rows = [...document.querySelectorAll("#table tbody tr")];
 const rowOf = (tr) => data.rows[tr.dataset.row];
 const columns = Object.fromEntries([...data.metrics, ...data.costs].map((c) => [c.id, c]));
@@ -64,8 +65,8 @@ function provenance(row, id) {
   const facts = { value: value.text, definition: column.definition, unit: column.unit, marks: row.marks.join("; "),
     "tuning trials": row.tuned, "not ranked": row.unranked };
   if (rank) Object.assign(facts, { rank: rank.text, "rank at one seed": rank.at_one_seed,
-    "better beyond doubt than": rank.better_than.join("; ") || "no row",
-    "worse beyond doubt than": rank.worse_than.join("; ") || "no row" });
+    "better beyond doubt than": rank.better_than,
+    "worse beyond doubt than": rank.worse_than });
   const body = [list(facts)];
   if (Object.keys(row.settings).length) body.push(element("h3", {}, "Set otherwise than by default"), list(row.settings));
   if (row.stated[id]) body.push(element("h3", {}, "What the number says of itself (first seed)"), list(row.stated[id]));
@@ -84,16 +85,18 @@ function provenance(row, id) {
 
 // The figure: one line a row, in the order of the ranking
 function plot() {
-  const ranked = data.rows.filter((row) => rankOf(row)).sort((a, b) => rankOf(a).place - rankOf(b).place);
-  $("plot-section").hidden = ranked.length < 2;
-  if (ranked.length < 2) return;
+  const every = data.rows.filter((row) => rankOf(row)).sort((a, b) => rankOf(a).place - rankOf(b).place);
+  $("plot-section").hidden = every.length < 2;
+  if (every.length < 2) return;
+  const ranked = every.slice(0, DRAWN);
+  $("plot-some").textContent = ranked.length < every.length ? `The first ${ranked.length} of ${every.length} rows.` : "";
   const width = Math.max(300, Math.min(960, document.querySelector("main").clientWidth - 32));
   const narrow = width < 560, step = narrow ? 40 : 24, top = 26, left = narrow ? 8 : 300, right = 16;
-  const height = top + step * ranked.length + 6, n = ranked.length;
+  const height = top + step * ranked.length + 6, n = every.length;
   const x = (rank) => left + 8 + (rank - 1) / (n - 1) * (width - left - right - 16);
   const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Rank intervals by ${columns[metric].title}; the numbers stand in the table.` });
-  const every = Math.ceil(n / (narrow ? 6 : 12));
-  for (let rank = 1; rank <= n; rank += every) {
+  const apart = Math.ceil(n / (narrow ? 6 : 12));
+  for (let rank = 1; rank <= n; rank += apart) {
     svg.append(drawn("line", { class: "grid", x1: x(rank), x2: x(rank), y1: top - 4, y2: height }),
       drawn("text", { x: x(rank), y: 14, "text-anchor": "middle" }, String(rank)));
   }

@@ -166,6 +166,9 @@ def at_one_seed(costs: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
 
 def expected_ranks(costs: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """[resamples, n]: ranks at one of the seeds that were drawn so often, [resamples, seeds]."""
+    if np.isfinite(costs).all():  # the mean of ranks, much faster
+        by_seed = stats.rankdata(costs, axis=0).reshape(costs.shape)
+        return counts @ by_seed.T / counts.sum(axis=1, keepdims=True)
     ranks = np.ones((len(counts), len(costs)))
     for place, row in enumerate(costs):
         others = np.delete(costs, place, axis=0)  # [n - 1, seeds]
