@@ -181,7 +181,13 @@ def expected_ranks(costs: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def errors_needed(tests: int, seeds: int) -> float | None:
-    """How many standard errors a difference must have to be told first of so many tests."""
+    """How many standard errors a difference must have to be told first of so many tests.
+
+    Of two rows and of 40, by three metrics, at 3 and at 10 seeds:
+
+    >>> [round(errors_needed(3 * n * (n - 1), seeds), 1) for n in (2, 40) for seeds in (3, 10)]
+    [7.6, 2.9, 216.3, 8.0]
+    """
     if tests == 0 or seeds < 2:
         return None
     return float(stats.t.ppf(1 - (1 - CONFIDENCE) / tests, seeds - 1))
