@@ -47,6 +47,6 @@ def run(options: argparse.Namespace) -> int:
     if told(options, made):
         return 0
     for page in made["pages"]:
-        print(f"{page['title']}: {page['rows']} rows. {page['answer']}")
+        print(f"{page['title']} ({page['rows']}): {page['answer']}")
     print(Path(made["index"]))
     return 0

@@ -10,8 +10,8 @@ import pytest
 from ltvm.cli.main import main
 from ltvm.config import resolve
 from ltvm.errors import InputError
-from ltvm.report.leaderboard.entries import read_entries
-from ltvm.report.leaderboard.names import file_names, page_titles, settings_of
+from ltvm.report.leaderboard.entries import read_entries, terms_of
+from ltvm.report.leaderboard.names import file_names, overrides_of, page_titles, settings_of
 from ltvm.report.leaderboard.pages import pages
 from ltvm.report.leaderboard.write import write_leaderboard
 from ltvm.runs.store import Run
@@ -112,7 +112,7 @@ def test_rows_that_are_not_done_or_spent_something_else_are_set_aside(results):
 
 def test_records_without_checksum_are_marked(results):
     (page,) = found(results)
-    assert all(row.marks == ["unverified: 6 of 6 runs without checksum"] for row in page.rows)
+    assert all(row.marks == ["unverified: 6 of 6 runs"] for row in page.rows)
     for file in results.root.rglob("*.json"):
         write_sealed_json(file, read_json(file))
     (page,) = found(results)
@@ -150,6 +150,9 @@ def test_a_row_is_a_method_with_what_is_set_otherwise(results):
     overrides = ["method=vae", "protocol=smoke", "protocol.learning_rate=0.01", "protocol.steps=9"]
     entry.config.update(resolve([*overrides, "decoder.norm=group"]))
     assert settings_of(entry) == {"protocol.learning_rate": "0.01", "decoder.norm": "group"}
+    assert overrides_of(terms_of(entry), entry) == [
+        "data=mnist5k", "protocol=smoke", "protocol.steps=9",
+    ]  # fmt: skip
     entry.config["method"]["name"] = "a_method_that_is_not_here"
     assert settings_of(entry) == {}
 

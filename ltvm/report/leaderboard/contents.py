@@ -8,7 +8,7 @@ from typing import Any
 
 from ltvm.report.costs import CURRENCIES
 from ltvm.report.leaderboard.entries import Json
-from ltvm.report.leaderboard.names import USUAL, settings_of
+from ltvm.report.leaderboard.names import overrides_of, settings_of
 from ltvm.report.leaderboard.pages import Page, Row, in_words
 from ltvm.report.leaderboard.ranks import Rank, errors_needed
 from ltvm.report.statistics import INTERVALS, format_estimate
@@ -25,7 +25,7 @@ def contents(page: Page, interval: str) -> Json:
     return {
         "title": page.title,
         "heading": heading(page),
-        "overrides": " ".join(overrides(page)),
+        "overrides": " ".join(overrides_of(page.terms, page.rows[0].first)),
         "metrics": [column_facts(page, metric) for metric in page.ranked],
         "costs": [
             column_facts(page, cost)
@@ -48,15 +48,6 @@ def heading(page: Page) -> str:
     return ", ".join([
         str(page.terms["data"]), *protocol, *([f"equal {equal}"] if equal else []), *beside,
     ])  # fmt: skip
-
-
-def overrides(page: Page) -> list[str]:
-    """What a command says to train on the terms of this page."""
-    terms = page.terms
-    named = [f"{key}={terms[key]}" for key in ("data", "protocol") if terms[key]]
-    equal = terms["equal"]
-    beside = [text.replace(" = ", "=") for text in page.title.split(", ")[2:] if "." in text]
-    return [*named, *([f"protocol.equal={equal}"] if equal not in (None, USUAL) else []), *beside]
 
 
 def ordered(page: Page) -> list[Row]:

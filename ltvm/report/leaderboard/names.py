@@ -51,13 +51,32 @@ def is_of_terms(key: str) -> bool:
 @lru_cache(maxsize=256)
 def defaults_of(data: str, method: str, protocol: str) -> Json | None:
     """A method's flat configuration with nothing set; None where there is no such here."""
+    config = resolved(data, method, protocol)
+    return None if config is None else flatten(pruned(config, NOT_TRAINING))
+
+
+@lru_cache(maxsize=256)
+def resolved(data: str, method: str, protocol: str) -> Json | None:
     chosen = {"data": data, "method": method, "protocol": protocol}
     try:
         if any(name not in choices(group) for group, name in chosen.items()):
             return None
-        return flatten(pruned(resolve([f"{g}={n}" for g, n in chosen.items()]), NOT_TRAINING))
+        return resolve([f"{group}={name}" for group, name in chosen.items()])
     except InputError:  # such as a method that this data set has no encoder for
         return None
+
+
+def overrides_of(terms: Json, entry: Entry) -> list[str]:
+    """What a command says to train on terms that ``entry`` was trained on."""
+    named = [f"{key}={terms[key]}" for key in ("data", "protocol") if terms[key]]
+    chosen = (terms["data"], entry.config["method"]["name"], terms["protocol"])
+    usual = flatten(resolved(*map(str, chosen)) or {})
+    keys = ["equal", *SPENT, "test_images", *(["seconds"] if terms["equal"] == "seconds" else [])]
+    protocol = entry.config.get("protocol") or {}
+    own = {f"protocol.{key}": protocol[key] for key in keys if key in protocol}
+    own |= {key: terms[key] for key in terms if key.startswith("data.") and "._part_" not in key}
+    changed = {key: value for key, value in own.items() if key in usual and usual[key] != value}
+    return [*named, *(f"{key}={'null' if v is None else v}" for key, v in changed.items())]
 
 
 @lru_cache(maxsize=64)

@@ -54,7 +54,7 @@ class Row:
         marks = [origin for origin in self.origins if origin != OWN]
         unsealed = sum(bool(entry.unsealed) for entry in self.entries.values())
         if unsealed:
-            marks.append(f"unverified: {unsealed} of {len(self.entries)} runs without checksum")
+            marks.append(f"unverified: {unsealed} of {len(self.entries)} runs")
         return marks
 
 
