@@ -10,7 +10,10 @@ from ltvm.cli import machine
 from ltvm.cli.main import COMMANDS, main, parser
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
-SILENT = {"completion"}  # without an answer
+ANSWERING = {
+    "train", "ablate", "compare", "tune", "report", "leaderboard", "status", "repeat", "evaluate",
+    "metric-parity", "export", "import", "new-method", "check", "doctor", "cache", "gc",
+}  # fmt: skip
 
 
 def answer(capsys, *arguments, code=0):
@@ -19,10 +22,10 @@ def answer(capsys, *arguments, code=0):
     return json.loads(printed.out), printed.err
 
 
-def test_every_command_answers_programs():
+def test_commands_answer_programs_by_one_convention():
     subparsers = parser()._subparsers._group_actions[0].choices
     taking = {name for name in COMMANDS if "--json" in subparsers[name]._option_string_actions}
-    assert set(COMMANDS) - taking == SILENT
+    assert taking >= ANSWERING
     for name in taking:
         assert subparsers[name].get_default("answer") is not None, "by cli/machine.py"
 

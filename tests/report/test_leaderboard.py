@@ -6,6 +6,7 @@ import shutil
 
 import pandas as pd
 import pytest
+import yaml
 
 from ltvm.cli.main import main
 from ltvm.config import resolve
@@ -15,7 +16,7 @@ from ltvm.report.leaderboard.names import file_names, overrides_of, page_titles,
 from ltvm.report.leaderboard.pages import pages
 from ltvm.report.leaderboard.write import write_leaderboard
 from ltvm.runs.store import Run
-from ltvm.runtime.files import read_json, write_json, write_sealed_json
+from ltvm.runtime.files import read_json, write_json, write_sealed_json, write_text
 from tests.report.conftest import Results
 
 
@@ -103,11 +104,31 @@ def test_rows_that_are_not_done_or_spent_something_else_are_set_aside(results):
     assert aside["short-run OT"] == "spends 2 times the training, FLOP of the others"
     assert aside["abp"] is None
     assert ranks(page) == {"abp": "1"}
-    change_record(results, "abp", external={"source": "https://example.org"})
+
+
+def test_external_rows_stand_beside_those_of_the_same_images_without_a_rank(results, tmp_path):
+    card = {"source": "https://example.org", "n": 1000, "cost": {"flops": 1e12}}
+    folder = results.run("my_gan", 0)
+    about = {"data": "mnist5k", "method": "my_gan", "identity": "my_gan-cell", "seed": 0}
+    write_json(folder / "record.json", about | {
+        "status": "done", "reason": None, "label": "My GAN", "command": "ltvm compare",
+        "started": "t", "external": card, "fingerprints": {"train": "fp", "test": "ft"},
+        "flops": 1e12,
+    })  # fmt: skip
+    names = {"data": {"name": "mnist5k"}, "method": {"name": "my_gan"}}
+    write_text(folder / "config.yaml", yaml.safe_dump({"seed": 0, **names, "external": card}))
+    results.evaluation(folder, "e1", {"fd_digits": 0.5})
     (page,) = found(results)
-    (abp,) = [row for row in page.rows if row.name == "abp"]
-    assert abp.marks[0] == "external"
-    assert "shares no seed" in abp.aside[""]
+    (row,) = [row for row in page.rows if row.name == "My GAN"]
+    assert row.marks[0] == "external"
+    assert "shares no seed" in row.aside[""]
+    assert ranks(page) == {"abp": "1", "short-run OT": "2-3", "vae": "2-3"}
+    write_leaderboard([results.root], tmp_path)
+    assert "My GAN" in (tmp_path / "leaderboard" / "mnist5k-smoke.html").read_text()
+    for method in ("abp", "vae", "short_run_ot"):
+        shutil.rmtree(results.root / "runs" / "mnist5k" / method)
+    (page,) = found(results)
+    assert page.title == "mnist5k, no protocol"
 
 
 def test_records_without_checksum_are_marked(results):
