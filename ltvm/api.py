@@ -265,6 +265,7 @@ def make_report(
     from ltvm.report.page import write_report
     from ltvm.runs.locks import LEASE, holding
     from ltvm.runs.manifest import manifest_file, read_manifest
+    from ltvm.runs.overview import known_names
     from ltvm.runs.store import check_writable
     from ltvm.runs.trust import check_name
     from ltvm.runtime.files import remove_all_aside
@@ -272,11 +273,8 @@ def make_report(
     check_name("report", name)
     manifest = manifest_file(Path(results), name)
     if not manifest.is_file():
-        known = sorted(path.stem for path in manifest.parent.glob("*.json"))
-        raise InputError(
-            f"report {name}: no records of it in {results}; "
-            + (f"allowed: {', '.join(known)}" if known else "run `ltvm ablate` first")
-        )
+        known = known_names(Path(results), name)
+        raise InputError(f"report {name}: no records of it in {results}; {known}")
     read_manifest(manifest)  # before anything is written
     check_writable("paths.reports", Path(reports))
     folder = Path(reports) / name
@@ -285,6 +283,24 @@ def make_report(
             raise InputError(f"{folder}: kept by another process; allowed: one at a time")
         remove_all_aside(folder)
         return write_report(manifest, Path(reports), allow_mixed, interval)
+
+
+def make_leaderboard(
+    results: Path | str | Sequence[Path | str] = "results",
+    reports: Path | str = "reports",
+    interval: str = "t",
+) -> dict[str, Any]:
+    """Rank all records of one or several results directories, a page per data set and protocol.
+
+    Writes ``<reports>/leaderboard/`` and returns its ``index``, its ``pages`` with the ranks by
+    every headline metric, and what was ``left_out``. Of a run that several directories have the
+    first one's counts. ``interval`` over seeds, of values: ``t`` or ``bootstrap``. Raises
+    :class:`ltvm.errors.InputError` if there is no record, or the folder cannot be written.
+    """
+    from ltvm.report.leaderboard import write_leaderboard
+
+    several = [results] if isinstance(results, str | Path) else results
+    return write_leaderboard([Path(one) for one in several], Path(reports), interval)
 
 
 def long_table(results: Path | str = "results") -> pd.DataFrame:

@@ -23,7 +23,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ltvm.errors import InputError, did_you_mean, require, require_one_of
+from ltvm.errors import InputError, did_you_mean, nearest, require, require_one_of
 from ltvm.hydra_private import apply_values, group_options, hydra_session, search_path
 from ltvm.overrides import NESTED, as_hydra, is_choice, is_value, parse, parsed, parsed_soundly
 from ltvm.runtime.config_dirs import CONFIG_DIRS_VARIABLE, config_dirs, make_importable
@@ -160,8 +160,10 @@ def no_such_key(key: str, overrides: Sequence[str]) -> str:
     if not key.startswith("hydra"):
         chosen = [o for o in overrides if is_choice(key_of(o)) and key_of(o) != key]
         paths = keys_of(to_dict(compose_raw(chosen)))
-        like = [path for path in paths if path.split(".")[-1] == last and path.count(".") == 1]
-        like = [f"{top}.{last}" for top in LIKELY if f"{top}.{last}" in like]
+        second = [path.split(".") for path in paths if path.count(".") == 1]
+        names = [name for _, name in second]
+        meant = last if last in names or near else nearest(last, names)
+        like = [f"{top}.{meant}" for top in LIKELY if [top, meant] in second]
         near = f"; did you mean {like[0]}?" if like else near
     return f"no such key; allowed: {', '.join(known)}{near}"
 
@@ -269,7 +271,7 @@ def settle_statistics(config: Config) -> None:
     """
     wanted = config.pop("distributed")["batchnorm"]
     allowed = ("synchronised", "per_shard")
-    require(wanted in allowed, "distributed.batchnorm", wanted, ", ".join(allowed))
+    require_one_of("distributed.batchnorm", wanted, allowed)
     if wanted == "per_shard":
         require(
             processes() > 1, "distributed.batchnorm", wanted,

@@ -66,6 +66,12 @@ def did_you_mean(word: object, known: Iterable[str], before: str = "") -> str:
     >>> did_you_mean("vea", ["abp", "vae"]), did_you_mean("magic", ["abp", "vae"])
     ('; did you mean vae?', '')
     """
+    near = nearest(word, known)
+    return "" if near is None else f"; did you mean {before}{near}?"
+
+
+def nearest(word: object, known: Iterable[str]) -> str | None:
+    """The one of ``known`` that a word was probably meant to be, if any."""
     by_lower = {name.lower(): name for name in known}
     near = get_close_matches(str(word).lower(), by_lower, 1, 0.6)
-    return f"; did you mean {before}{by_lower[near[0]]}?" if near else ""
+    return by_lower[near[0]] if near else None

@@ -17,7 +17,7 @@ from ltvm.config import choices, resolve
 from ltvm.data.cache import load_data
 from ltvm.data.folder import load_all
 from ltvm.data.image_set import ImageSet, evenly, to_uint8
-from ltvm.errors import DivergedError, InputError, require
+from ltvm.errors import DivergedError, InputError, did_you_mean, require
 from ltvm.metrics.base import Context, record_values
 from ltvm.metrics.features.base import Extractor
 from ltvm.metrics.features.conventions import Pixels
@@ -109,7 +109,8 @@ class Request:
 def extractor_group(name: str) -> dict[str, Any]:
     """The parameters of a choice of the configuration group ``extractor``."""
     known = choices("extractor")
-    require(name in known, "--extractor", name, f"{', '.join(known)}, or an import path")
+    allowed = f"{', '.join(known)}, or an import path{did_you_mean(name, known)}"
+    require(name in known, "--extractor", name, allowed)
     config = resolve(["evaluation=none", f"+extractor@evaluation.extractor={name}"])
     return {k: v for k, v in config["evaluation"]["extractor"].items() if k != "name"}
 
@@ -285,4 +286,5 @@ def reference_images(against: Path | str, channels: int | None) -> ImageSet:
         return load_all(directory, channels, LEAST)
     raise InputError(
         f"against={against}: allowed: a directory of images, or one of {', '.join(known)}"
+        + did_you_mean(against, known)
     )

@@ -27,7 +27,7 @@ from ltvm.config import Config, resolve
 from ltvm.data.cache import load_data
 from ltvm.data.image_set import DataSet
 from ltvm.densities.base import Density
-from ltvm.errors import InputError
+from ltvm.errors import InputError, did_you_mean
 from ltvm.methods.base import Method
 from ltvm.methods.chain_method import build_kernel
 from ltvm.metrics.base import Context, Metric
@@ -54,7 +54,10 @@ def check(overrides: Sequence[str]) -> list[str]:
     """Check every part that ``overrides`` choose, on the smoke protocol and the CPU."""
     chosen = {key for key, _ in parse(overrides)} & set(CHECKS)
     if not chosen:
-        raise InputError(f"check: nothing chosen; allowed: {', '.join(CHECKS)}")
+        given = [key for key, _ in parse(overrides)]
+        meant = [name for key in given for name in CHECKS if name.split(".")[-1] == key]
+        near = f"; did you mean {meant[0]}?" if meant else did_you_mean(" ".join(given), CHECKS)
+        raise InputError(f"check: nothing chosen; allowed: {', '.join(CHECKS)}{near}")
     config = resolve([*SMOKE, *overrides])
     return [sentence for key, run in CHECKS.items() if key in chosen for sentence in run(config)]
 

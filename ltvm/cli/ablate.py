@@ -7,12 +7,13 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ltvm.cli.machine import machine, told
 from ltvm.cli.options import OVERRIDES, Add, restarted, shown
 
 if TYPE_CHECKING:
-    from ltvm.runs.ablation import Plan
+    from ltvm.runs.ablation import Plan, PlannedRun
 
 CHOOSES = (
     "ablation", "data", "method", "protocol", "evaluation", "sampler", "decoder", "prior", "kernel",
@@ -32,7 +33,7 @@ def add(add_command: Add) -> None:
 
 
 def parents() -> tuple[argparse.ArgumentParser, ...]:
-    return shown(), restarted()
+    return shown(), restarted(), machine()
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -67,7 +68,8 @@ def run(options: argparse.Namespace, tables: Sequence[str] = TABLES) -> int:
 
     planned = plan(options.overrides, options.name)
     if options.list:
-        print_plan(planned)
+        if not told(options, {"runs": [facts(run) for run in planned.runs]}):
+            print_plan(planned)
         return 0
     outcome = do_ablation(
         options.overrides,
@@ -80,12 +82,26 @@ def run(options: argparse.Namespace, tables: Sequence[str] = TABLES) -> int:
         options.retries,
         options.wait,
     )
+    told(options, {"report": outcome.folder, "refused": outcome.refused,
+                   "runs": [facts(run) for run in outcome.plan.runs]})  # fmt: skip
     print_report(outcome.folder, tables)
     for line in outcome.summary():
         print(line, file=sys.stderr)
     if outcome.failed:
         return 1
     return 3 if outcome.unfinished else 0
+
+
+def facts(planned: PlannedRun) -> dict[str, Any]:
+    """A run of an ablation, for programs."""
+    return {
+        "cell": planned.cell,
+        "seed": planned.config["seed"],
+        "label": planned.label,
+        "status": planned.status,
+        "path": planned.run.directory,
+        "command": planned.command,
+    }
 
 
 def print_plan(planned: Plan) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 
+from ltvm.cli.machine import machine, told
 from ltvm.cli.options import Add
 
 
 def add(add_command: Add) -> None:
     text = "Say how large the kept features of images are; --clear removes them."
-    command = add_command("cache", text)
+    command = add_command("cache", text, machine())
     command.add_argument("--clear", action="store_true", help="remove them")
 
 
@@ -18,5 +19,7 @@ def run(options: argparse.Namespace) -> int:
 
     if options.clear:
         clear()
-    print(f"features of images: {cache_size() / 1e6:.1f} MB")
+    size = cache_size()
+    if not told(options, {"bytes": size}):
+        print(f"features of images: {size / 1e6:.1f} MB")
     return 0

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from ltvm.cli.machine import machine, told
 from ltvm.cli.options import Add
 
 EXAMPLES = """\
@@ -16,7 +17,7 @@ examples:
 
 def add(add_command: Add) -> None:
     text = "Check the device against the CPU, measure it, and say what protocols would take on it."
-    command = add_command("doctor", text)
+    command = add_command("doctor", text, machine())
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N (%(default)s)")
     command.add_argument("--quick", action="store_true", help="agreement alone: no rates, no hours")
     command.add_argument("--out", type=Path, metavar="FILE.json", help="write everything there")
@@ -27,7 +28,8 @@ def run(options: argparse.Namespace) -> int:
     from ltvm.runtime.files import write_json
 
     found = examine(options.device, options.quick)
-    print(as_text(found))
+    if not told(options, found):
+        print(as_text(found))
     if options.out is not None:
         write_json(options.out, found)
     for reason in found["reasons"]:

@@ -6,14 +6,13 @@ import argparse
 import os
 import sys
 
+from ltvm.cli.machine import machine, told
 from ltvm.cli.options import Add
 from ltvm.cli.scoring import (
     REFERENCE,
     print_provenance,
-    refuse_unwritable,
     request_options,
     shared_options,
-    write,
 )
 from ltvm.cli.train import print_values
 from ltvm.errors import require
@@ -25,7 +24,7 @@ examples:
   ltvm evaluate results/runs/mnist5k/vae/*/seed=* sampler=gmm # a mixture on the codes, no training
   ltvm evaluate samples/ mnist5k
   ltvm evaluate samples/ faces/ --extractor inception_folded --weights inception.npz
-  ltvm evaluate results/runs/mnist5k/vae/IDENTITY/seed=0 --json scores.json"""
+  ltvm evaluate results/runs/mnist5k/vae/IDENTITY/seed=0 --json > scores.json"""
 
 
 def add(add_command: Add) -> None:
@@ -34,7 +33,7 @@ def add(add_command: Add) -> None:
         "Or score a folder of images, or a run's samples, with every metric on features: "
         "FOLDER [DATA|FOLDER]."
     )
-    command = add_command("evaluate", text, shared_options())
+    command = add_command("evaluate", text, shared_options(), machine())
     command.add_argument("overrides", metavar="RUN|FOLDER|KEY=VALUE", nargs="+", help=REFERENCE)
     command.add_argument(
         "--trust",
@@ -65,19 +64,19 @@ def evaluate_runs(places: list[str], overrides: list[str], options: argparse.Nam
     words = ", ".join(f"--{name}" for name in given)
     require(not given, "evaluate", words, "overrides of the evaluation, for runs")
     device = None if options.device == "auto" else options.device
-    failed = False
-    for directory, record in evaluate(places, overrides, device).items():
-        print(directory)
-        print_values(record)
-        failed = failed or record["status"] == "failed"
-    return 1 if failed else 0
+    records = evaluate(places, overrides, device)
+    if not told(options, records):
+        for directory, record in records.items():
+            print(directory)
+            print_values(record)
+    return 1 if any(record["status"] == "failed" for record in records.values()) else 0
 
 
 def score(places: list[str], options: argparse.Namespace) -> int:
     from ltvm.api import evaluate
 
-    refuse_unwritable(options.json)
     values = evaluate(*places, **request_options(options))
+    told(options, values)
     print(f"{'':<30} {'value':>12} {'n':>8} {'n_real':>8}")
     for name, content in values.items():
         value = f"{content['value']:.6g}"
@@ -89,5 +88,4 @@ def score(places: list[str], options: argparse.Namespace) -> int:
     for text, names in by_text.items():
         if text:
             print(f"warning: {', '.join(names)}: {text}", file=sys.stderr)
-    write(options.json, values)
     return 0

@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from ltvm.cli.machine import machine, told
 from ltvm.cli.options import Add, places
 
 EXAMPLES = """\
@@ -18,7 +19,7 @@ examples:
 
 def add(add_command: Add) -> None:
     text = "Copy an ablation's records elsewhere: into a directory, or into one file."
-    command = add_command("export", text, places())
+    command = add_command("export", text, places(), machine())
     command.add_argument("name", metavar="NAME", help="of a report, as `ltvm report` has it")
     command.add_argument(
         "--to",
@@ -39,11 +40,15 @@ def run(options: argparse.Namespace) -> int:
 
     results, target = Path(options.results), Path(options.to)
     if not is_file_name(target):
-        print(export(options.name, results, target, options.weights))
+        manifest = export(options.name, results, target, options.weights)
+        if not told(options, {"manifest": manifest}):
+            print(manifest)
         return 0
     report = Path(options.reports) / options.name
     export_file(options.name, results, target, options.weights, report)
-    print(f"{target}: {target.stat().st_size / 1e6:.1f} MB")
+    size = target.stat().st_size
+    if not told(options, {"file": target, "bytes": size}):
+        print(f"{target}: {size / 1e6:.1f} MB")
     if not report.is_dir():
         print(
             f"without a report: no {report}; `ltvm report {options.name}` makes it", file=sys.stderr

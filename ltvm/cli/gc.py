@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ltvm.cli.machine import machine, told
 from ltvm.cli.options import Add, places
 from ltvm.errors import require
 
@@ -22,7 +24,7 @@ examples:
 
 def add(add_command: Add) -> None:
     text = "Say what nothing needs any more, and how much it takes; --yes removes it."
-    command = add_command("gc", text, places())
+    command = add_command("gc", text, places(), machine())
     flag = command.add_argument
     flag("--yes", action="store_true", help="remove it")
     flag(
@@ -61,13 +63,32 @@ def run(options: argparse.Namespace) -> int:
         print(f"left: {text}", file=sys.stderr)
     if not options.yes:
         total = sum(leftover.size for leftover in chosen)
+        told(options, facts(found, left_out, total))
         print(f"nothing is removed; with --yes it frees {in_bytes(total)}")
         return 0
     freed, taken = remove(chosen)
+    told(options, facts(found, left_out, freed, taken))
     for directory in taken:
         print(f"left: {directory}: a process is at it", file=sys.stderr)
     print(f"freed {in_bytes(freed)}")
     return 0
+
+
+def facts(
+    found: Found, left_out: dict[str, str], size: int, taken: Sequence[Path] | None = None
+) -> dict[str, Any]:
+    """What there is and what was, or would be, freed, for programs."""
+    return {
+        "removed": taken is not None,
+        "bytes": size,
+        "leftovers": [
+            {"kind": one.kind, "path": one.path, "bytes": one.size, "asks": left_out.get(one.kind)}
+            for one in found.leftovers
+        ],
+        "held": found.held,
+        "unreadable": found.unreadable,
+        "taken": list(taken or ()),
+    }
 
 
 def print_table(found: Found, left_out: dict[str, str]) -> None:

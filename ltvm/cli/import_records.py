@@ -7,6 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from ltvm.cli.machine import machine, told
 from ltvm.cli.options import Add, places
 
 EXAMPLES = """\
@@ -21,7 +22,7 @@ def add(add_command: Add) -> None:
         "Add exported records to those that are here. Checksums come first; nothing is "
         "overwritten: the same run with another content is named, and the exit code is 1."
     )
-    command = add_command("import", text, places())
+    command = add_command("import", text, places(), machine())
     command.add_argument("source", metavar="FILE|DIR", help="what `ltvm export` has made")
 
 
@@ -29,10 +30,14 @@ def run(options: argparse.Namespace) -> int:
     from ltvm.runs.merge import import_records
 
     merged = import_records(Path(options.source), Path(options.results))
-    for what in ("runs", "evaluations", "ablations"):
-        ways = [(how, n) for (kind, how), n in merged.counts.items() if kind == what]
+    counts: dict[str, dict[str, int]] = {"runs": {}, "evaluations": {}, "ablations": {}}
+    for (what, how), number in merged.counts.items():
+        counts.setdefault(what, {})[how] = number
+    told(options, {**counts, "conflicts": merged.conflicts, "changed": merged.ablations,
+                   "checked": merged.checked})  # fmt: skip
+    for what, ways in counts.items():
         if ways:
-            print(f"{what}: " + ", ".join(f"{n} {how}" for how, n in ways))
+            print(f"{what}: " + ", ".join(f"{n} {how}" for how, n in ways.items()))
     if not merged.checked:
         print("no checksums there: taken as it is", file=sys.stderr)
     for text in merged.conflicts:

@@ -19,12 +19,14 @@ from ltvm.cli import (
     cache,
     check,
     compare,
+    completion,
     doctor,
     evaluate,
     export,
     gc,
     images,
     import_records,
+    leaderboard,
     metric_parity,
     new_method,
     pictures,
@@ -34,6 +36,7 @@ from ltvm.cli import (
     train,
     tune,
 )
+from ltvm.cli.machine import answering
 from ltvm.cli.options import common
 from ltvm.errors import InputError, did_you_mean, in_words, require
 from ltvm.runtime.processes import end_undisturbed, processes, rank
@@ -45,6 +48,7 @@ COMMANDS: dict[str, ModuleType] = {
     "compare": compare,
     "tune": tune,
     "report": report,
+    "leaderboard": leaderboard,
     "status": status,
     "repeat": repeat,
     "evaluate": evaluate,
@@ -58,6 +62,7 @@ COMMANDS: dict[str, ModuleType] = {
     "doctor": doctor,
     "cache": cache,
     "gc": gc,
+    "completion": completion,
 }
 RESUMED = ("train", "ablate", "compare", "evaluate", "pictures", "tune")
 SHARED = ("train",)  # what several processes do together
@@ -125,6 +130,7 @@ def main(arguments: list[str] | None = None) -> int:
     if processes() > 1:
         signal.signal(signal.SIGINT, _interrupt)
     wait_passively()
+    completion.answer_the_shell(parser, COMMANDS)
     debug = "--debug" in arguments
     if not arguments:
         print(FIRST, end="")
@@ -151,7 +157,8 @@ def main(arguments: list[str] | None = None) -> int:
             add_config_dir(directory)
         alone = processes() == 1 or options.command in SHARED
         require(alone, "torchrun", f"ltvm {options.command}", ", ".join(SHARED))
-        return int(COMMANDS[options.command].run(options))
+        with answering(options):
+            return int(COMMANDS[options.command].run(options))
     except InputError as error:
         say(f"ltvm: error: {error}", error, debug)
         return 2
@@ -214,8 +221,7 @@ def add_choices(top: argparse.ArgumentParser, name: str) -> None:
         return
     from ltvm.config import choices
 
-    nested = {"kernel": "method.kernel", "extractor": "evaluation.extractor"}
-    lines = [f"  {nested.get(g, g) + '=':<12} {', '.join(choices(g))}" for g in groups]
+    lines = [f"  {completion.NESTED.get(g, g) + '=':<12} {', '.join(choices(g))}" for g in groups]
     keys = "  seed=, device=, precision=, model.sigma=, decoder.norm=, method.KEY=, ... : see\n"
     keys += "  ablations/config.yaml, or give a wrong key to be told the right ones"
     text = "choices:\n" + "\n".join(lines) + f"\nkeys:\n{keys}\n"

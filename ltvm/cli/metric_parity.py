@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 
+from ltvm.cli.machine import machine, told
 from ltvm.cli.options import Add
 from ltvm.cli.scoring import (
     REFERENCE,
     print_provenance,
-    refuse_unwritable,
     request_options,
     shared_options,
-    write,
 )
 
 EXAMPLES = """\
@@ -24,7 +23,7 @@ examples:
 
 def add(add_command: Add) -> None:
     text = "One Frechet distance by each convention in the wild."
-    command = add_command("metric-parity", text, shared_options())
+    command = add_command("metric-parity", text, shared_options(), machine())
     command.add_argument("images", metavar="FOLDER", help="of images, or of a run")
     command.add_argument("against", metavar="DATA|FOLDER", nargs="?", help=REFERENCE)
 
@@ -32,12 +31,11 @@ def add(add_command: Add) -> None:
 def run(options: argparse.Namespace) -> int:
     from ltvm.api import metric_parity
 
-    refuse_unwritable(options.json)
     frame = metric_parity(options.images, options.against, **request_options(options))
-    print(frame.to_markdown(index=False, floatfmt=".6g"))
     about = frame.attrs["provenance"]
+    told(options, {"provenance": about, "rows": frame.to_dict("records")})
+    print(frame.to_markdown(index=False, floatfmt=".6g"))
     print_provenance(about)
     if "warning" in about:
         print(f"warning: {about['warning']}", file=sys.stderr)
-    write(options.json, {"provenance": about, "rows": frame.to_dict("records")})
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ltvm.cli.machine import machine, told
 from ltvm.cli.options import Add
 
 EXAMPLES = """\
@@ -16,7 +17,7 @@ examples:
 
 def add(add_command: Add) -> None:
     text = "Write a method that works (code, YAML, test) for you to change, outside or inside ltvm."
-    command = add_command("new-method", text)
+    command = add_command("new-method", text, machine())
     command.add_argument("name", metavar="NAME", help="of the method and its module: my_method")
     place = command.add_mutually_exclusive_group()
     place.add_argument("--to", default="mine", metavar="DIR", help="where to (%(default)s)")
@@ -27,7 +28,10 @@ def run(options: argparse.Namespace) -> int:
     from ltvm.skeletons import new_method
 
     folder = None if options.inside else Path(options.to)
-    for file in new_method(options.name, folder):
+    files = new_method(options.name, folder)
+    if told(options, {"files": files}):
+        return 0
+    for file in files:
         print(file)
     found = "" if folder is None else f" --config-dir {folder}"
     print(f"try it: ltvm check method={options.name}{found}")

@@ -51,12 +51,18 @@ def places() -> argparse.ArgumentParser:
 
 def shown() -> argparse.ArgumentParser:
     """Of commands that write reports."""
-    options = argparse.ArgumentParser(add_help=False)
+    options = argparse.ArgumentParser(add_help=False, parents=[interval()])
     options.add_argument(
         "--allow-mixed",
         action="store_true",
         help="mark numbers of different provenance in one column in place of refusing them",
     )
+    return options
+
+
+def interval() -> argparse.ArgumentParser:
+    """Of commands that show means over seeds."""
+    options = argparse.ArgumentParser(add_help=False)
     options.add_argument(
         "--interval",
         choices=("t", "bootstrap"),

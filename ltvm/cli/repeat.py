@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ltvm.cli.machine import machine, told
 from ltvm.cli.options import Add, places
 from ltvm.errors import require
 
@@ -29,7 +29,7 @@ def add(add_command: Add) -> None:
         "Train the run of a record again and say which values are the same, which are as another "
         "seed's would be, and which differ. Exit code 1 if one differs."
     )
-    command = add_command("repeat", text, places())
+    command = add_command("repeat", text, places(), machine())
     flag = command.add_argument
     flag("run", metavar="RUN", nargs="?", help="the folder of a run that is done")
     flag(
@@ -38,7 +38,6 @@ def add(add_command: Add) -> None:
     )  # fmt: skip
     flag("--into", metavar="DIR", help="keep the repetition there (default: a temporary directory)")
     flag("--device", default="auto", help="where to train (%(default)s)")
-    flag("--json", action="store_true", help="a list of values, for programs")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -49,9 +48,7 @@ def run(options: argparse.Namespace) -> int:
         into = options.into or stack.enter_context(tempfile.TemporaryDirectory(prefix="ltvm-"))
         values = compared(*repeat(chosen, Path(into), options.device))
     differing = [value.metric for value in values if value.verdict == "differs"]
-    if options.json:
-        print(json.dumps([{**vars(v), "verdict": v.verdict} for v in values], indent=2))
-    else:
+    if not told(options, [{**vars(value), "verdict": value.verdict} for value in values]):
         show(values)
     return 1 if differing else 0
 
@@ -68,9 +65,8 @@ def choose(options: argparse.Namespace) -> Path:
         return Path(options.run)
     key = random.SystemRandom().randrange(10**6) if options.draw < 0 else options.draw
     found = drawn(Path(options.results), key)
-    if not options.json:
-        print(f"drawn by {key}: {found.directory}")
-        tell(found)
+    print(f"drawn by {key}: {found.directory}")
+    tell(found)
     return found.directory
 
 

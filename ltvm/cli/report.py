@@ -6,13 +6,14 @@ import argparse
 import os
 from pathlib import Path
 
+from ltvm.cli.machine import machine, told
 from ltvm.cli.options import Add, places, shown
 from ltvm.errors import InputError
 
 
 def add(add_command: Add) -> None:
     text = "Rebuild reports from the records, without training."
-    command = add_command("report", text, places(), shown())
+    command = add_command("report", text, places(), shown(), machine())
     command.add_argument("names", nargs="*", metavar="NAME", help="reports (default: all)")
     command.add_argument("--reports", default=os.environ.get("LTVM_REPORTS", "reports"))
 
@@ -24,15 +25,17 @@ def run(options: argparse.Namespace) -> int:
     names = options.names or sorted(p.stem for p in (results / "ablations").glob("*.json"))
     if not names:
         raise InputError(f"report: no records in {results}; run `ltvm ablate` first")
-    refused = []
+    refused, made = [], []
     for name in names:  # one that is refused does not keep the others from being made
         try:
             folder = make_report(
                 name, results, options.reports, options.allow_mixed, options.interval
             )
+            made.append(folder)
             print(folder / "README.md")
         except InputError as error:
             refused.append(str(error))
+    told(options, {"reports": made})
     if refused:
         raise InputError("\n".join(refused))
     return 0

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
-from pathlib import Path
 from typing import Any
-
-from ltvm.errors import require
 
 SHARED = (  # what is printed of the provenance; the JSON has all of it
     "scored", "images", "status", "iteration", "reference", "split", "data", "extractor",
@@ -28,7 +24,6 @@ def shared_options() -> argparse.ArgumentParser:
     add("--checksum", metavar="SHA256", help="of other weights than the known")
     add("--seed", type=int, help="of all draws (default: the run's, or 0)")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:N")
-    add("--json", metavar="FILE", help="write values and provenance there")
     return options
 
 
@@ -43,19 +38,3 @@ def print_provenance(about: dict[str, Any]) -> None:
     for key in SHARED:
         if key in about:
             print(f"{key:<12} {about[key]}")
-
-
-def refuse_unwritable(file: str | None) -> None:
-    """Raise :class:`ltvm.errors.InputError` before any work for what could not be written."""
-    if file is not None:
-        path = Path(file)
-        require(file != "" and not path.is_dir(), "--json", file, "a file")
-        require(path.parent.is_dir(), "--json", file, "a file in a directory that exists")
-        require(os.access(path.parent, os.W_OK), "--json", file, "a directory to write to")
-
-
-def write(file: str | None, content: dict[str, Any]) -> None:
-    from ltvm.runtime.files import write_json
-
-    if file is not None:
-        write_json(Path(file), content)

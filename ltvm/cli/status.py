@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections import Counter
@@ -11,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ltvm.cli.machine import machine, told
 from ltvm.cli.options import Add, places
 
 if TYPE_CHECKING:
@@ -29,10 +29,9 @@ examples:
 
 def add(add_command: Add) -> None:
     text = "Say how the runs of ablations stand: state, iteration, time left, who is at them."
-    command = add_command("status", text, places())
+    command = add_command("status", text, places(), machine())
     command.add_argument("names", nargs="*", metavar="NAME", help="ablations (default: all)")
     command.add_argument("--watch", action="store_true", help="look again every two seconds")
-    command.add_argument("--json", action="store_true", help="a list of runs, for programs")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -43,8 +42,7 @@ def run(options: argparse.Namespace) -> int:
     rows = found.rows
     for line in found.damaged:
         print(line, file=sys.stderr)
-    if options.json:
-        print(json.dumps(as_json(rows), indent=2))
+    if told(options, as_json(rows)):
         return 0
     if not rows:
         return count_runs(results)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ltvm.cli.machine import machine, told
 from ltvm.cli.options import OVERRIDES, Add, restarted
 from ltvm.runtime.processes import end_undisturbed, rank
 
@@ -19,7 +20,7 @@ examples:
 
 def add(add_command: Add) -> None:
     command = add_command(
-        "train", "Do one run: a method on a data set under a protocol.", restarted()
+        "train", "Do one run: a method on a data set under a protocol.", restarted(), machine()
     )
     command.add_argument("overrides", **OVERRIDES)
 
@@ -29,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
 
     record = train(options.overrides, options.restart)
     end_undisturbed()
-    if rank() == 0:
+    if not told(options, record) and rank() == 0:
         print_values(record)
     return 1 if record["status"] in ("failed", "running") else 0
 

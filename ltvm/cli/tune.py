@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ltvm.cli.machine import machine
+from ltvm.cli.machine import told as answered
 from ltvm.cli.options import OVERRIDES, Add, restarted
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ def add(add_command: Add) -> None:
         "Try settings of methods (`tuning` in their YAML), the same number for each, on training "
         "images that training does not see, never on test images. The same command goes on."
     )
-    command = add_command("tune", text, restarted())
+    command = add_command("tune", text, restarted(), machine())
     command.add_argument("overrides", **OVERRIDES)
     flag = command.add_argument
     flag("--trials", type=int, default=20, help="for every method (%(default)s)")
@@ -56,8 +58,23 @@ def run(options: argparse.Namespace) -> int:
         options.restart,
         told,
     )
+    answered(options, {"methods": [facts(one) for one in tuning.methods],
+                       "ablation": tuning.ablation})  # fmt: skip
     print_table(tuning.methods)
     return print_places(tuning)
+
+
+def facts(one: Tuned) -> dict[str, Any]:
+    """What a search has come to, for programs."""
+    best, usual = one.best, one.search.untuned(one.trials)
+    return {
+        "method": one.search.method,
+        "metric": one.search.metric,
+        "trials": [vars(trial) for trial in one.trials],
+        "best": None if best is None else vars(best),
+        "untuned": None if usual is None else usual.value,
+        "choice": one.choice,
+    }
 
 
 def print_table(found: list[Tuned]) -> None:

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
-from ltvm.errors import require
+from ltvm.errors import require, require_one_of
 
 Currency = Literal["flops", "passes", "updates", "seconds"]
 CURRENCIES: tuple[str, ...] = get_args(Currency)
@@ -75,7 +75,7 @@ class Budget:
         require(self.learn_epochs >= 0, "protocol.learn_epochs", self.learn_epochs, "0 or more")
         require(self.batch >= 2, "protocol.batch", self.batch, "2 or more")
         require(self.learning_rate > 0, "protocol.learning_rate", self.learning_rate, "above 0")
-        require(self.equal in CURRENCIES, "protocol.equal", self.equal, ", ".join(CURRENCIES))
+        require_one_of("protocol.equal", self.equal, CURRENCIES)
         if self.equal == "seconds":
             given = self.seconds is not None and self.seconds > 0
             require(given, "protocol.seconds", self.seconds, "above 0, with protocol.equal=seconds")

@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from ltvm.errors import require
+from ltvm.errors import require, require_one_of
 from ltvm.methods.base import check_counts
 from ltvm.methods.chain_method import ChainMethod
 from ltvm.methods.problem import Problem
@@ -58,9 +58,8 @@ class ShortRunOT(ChainMethod):
     ) -> None:
         require(0 <= alpha <= 1, "method.alpha", alpha, "0 to 1")
         check_counts(sweeps=sweeps, learn_epochs=learn_epochs)
-        require(targets in ("kept", "fresh"), "method.targets", targets, "kept, fresh")
-        orders = ("before_learning", "after_learning")
-        require(correction in orders, "method.correction", correction, ", ".join(orders))
+        require_one_of("method.targets", targets, ("kept", "fresh"))
+        require_one_of("method.correction", correction, ("before_learning", "after_learning"))
         self.alpha, self.sweeps, self.learn_epochs = alpha, sweeps, learn_epochs
         self.redraws, self.corrects_last = targets == "fresh", correction == "after_learning"
         self.solver = build_solver(solver, **(solver_options or {}))

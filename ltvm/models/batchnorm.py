@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ltvm.errors import require
+from ltvm.errors import require_one_of
 from ltvm.models.pixel_rows import RowGroupNorm
 from ltvm.runtime.distributed import World
 
@@ -31,7 +31,7 @@ def norm_layer(kind: Norm, channels: int, spatial: bool) -> nn.Module:
 
     Raises :class:`ltvm.errors.InputError` for another kind.
     """
-    require(kind in get_args(Norm), "decoder.norm", kind, ", ".join(get_args(Norm)))
+    require_one_of("decoder.norm", kind, get_args(Norm))
     if kind == "none":
         return nn.Identity()
     if kind == "group":

@@ -66,17 +66,20 @@ def write_long_table(table: pd.DataFrame, folder: Path) -> set[str]:
 
     Of more than ``LONGEST`` rows there is the former alone: the latter would be hundreds of MB.
     """
-    # A swept key may mix kinds (a solver's name, null): parquet columns hold one.
-    mixed = [name for name in table if is_mixed(table[name])]
-    uniform = table.astype(dict.fromkeys(mixed, "string"))
-    with writing(folder / "long.parquet") as file:
-        uniform.to_parquet(file, index=False)
+    write_parquet(table, folder / "long.parquet")
     if len(table) > LONGEST:
         return {"long.parquet"}
     plain = table.drop(columns=["title", "definition", "unit"], errors="ignore")
     with writing(folder / "long.csv") as file:
         plain.to_csv(file, index=False, mode="wb")
     return {"long.parquet", "long.csv"}
+
+
+def write_parquet(table: pd.DataFrame, path: Path) -> None:
+    """A swept key may mix kinds (a solver's name, null): columns of Parquet hold one, as text."""
+    mixed = [name for name in table if is_mixed(table[name])]
+    with writing(path) as file:
+        table.astype(dict.fromkeys(mixed, "string")).to_parquet(file, index=False)
 
 
 def is_mixed(column: pd.Series) -> bool:

@@ -15,6 +15,7 @@ import yaml
 from ltvm.errors import InputError, require
 from ltvm.runs.archive import SUFFIXES, pack, write_sums
 from ltvm.runs.manifest import manifest_file, read_manifest
+from ltvm.runs.overview import known_names
 from ltvm.runs.store import PICTURES, SAMPLED, Run
 from ltvm.runs.trust import check_name, check_no_link, is_own
 from ltvm.runtime.files import write_sealed_json, write_text
@@ -60,7 +61,7 @@ def export(name: str, results: Path, target: Path, weights: bool = False) -> Pat
     check_name("export", name)
     file = manifest_file(results, name)
     if not file.is_file():
-        raise InputError(f"export {name}: no file {file}")
+        raise InputError(f"export {name}: no file {file}; {known_names(results, name)}")
     manifest = read_manifest(file)
     kept = (*KEPT, WEIGHTS) if weights else KEPT
     for entry in manifest["runs"]:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ltvm.errors import InputError, UnreadableError
+from ltvm.errors import InputError, UnreadableError, did_you_mean
 from ltvm.runs.ablation import label_of_values
 from ltvm.runs.forecast import in_words
 from ltvm.runs.index import Index, indexed
@@ -67,8 +67,9 @@ def overview(results: Path, names: Sequence[str] = (), index: Index | None = Non
     """
     for name in names:
         if not manifest_file(results, name).is_file():
-            known = ", ".join(p.stem for p in manifests(results))
-            raise InputError(f"status {name}: no such ablation in {results}; allowed: {known}")
+            raise InputError(
+                f"status {name}: no such ablation in {results}; {known_names(results, name)}"
+            )
     if index is None:
         with indexed(results) as index:
             return overview(results, names, index)
@@ -86,6 +87,14 @@ def overview(results: Path, names: Sequence[str] = (), index: Index | None = Non
             for entry in manifest["runs"]
         ]
     return found
+
+
+def known_names(results: Path, name: str) -> str:
+    """The ablations that there are, and which of them ``name`` was probably meant to be."""
+    known = [file.stem for file in manifests(results)]
+    if not known:
+        return "run `ltvm ablate` first"
+    return f"allowed: {', '.join(known)}{did_you_mean(name, known)}"
 
 
 def manifests(results: Path) -> list[Path]:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ltvm.config import Config
 from ltvm.densities.base import Density
-from ltvm.errors import InputError, require
+from ltvm.errors import InputError, require, require_one_of
 from ltvm.methods.base import Method
 from ltvm.methods.sampled import sampled_from
 from ltvm.metrics.base import Metric
@@ -40,7 +40,7 @@ def build_density(config: Config) -> Density | None:
     if "_target_" not in parameters:
         return None
     codes = parameters.get("codes", "draws")
-    require(codes in CODES, "sampler.codes", codes, ", ".join(CODES))
+    require_one_of("sampler.codes", codes, CODES)
     own = {key: value for key, value in parameters.items() if key not in NOT_PARAMETERS}
     density = construct("sampler", own)
     if not isinstance(density, Density):

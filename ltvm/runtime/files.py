@@ -85,6 +85,13 @@ def sealed(content: dict[str, Any]) -> str:
     return f'{text}{SEAL}{hashlib.sha256(text.encode()).hexdigest()}"\n}}\n'
 
 
+def is_sealed(path: Path) -> bool:
+    """Whether a JSON file ends with a checksum; that it holds is seen where the file is read."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - len(SEAL) - 80))
+        return SEAL.encode() in file.read(len(SEAL) + 80)
+
+
 MOST = 256 * 2**20  # bytes of a text file that is read whole
 MOST_NODES = 200_000  # of a YAML file, repeated ones counted as often as they are repeated
 DEEPEST = 50  # levels of one

@@ -15,7 +15,7 @@ from typing import Any
 
 from ltvm.config import Config, resolve
 from ltvm.data.cache import load_data
-from ltvm.errors import require
+from ltvm.errors import require, require_one_of
 from ltvm.overrides import parse
 from ltvm.runs.build import build_metrics
 from ltvm.runs.identity import evaluation_identity, identity
@@ -115,7 +115,7 @@ def direction_of(metric: str, config: Config) -> Direction:
         for name, column in one.columns().items()
         if column.direction is not None
     }
-    require(metric in columns, "--metric", metric, ", ".join(columns))
+    require_one_of("--metric", metric, columns)
     return "minimize" if columns[metric].direction == "lower" else "maximize"
 
 

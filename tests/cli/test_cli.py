@@ -116,6 +116,36 @@ def test_an_unknown_flag_is_refused(capsys):
     assert "did you mean --restart?" in refused(capsys, "train", "--restat")
 
 
+@pytest.mark.parametrize(
+    ("command", "nearest"),
+    [
+        ("trian", "train"),
+        ("status --jsn", "--json"),
+        ("leaderboard --interval bootstrp", "bootstrap"),
+        ("train data=mnist5", "mnist5k"),
+        ("train method.kernel=hamiltonien", "hamiltonian"),
+        ("train evaluation.extractor=digts", "digits"),
+        ("train hydra/launcher=joblb", "joblib"),
+        ("train methd=vae", "method"),
+        ("train method.alpa=0.3", "method.alpha"),
+        ("train protcol.batch=3", "protocol.batch"),
+        ("train lerning_rate=1", "protocol.learning_rate"),
+        ("train aplha=0.3", "method.alpha"),
+        ("train protocol.equal=flop", "flops"),
+        ("train method.solver=shortlst", "shortlist"),
+        ("ablate ablation=ot ablation.combine=prodct", "product"),
+        ("check kernel=langevin", "method.kernel"),
+        ("status ot-mnist5", "ot-mnist5k"),
+        ("report ot-mnist5", "ot-mnist5k"),
+        ("export ot-mnist5 --to x.tar.gz", "ot-mnist5k"),
+    ],
+)
+def test_the_nearest_valid_name_is_said(capsys, command, nearest):
+    if "ot-mnist5" in command:
+        command += f" --results {Path(__file__).parents[2] / 'results' / 'reference'}"
+    assert f"did you mean {nearest}?" in refused(capsys, *command.split())
+
+
 def test_list_previews_and_writes_nothing(capsys):
     assert main(["ablate", "ablation=ot", "--list", "data=mnist5k"]) == 0
     text = capsys.readouterr().out

@@ -1,0 +1,236 @@
+"""A page: the rows that were trained on the same terms, their values of one kind, their ranks.
+
+Nothing is ranked across terms (those are other pages), and nothing of another kind than most rows
+have (extractor, checksum, n, split, ...), of a row whose runs are not all done, or of one that
+spent something else: those are set aside, with the reason.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from ltvm.metrics.columns import Column
+from ltvm.report.comparability import COMPARED, NOTED, readable
+from ltvm.report.costs import COSTS, CURRENCIES, cost_of_evaluations, costs_of_training
+from ltvm.report.declared import column_of, headings, names_of
+from ltvm.report.hypotheses import PRIMARY, families_of_tests
+from ltvm.report.leaderboard.entries import EXTERNAL, OWN, Entry, Found, Json, by_terms
+from ltvm.report.leaderboard.names import file_names, page_titles, row_label, row_names
+from ltvm.report.leaderboard.ranks import Ranking, rankings
+
+AGREE = 0.1  # of what a row's runs spend, against the page's median
+
+
+@dataclass
+class Row:
+    """A method with its settings and its sampler: its runs, and their values by metric and seed."""
+
+    id: str
+    sampler: str | None
+    entries: dict[int, Entry] = field(default_factory=dict)  # by seed
+    evaluations: dict[int, list[Json]] = field(default_factory=dict)
+    values: dict[str, dict[int, float]] = field(default_factory=dict)
+    stated: dict[str, Json] = field(default_factory=dict)  # metric -> what a value says of itself
+    aside: dict[str, str] = field(default_factory=dict)  # metric, or "" of all -> reason
+    label: str = ""  # method and sampler
+    name: str = ""  # the same, and what is set otherwise
+
+    @property
+    def first(self) -> Entry:
+        return self.entries[min(self.entries)]
+
+    @property
+    def origins(self) -> list[str]:
+        """``own``, ``stored``, ``external``, as its runs say."""
+        return sorted({entry.origin for entry in self.entries.values()})
+
+    @property
+    def marks(self) -> list[str]:
+        """What a reader has to know before trusting the row."""
+        marks = [origin for origin in self.origins if origin != OWN]
+        unsealed = sum(bool(entry.unsealed) for entry in self.entries.values())
+        if unsealed:
+            marks.append(f"unverified: {unsealed} of {len(self.entries)} runs")
+        return marks
+
+
+@dataclass
+class Page:
+    """Rows on the same terms; ``ranked`` are the headline metrics, ``kinds`` their provenance."""
+
+    title: str
+    name: str  # of its files
+    terms: Json
+    rows: list[Row]
+    columns: dict[str, Column]
+    kinds: dict[str, Json]
+    ranked: list[str] = field(default_factory=list)
+    rankings: dict[str, Ranking] = field(default_factory=dict)
+
+    @property
+    def costs(self) -> list[str]:
+        return [name for name in COSTS if any(name in row.values for row in self.rows)]
+
+    @property
+    def headings(self) -> dict[str, str]:
+        return headings(self.columns)
+
+
+def pages(found: Found) -> list[Page]:
+    """Every page, that with the most rows first."""
+    groups = by_terms(found.entries)
+    titles = page_titles([terms for terms, _ in groups])
+    return [
+        page(title, name, terms, own)
+        for (terms, own), title, name in zip(groups, titles, file_names(titles), strict=True)
+    ]
+
+
+def page(title: str, name: str, terms: Json, entries: Sequence[Entry]) -> Page:
+    rows = rows_of(entries)
+    names = row_names({row.id: row.first for row in rows}, {row.id: row.sampler for row in rows})
+    for row in rows:
+        row.label, row.name = row_label(row.first, row.sampler), names[row.id]
+    columns, kinds = settle_values(rows)
+    for row in rows:
+        settle_costs(row)
+        set_aside_unfinished(row)
+    set_aside_spending(rows, terms["equal"])
+    made = Page(title, name, terms, rows, columns | COSTS, kinds)
+    values = names_of(columns, "value")
+    made.ranked = families_of_tests(columns, values)[PRIMARY]
+    competing = [row for row in rows if "" not in row.aside]
+    made.rankings = rankings({
+        metric: (
+            {row.id: row.values[metric] for row in competing if metric in row.values},
+            columns[metric].direction or "lower",  # a tested metric has one
+        )
+        for metric in made.ranked
+    })  # fmt: skip
+    return made
+
+
+def rows_of(entries: Sequence[Entry]) -> list[Row]:
+    """A row for every cell and sampler; one without evaluations has its training alone."""
+    rows: dict[str, Row] = {}
+    for entry in entries:
+        by_sampler: dict[str, list[Json]] = {}
+        samplers: dict[str, str | None] = {}
+        for evaluation in entry.evaluations.values():
+            stated = (evaluation.get("sampler") or {}).get("stated")
+            own = {k: v for k, v in (stated or {}).items() if k not in ("n", "found")}
+            key = json.dumps(own, sort_keys=True) if own else ""
+            samplers[key] = str(own.get("name")) if own else None
+            by_sampler.setdefault(key, []).append(evaluation)
+        for key in by_sampler or {"": []}:
+            id = f"{entry.config['method']['name']}-{entry.identity}{key}"
+            row = rows.setdefault(id, Row(id, samplers.get(key)))
+            row.entries[entry.seed] = entry
+            row.evaluations[entry.seed] = by_sampler.get(key, [])
+    return list(rows.values())
+
+
+def kind_of(stated: Json) -> str:
+    """What a number is, without who computed it and what was found along with it."""
+    kept = {key: value for key, value in stated.items() if key not in NOTED | COMPARED}
+    return json.dumps(kept, sort_keys=True)
+
+
+def settle_values(rows: Sequence[Row]) -> tuple[dict[str, Column], dict[str, Json]]:
+    """Give rows their values of the kind that most rows have; set aside those that have none.
+
+    Of several evaluations with a value of that kind the first counts. Returns the columns, and the
+    kind, of every metric.
+    """
+    columns: dict[str, Column] = {}
+    all_values: dict[str, dict[str, dict[str, dict[int, Json]]]] = {}  # metric, kind, row, seed
+    for row in rows:
+        for seed, evaluations in row.evaluations.items():
+            for evaluation in evaluations:
+                if evaluation["status"] != "done":
+                    continue
+                for metric, content in evaluation["values"].items():
+                    columns.setdefault(metric, column_of(evaluation["columns"][metric]))
+                    stated = {key: value for key, value in content.items() if key != "value"}
+                    kinds = all_values.setdefault(metric, {}).setdefault(kind_of(stated), {})
+                    kinds.setdefault(row.id, {}).setdefault(seed, content)
+    settled = {}
+    for metric, by_kind in all_values.items():
+        usual = max(by_kind, key=lambda kind: len(by_kind[kind]))  # of a tie the first
+        settled[metric] = json.loads(usual)
+        for row in rows:
+            own = by_kind[usual].get(row.id)
+            if own is not None:
+                row.values[metric] = {seed: float(own[seed]["value"]) for seed in sorted(own)}
+                row.stated[metric] = own[min(own)]
+            else:
+                others = [kind for kind, of_rows in by_kind.items() if row.id in of_rows]
+                if others:
+                    row.aside[metric] = differing(json.loads(others[0]), settled[metric])
+    return columns, settled
+
+
+def differing(own: Json, usual: Json) -> str:
+    """``n is 500, of the others 1000``"""
+    mine, theirs = in_words(own), in_words(usual)
+    return "; ".join(
+        f"{key} is {mine.get(key, 'not stated')}, of the others {theirs.get(key, 'not stated')}"
+        for key in {**usual, **own}
+        if own.get(key) != usual.get(key)
+    )
+
+
+def in_words(stated: Json) -> dict[str, str]:
+    """What a number says of itself, hashes by their first digits."""
+    return {
+        key: readable(json.dumps(value, sort_keys=True))
+        for key, value in stated.items()
+        if key != "value"
+    }
+
+
+def settle_costs(row: Row) -> None:
+    """Costs by seed, of runs that are done."""
+    for seed, entry in sorted(row.entries.items()):
+        if entry.record["status"] == "done":
+            done = [e for e in row.evaluations[seed] if e["status"] == "done"]
+            for name, value in (
+                costs_of_training(entry.record) | cost_of_evaluations(done)
+            ).items():
+                row.values.setdefault(name, {})[seed] = float(value)
+
+
+def set_aside_unfinished(row: Row) -> None:
+    """A row is ranked when its runs are done: one that diverged must not count for nothing.
+
+    Images from elsewhere share neither initial weights nor draws with a seed here.
+    """
+    if EXTERNAL in row.origins:
+        row.aside[""] = "made elsewhere: shares no seed, so no difference is paired"
+    others = Counter(e.status for e in row.entries.values() if e.status != "done")
+    if others:
+        words = ", ".join(f"{number} {status}" for status, number in others.items())
+        row.aside[""] = f"{words} of {len(row.entries)} runs"
+
+
+def set_aside_spending(rows: Sequence[Row], equal: str | None) -> None:
+    """Terms are equal where rows spent the same, whatever their protocols are called."""
+    cost = CURRENCIES.get(str(equal))
+    spent = {
+        row.id: sum(row.values[cost].values()) / len(row.values[cost])
+        for row in rows
+        if cost in row.values and EXTERNAL not in row.origins
+    }
+    if cost is None or not spent:
+        return
+    usual = median(spent.values())
+    for row in rows:
+        share = spent[row.id] / usual if usual and row.id in spent else 1.0
+        if abs(share - 1) > AGREE:
+            row.aside.setdefault(
+                "", f"spends {share:.2g} times the {COSTS[cost].title} of the others"
+            )
