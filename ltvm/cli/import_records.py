@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     from ltvm.runs.merge import import_records
 
     merged = import_records(Path(options.source), Path(options.results))
-    for what in ("runs", "evaluations", "ablations"):
+    for what in ("runs", "evaluations", "tuned settings", "ablations"):
         ways = [(how, n) for (kind, how), n in merged.counts.items() if kind == what]
         if ways:
             print(f"{what}: " + ", ".join(f"{n} {how}" for how, n in ways))

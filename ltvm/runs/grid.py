@@ -102,7 +102,8 @@ class Ablation:
     ``axes``, ``combine`` and ``exclude`` make its grid, ``union`` joins further ones (mappings of
     the same three), ``extra`` lists further cells, each by its overrides. ``reference`` is the
     method that differences are taken to, and ``margin`` the share of its mean within which a
-    difference counts as none. ``max_runs`` and ``max_hours`` are its budget: the first
+    difference counts as none. ``tuned`` takes every cell with the settings that so many trials
+    found for it by a metric. ``max_runs`` and ``max_hours`` are its budget: the first
     so many runs, all cells at the first seed before the second, and no run is begun after so many
     hours of a command.
     """
@@ -118,6 +119,7 @@ class Ablation:
     extra: list[list[str]] = field(default_factory=list)
     reference: str | None = None
     margin: float = 0.05
+    tuned: dict[str, Any] | None = None
     max_runs: int | None = None
     max_hours: float | None = None
 
@@ -185,10 +187,10 @@ def changed(content: dict[str, Any], changes: Sequence[tuple[str, Any]]) -> dict
         near = did_you_mean(name, known, "ablation.")
         require(name in known, key, value, f"ablation.{', ablation.'.join(known)}{near}")
         if axis:
-            require(name == "axes", key, value, f"ablation.{name}=...")
-            axes = content["axes"]
-            require(isinstance(axes, dict), "ablation.axes", axes, "keys with their values")
-            content["axes"][axis] = value
+            require(name in ("axes", "tuned"), key, value, f"ablation.{name}=...")
+            held = content.get(name)
+            require(isinstance(held, dict), f"ablation.{name}", held, "keys with their values")
+            content[name] = {**content[name], axis: value}
         else:
             content[name] = value
     return content
