@@ -268,6 +268,22 @@ def make_report(
         return write_report(manifest, Path(reports), allow_mixed, interval)
 
 
+def paper_tables(
+    results: Path | str = "results",
+    out: Path | str = "reports/paper",
+    overrides: Sequence[str] = (),
+) -> Path:
+    """Write the tables of a paper on the method, without training; returns their page.
+
+    ``overrides`` hold for every ablation that a table is made of. Cells that were not run are
+    shown as missing, with the command that makes them. Raises :class:`ltvm.errors.InputError` for
+    bad input.
+    """
+    from ltvm.report.paper import write_paper_tables
+
+    return write_paper_tables(Path(results), Path(out), split_hydra(overrides)[0])
+
+
 def long_table(results: Path | str = "results") -> pd.DataFrame:
     """All finished runs below ``results``, one row per run and metric.
 
