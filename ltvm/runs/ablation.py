@@ -246,7 +246,7 @@ def tuned_cells(
     found: list[dict[str, Any]] = []
     absent: dict[tuple[str, str], list[str]] = {}
     for _, overrides in cells:
-        config = resolve(overrides)
+        config = resolve(ordered(wanted.at(overrides)))
         again = config["method"].get("tuned")
         name = config["method"]["name"]
         require(again is None, "method", name, "one that is not tuned yet")

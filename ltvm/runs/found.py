@@ -8,7 +8,7 @@ their settings again, on any machine and at any seed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,23 +56,35 @@ KINDS: Kinds = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """What an ablation of tuned methods asks for: ``tuned`` in its YAML."""
+    """What an ablation of tuned methods asks for: ``tuned`` in its YAML.
+
+    With a ``protocol`` settings are found at that one, for cells at whichever they have.
+    """
 
     trials: int
     metric: str
+    protocol: str | None = None
 
     @classmethod
     def of(cls, content: Any) -> Wanted:
-        """Raises :class:`InputError` for what is no ``{trials, metric}``."""
-        sound = isinstance(content, Mapping) and set(content) == {"trials", "metric"}
-        if sound:
-            trials, metric = content["trials"], content["metric"]
-            sound = type(trials) is int and trials >= 1 and isinstance(metric, str)
-        if not sound:
-            raise InputError(
-                f"ablation.tuned={content}: allowed: {{trials: 8, metric: fd_digits}}, or null"
-            )
-        return cls(trials, metric)
+        """Raises :class:`InputError` for what is no ``{trials, metric}``, with a ``protocol``."""
+        keys = set(content) if isinstance(content, Mapping) else set()
+        if {"trials", "metric"} <= keys <= {"trials", "metric", "protocol"}:
+            found = cls(**{str(key): value for key, value in content.items()})
+            words = isinstance(found.metric, str) and isinstance(found.protocol, str | None)
+            if words and type(found.trials) is int and found.trials >= 1:
+                return found
+        raise InputError(
+            f"ablation.tuned={content}: allowed: {{trials: 8, metric: fd_digits}}, with "
+            "protocol: medium where another than the runs' own is tuned at, or null"
+        )
+
+    def at(self, overrides: Sequence[str]) -> list[str]:
+        """The overrides of a cell as it is tuned."""
+        if self.protocol is None:
+            return list(overrides)
+        others = (override for override in overrides if not override.startswith("protocol="))
+        return [f"protocol={self.protocol}", *others]
 
 
 def untuned(config: Config) -> str:

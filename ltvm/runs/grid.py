@@ -103,9 +103,9 @@ class Ablation:
     the same three), ``extra`` lists further cells, each by its overrides. ``reference`` is the
     method that differences are taken to, and ``margin`` the share of its mean within which a
     difference counts as none. ``tuned`` takes every cell with the settings that so many trials
-    found for it by a metric. ``max_runs`` and ``max_hours`` are its budget: the first
-    so many runs, all cells at the first seed before the second, and no run is begun after so many
-    hours of a command.
+    found for it by a metric (``ltvm.runs.found.Wanted``). ``max_runs`` and ``max_hours`` are its
+    budget: the first so many runs, all cells at the first seed before the second, and no run is
+    begun after so many hours of a command.
     """
 
     name: str

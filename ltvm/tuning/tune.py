@@ -17,7 +17,7 @@ from ltvm.config import Config, resolve
 from ltvm.data.cache import load_data
 from ltvm.errors import InputError, require
 from ltvm.overrides import parse
-from ltvm.runs.ablation import cells_of, defined
+from ltvm.runs.ablation import cells_of, defined, ordered
 from ltvm.runs.build import build_metrics
 from ltvm.runs.found import Wanted, untuned
 from ltvm.runs.grid import Ablation
@@ -102,16 +102,19 @@ def asked(
     for flag, given, own in (("trials", trials, wanted.trials), ("metric", metric, wanted.metric)):
         allowed = f"{own}, which ablation.tuned.{flag}=... changes"
         require(given in (None, own), f"--{flag}", given, allowed)
-    return Asked(of_cells(ablation, shared, wanted.metric, validation), wanted.trials, [*overrides])
+    found = of_cells(ablation, shared, wanted, validation)
+    return Asked(found, wanted.trials, [*overrides])
 
 
 def of_cells(
-    ablation: Ablation, shared: Sequence[str], metric: str, validation: int | None
+    ablation: Ablation, shared: Sequence[str], wanted: Wanted, validation: int | None
 ) -> list[Search]:
     """A search for every cell of an ablation; cells that train the same share theirs."""
     found: dict[tuple[str, tuple[str, ...]], Search] = {}
-    for _, overrides in cells_of(ablation, shared):
-        search = search_of(overrides, metric, {key for key, _ in parse(overrides)}, validation)
+    for _, own in cells_of(ablation, shared):
+        overrides = ordered(wanted.at(own))
+        fixed = {key for key, _ in parse(overrides)}
+        search = search_of(overrides, wanted.metric, fixed, validation)
         found.setdefault((untuned(search.config), tuple(sorted(search.space))), search)
     return list(found.values())
 

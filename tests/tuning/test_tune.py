@@ -36,7 +36,7 @@ from ltvm.runtime.files import read_json, write_sealed_json
 from ltvm.tuning.found import nested
 from ltvm.tuning.search import Search
 from ltvm.tuning.space import distribution, rounded, space_of
-from ltvm.tuning.tune import searches, tune
+from ltvm.tuning.tune import asked, searches, tune
 
 TINY = [
     "protocol=smoke", "protocol.train_images=40", "protocol.batch=20", "protocol.iterations=1",
@@ -502,6 +502,20 @@ def test_an_ablation_is_tuned_by_one_command(here, comparison, monkeypatch, caps
     )
     assert main(["tune", "ablation=ot", "--trials", "3"]) == 2
     assert "ablation=ot: it compares no tuned methods" in capsys.readouterr().err
+
+
+def test_what_was_found_at_one_protocol_is_used_at_another(here, comparison):
+    shared = [o for o in comparison if not o.startswith("protocol=")]
+    elsewhere = [*shared, "protocol=small", "ablation.seeds=[0]"]
+    with pytest.raises(InputError, match="vae on mnist5k .not at all"):
+        plan(elsewhere)
+    (run,) = plan([*elsewhere, "ablation.tuned.protocol=smoke"]).runs
+    assert run.config["protocol"]["name"] == "small"
+    (found,) = (read_json(file) for file in (here / "tuning" / "found").glob("*.json"))
+    rate = found["settings"]["protocol.learning_rate"]
+    assert run.config["protocol"]["learning_rate"] == rate
+    tuning = [*elsewhere, "ablation.tuned.protocol=smoke", "device=cpu"]
+    assert asked(tuning, validation=30).searches[0].name == found["study"]
 
 
 def test_what_was_found_is_held_to_its_kind(here, comparison):
