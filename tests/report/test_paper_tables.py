@@ -156,6 +156,12 @@ def test_published_figures_stand_beside_ours_where_their_protocol_can_match(fold
     assert "data mnist, ours mnist5k_without; not measured here" in page
 
 
+def test_what_the_user_gives_takes_the_place_of_a_tables_own():
+    sources = [("ablation=ot", "a=1"), ("ablation=ot", "a=1", "protocol=medium")]
+    assert write.changed(sources, ["protocol=large"]) == [("ablation=ot", "a=1")]
+    assert write.changed(sources, ["model.sigma=1"]) == sources
+
+
 def test_bad_input(tmp_path, capsys):
     out = ["--results", str(REFERENCE), "--out", str(tmp_path / "out")]
     assert main(["paper-tables", *out, "method.nosuch=3"]) == 2

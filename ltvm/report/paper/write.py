@@ -38,14 +38,22 @@ def write_paper_tables(results: Path, folder: Path, overrides: Sequence[str] = (
     known: dict[tuple[str, ...], Source] = {}
     parts, written = [HEAD], {"README.md"}
     with indexed(results) as index:
-        for words in dict.fromkeys(words for table in TABLES for words in table.sources):
+        wanted = {table.name: changed(table.sources, overrides) for table in TABLES}
+        for words in dict.fromkeys(words for every in wanted.values() for words in every):
             known[words] = source(words, overrides, results, index)
         for table in TABLES:
-            own = [known[words] for words in table.sources]
+            own = [known[words] for words in wanted[table.name]]
             parts.append(write_one(table, own, folder, written))
     write_text(folder / "README.md", "\n".join(parts))
     remove_stale(folder, written)
     return folder / "README.md"
+
+
+def changed(sources: Sequence[tuple[str, ...]], overrides: Sequence[str]) -> list[tuple[str, ...]]:
+    """A table's sources without what the user gives in its place, each once."""
+    given = {override.split("=")[0] for override in overrides}
+    kept = (tuple(w for w in words if w.split("=")[0] not in given) for words in sources)
+    return list(dict.fromkeys(kept))
 
 
 def write_one(table: PaperTable, sources: Sequence[Source], folder: Path, written: set[str]) -> str:
