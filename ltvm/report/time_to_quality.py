@@ -30,7 +30,7 @@ UP_TO = 4.0  # ratios that a performance profile counts, as in AlgoPerf
 LOOSER = (1.0, 1.25, 1.5)  # targets of profiles: so many times the reference's final value
 FEWEST = 3  # data sets that profiles are made of
 MISSED = "missed"
-CELLS = 100  # of a report with more there is no such table
+CELLS = 30  # of a report with more there is no such table: only what is drawn is read
 
 
 def time_to_target(
