@@ -5,7 +5,7 @@ LTVM = $(VENV)/bin/ltvm
 INSTALLED = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ablate smoke ablate-mnist ablate-svhn ablate-celeba report reference stored test lint types docs doctor evidence-check bench faults clean
+.PHONY: help setup ablate smoke ablate-mnist ablate-svhn ablate-celeba report paper-tables reference stored test lint types docs doctor evidence-check bench faults clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ ablate-celeba: setup ## the paper's settings on CelebA (60,000 images; wants a G
 
 report: setup ## rebuild every report from the records, without training
 	$(LTVM) report
+
+paper-tables: setup ## the tables of a paper from the records, missing cells with their commands: reports/paper
+	$(LTVM) paper-tables
 
 reference: setup ## rebuild the committed reports from results/reference
 	$(LTVM) report --results results/reference --reports reports/reference

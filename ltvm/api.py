@@ -221,32 +221,36 @@ def comparison(overrides: Sequence[str]) -> list[str]:
 
 def tune(
     overrides: Sequence[str],
-    metric: str,
-    trials: int = 20,
+    metric: str | None = None,
+    trials: int | None = None,
     validation: int | None = None,
     restart: bool = False,
-    told: Callable[[Search, Trial], object] = lambda search, trial: None,  # noqa: ARG005
+    told: Callable[[Search, Trial, int], object] = lambda search, trial, trials: None,  # noqa: ARG005
 ) -> Tuning:
-    """Do what is not done of ``trials`` trials for every method of ``method=[A,B]``.
+    """Do what is not done of ``trials`` trials (20) for every method of ``method=[A,B]``.
 
+    Or for every cell of ``ablation=tuned``, which says how many trials and by which ``metric``.
     Each is a run in the store, on the training images without ``validation`` of them (None: one in
-    five, at most 10,000); ``metric`` is measured on those. What was found is written as
-    configurations below ``<results>/tuning`` (see :class:`ltvm.tuning.tune.Tuning`). ``told`` is
-    called after every trial. Raises :class:`ltvm.errors.InputError` for bad input.
+    five, at most 10,000); ``metric`` is measured on those. What was found is written
+    below ``<results>/tuning`` (docs/tools.md), for ``ablation=tuned`` to take. ``told`` is
+    called after every trial, with how many there are to be. Raises
+    :class:`ltvm.errors.InputError` for bad input.
     """
     try:
-        from ltvm.tuning.tune import searches
+        from ltvm.tuning.tune import Tuning, asked
         from ltvm.tuning.tune import tune as do
     except ModuleNotFoundError as error:
         raise InputError(f'tune: {error}; pip install "ltvm[tune]" adds it') from error
 
     ours, hydra_overrides = split_hydra(overrides)
-    return do(
-        searches(ours, metric, validation),
-        trials,
+    wanted = asked(ours, metric, trials, validation)
+    found = do(
+        wanted.searches,
+        wanted.trials,
         lambda trial: train([*trial, *hydra_overrides], restart),
-        told,
+        lambda search, trial: told(search, trial, wanted.trials),
     )
+    return Tuning(found, wanted.comparison)
 
 
 def make_report(
@@ -301,6 +305,22 @@ def make_leaderboard(
 
     several = [results] if isinstance(results, str | Path) else results
     return write_leaderboard([Path(one) for one in several], Path(reports), interval)
+
+
+def paper_tables(
+    results: Path | str = "results",
+    out: Path | str = "reports/paper",
+    overrides: Sequence[str] = (),
+) -> Path:
+    """Write the tables of a paper on the method, without training; returns their page.
+
+    ``overrides`` hold for every ablation that a table is made of. Cells that were not run are
+    shown as missing, with the command that makes them. Raises :class:`ltvm.errors.InputError` for
+    bad input.
+    """
+    from ltvm.report.paper import write_paper_tables
+
+    return write_paper_tables(Path(results), Path(out), split_hydra(overrides)[0])
 
 
 def long_table(results: Path | str = "results") -> pd.DataFrame:

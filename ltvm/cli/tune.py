@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from ltvm.tuning.search import Search, Trial
     from ltvm.tuning.tune import Tuned, Tuning
 
-CHOOSES = ("method", "data", "protocol", "evaluation", "decoder", "prior")
+CHOOSES = ("ablation", "method", "data", "protocol", "evaluation", "decoder", "prior")
 EXAMPLES = """\
 examples:
+  ltvm tune ablation=tuned                        # every method of it, with the same trials
+  ltvm ablate ablation=tuned                      # what was found, compared on the test images
   ltvm tune method=short_run_ot data=mnist5k protocol=small --metric fd_digits
   ltvm tune method=[short_run_ot,abp,vae] protocol=small --trials 20 --metric fd_digits
-  ltvm tune method=vae protocol=small --metric mse_test --validation 500 # training images
-  ltvm ablate ablation=tuned-small-... --config-dir results/tuning # compare what was found"""
+  ltvm tune method=vae protocol=small --metric mse_test --validation 500 # training images"""
 
 
 def add(add_command: Add) -> None:
@@ -32,8 +33,8 @@ def add(add_command: Add) -> None:
     command = add_command("tune", text, restarted(), machine())
     command.add_argument("overrides", **OVERRIDES)
     flag = command.add_argument
-    flag("--trials", type=int, default=20, help="for every method (%(default)s)")
-    flag("--metric", required=True, help="a value of the evaluation, such as fd_digits")
+    flag("--trials", type=int, help="for every method (20; an ablation's own)")
+    flag("--metric", help="a value of the evaluation, such as fd_digits (an ablation's own)")
     flag(
         "--validation",
         type=int,
@@ -45,9 +46,9 @@ def add(add_command: Add) -> None:
 def run(options: argparse.Namespace) -> int:
     from ltvm.api import tune
 
-    def told(search: Search, trial: Trial) -> None:
+    def told(search: Search, trial: Trial, trials: int) -> None:
         what = trial.status if trial.value is None else f"{search.metric} {trial.value:.6g}"
-        place = f"trial {trial.number + 1} of {options.trials}"
+        place = f"trial {trial.number + 1} of {trials}"
         print(f"{place}, {search.method}: {what}", file=sys.stderr, flush=True)
 
     tuning = tune(
@@ -83,7 +84,10 @@ def print_table(found: list[Tuned]) -> None:
     from rich.table import Table
 
     metric = found[0].search.metric
-    columns = ("method", "trials", "without value", f"best {metric}", "at trial", "untuned", "set")
+    columns = (
+        "method", "trials", "FLOP", "seconds", "without value", f"best {metric}", "at trial",
+        "untuned", "set",
+    )  # fmt: skip
     table = Table()
     for column in columns:
         table.add_column(column)
@@ -94,6 +98,8 @@ def print_table(found: list[Tuned]) -> None:
         table.add_row(
             one.search.method,
             str(len(one.trials)),
+            f"{one.cost['flops']:.3g}",
+            f"{one.cost['seconds']:.0f}",
             str(lost),
             "-" if best is None else f"{best.value:.6g}",
             "-" if best is None else str(best.number + 1),
@@ -112,9 +118,8 @@ def print_places(tuning: Tuning) -> int:
             words = ["ltvm", "train", f"method={one.choice}", "--config-dir", folder]
             print(f"{one.search.method}: {shlex.join(words)}")
         print(f"  all trials: {one.search.folder / one.search.name}.csv")
-    if tuning.ablation is not None:
-        words = ["ltvm", "ablate", f"ablation={tuning.ablation}", "--config-dir", folder]
-        print(f"compare them on the test images: {shlex.join(words)}")
+    words = ["ltvm", "ablate", *tuning.comparison]
+    print(f"compare them on the test images: {shlex.join(words)}")
     failed = [one for one in found if any(trial.status == "failed" for trial in one.trials)]
     for one in failed:
         print(f"failed trials of {one.search.method}: see their records", file=sys.stderr)

@@ -78,7 +78,7 @@ def of_ablations(rates: Rates) -> list[dict[str, Any]]:
     """A row for each ablation as it is defined: its runs, and the hours of all of them."""
     rows = []
     for name in choices("ablation"):
-        runs = plan([f"ablation={name}"]).runs
+        runs = plan([f"ablation={name}", "ablation.tuned=null"]).runs  # tuned or not, they last
         each = [hours(run.config, rates) for run in runs]
         known = [value for value in each if value is not None]
         rows.append(

@@ -35,6 +35,14 @@ COSTS = {  # in the order of the table
     "inference_seconds": cost("inference, s", "wall-clock time of inferring codes", "s"),
     "transport_seconds": cost("transport, s", "wall-clock time of coupling and correction", "s"),
     "learning_seconds": cost("learning, s", "wall-clock time of updating weights", "s"),
+    "tuning_flops": cost(
+        "tuning, FLOP",
+        "training of all trials that found a row's settings, once for all seeds",
+        "FLOP",
+    ),
+    "tuning_seconds": cost(
+        "tuning, s", "training of all trials that found a row's settings, once for all seeds", "s"
+    ),
     "curve_seconds": cost("learning curves, s", "measuring between iterations of training", "s"),
     "evaluation_seconds": cost("evaluation, s", "wall-clock time of measuring what was made", "s"),
     "sampler_seconds": cost(
@@ -59,6 +67,12 @@ def costs_of_training(record: dict[str, Any]) -> dict[str, float]:
         "peak_gpu_memory_mb": memory.get("gpu"),
     }
     return {name: value for name, value in costs.items() if value is not None}
+
+
+def cost_of_tuning(tuned: dict[str, Any] | None) -> dict[str, float]:
+    """name of ``COSTS`` -> value, of what a manifest says of a row's trials, if it has any."""
+    stated = {name: (tuned or {}).get(name) for name in ("flops", "seconds")}
+    return {f"tuning_{name}": value for name, value in stated.items() if value is not None}
 
 
 def cost_of_evaluations(evaluations: Iterable[dict[str, Any]]) -> dict[str, float]:

@@ -22,7 +22,9 @@ from ltvm.report.history_figures import (
     learning_curves,
 )
 from ltvm.report.picture_pages import draw_pictures
-from ltvm.report.styles import Style, method_styles
+from ltvm.report.styles import Style, cell_styles, method_styles
+from ltvm.report.time_figures import time_to_quality
+from ltvm.report.time_to_quality import compared_cells, measured
 from ltvm.runs.reading import Files
 
 # What one figure shows at most; of pictures there are fewer.
@@ -132,6 +134,14 @@ def draw_histories(drawing: Drawing, rows: pd.DataFrame, suffix: str) -> Drawn:
         name = f"learning-curves{suffix}"
         learning_curves(histories, names, curves, styles, drawing.path(name), interval)
         drawn.append((f"Learning curves{of_data}", name))
+    if found := measured(histories, declared, rows):
+        name = f"time-to-quality{suffix}"
+        of_cells = {cell: names[cell] for cell in cells}
+        references = compared_cells(rows, drawing.manifest)
+        own_styles = cell_styles(histories, styles)
+        shown = {cell: text for cell, text in of_cells.items() if cell in own_styles}
+        time_to_quality(found, shown, own_styles, references, drawing.path(name), interval)
+        drawn.append((f"Quality against its cost{of_data}", name))
     if effects := corrections(declared):
         name = f"correction{suffix}"
         correction_effects(histories, names, effects, styles, drawing.path(name), interval)

@@ -16,7 +16,12 @@ import pandas as pd
 
 from ltvm.errors import InputError, UnreadableError
 from ltvm.metrics.columns import Column
-from ltvm.report.costs import COSTS, cost_of_evaluations, costs_of_training
+from ltvm.report.costs import (
+    COSTS,
+    cost_of_evaluations,
+    cost_of_tuning,
+    costs_of_training,
+)
 from ltvm.report.declared import column_of
 from ltvm.report.rows import Row, Rows
 from ltvm.runs.content import is_number
@@ -72,12 +77,18 @@ def long_table_of_manifest(
             **({SAMPLER: sampler["name"], SAMPLER_LABEL: sampler["label"]} if sampled else {}),
         }
         run = Run(results / entry["path"], files)
-        add_entry(rows, run, keys | {"path": entry["path"]}, entry["evaluations"])
+        spent = cost_of_tuning(entry.get("tuned"))
+        add_entry(rows, run, keys | {"path": entry["path"]}, entry["evaluations"], spent)
     return rows.frame()
 
 
-def add_entry(rows: Rows, run: Run, keys: Row, wanted: Sequence[str]) -> None:
-    """Add the rows of one run of an ablation; without values, one row that says its status."""
+def add_entry(
+    rows: Rows, run: Run, keys: Row, wanted: Sequence[str], spent: dict[str, float]
+) -> None:
+    """Add the rows of one run of an ablation; without values, one row that says its status.
+
+    ``spent`` are costs that stand in no file of the run.
+    """
     try:
         found = {identity: readable_evaluation(run, identity) for identity in wanted}
         record = run.record()
@@ -98,7 +109,7 @@ def add_entry(rows: Rows, run: Run, keys: Row, wanted: Sequence[str]) -> None:
         add_evaluation(rows, evaluation, shared, known)
         known |= set(evaluation["values"])
     if record is not None and record["status"] == "done":
-        add_costs(rows, costs_of_training(record) | cost_of_evaluations(done), shared)
+        add_costs(rows, costs_of_training(record) | cost_of_evaluations(done) | spent, shared)
     if len(rows) == before:
         add_no_value(rows, shared)
 

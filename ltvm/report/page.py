@@ -11,7 +11,7 @@ import pandas as pd
 
 from ltvm.errors import InputError, require
 from ltvm.metrics.columns import Column
-from ltvm.report.cells import cell_names, crossed_key
+from ltvm.report.cells import cell_names, crossed_key, trained_rows
 from ltvm.report.comparability import Marks, differences, refuse_mixed, warned_cells
 from ltvm.report.declared import (
     columns_of,
@@ -28,6 +28,7 @@ from ltvm.report.differences import (
     p_value_tables,
 )
 from ltvm.report.drawing import Drawing, draw
+from ltvm.report.history_figures import declared_curves, history_table
 from ltvm.report.interactive import write_index
 from ltvm.report.long_table import SAMPLER_LABEL, long_table_of_manifest
 from ltvm.report.notes import SAID, unequal_seeds, unreadable_notes
@@ -36,6 +37,7 @@ from ltvm.report.power import sensitivity_table
 from ltvm.report.resampling_table import resampling_table
 from ltvm.report.statistics import INTERVALS
 from ltvm.report.tables import by_family, crossed_table, estimates_table, with_devices
+from ltvm.report.time_to_quality import CELLS, measured, profile_table, time_table
 from ltvm.report.writers import file_name, remove_stale, write_long_table, write_table
 from ltvm.runs.index import indexed
 from ltvm.runs.manifest import read_manifest
@@ -92,7 +94,7 @@ def write_parts(table: pd.DataFrame, drawing: Drawing, marks: Marks) -> set[str]
     """Write tables, figures and page; returns the names of their files."""
     manifest, folder, interval = drawing.manifest, drawing.folder, drawing.interval
     written = write_long_table(table, folder)
-    shown = shown_tables(table, manifest, marks, interval)
+    shown = shown_tables(table, manifest, marks, interval) | time_tables(table, drawing)
     for name, families in shown.items():
         for family, frame in families.items():
             caption = f"{manifest['question']} {manifest['command']}"
@@ -142,6 +144,25 @@ def shown_tables(
     if crossed_key(manifest) is not None:
         shown["crossed"] = crossed_tables(table, manifest, quality, columns)
     return shown
+
+
+def time_tables(table: pd.DataFrame, drawing: Drawing) -> dict[str, dict[str, pd.DataFrame]]:
+    """What it took to reach the reference's quality, where histories tell."""
+    rows = trained_rows(table)
+    cells = set(rows["cell"])
+    if len(cells) > CELLS:
+        return {}
+    runs = [entry for entry in drawing.manifest["runs"] if entry["cell"] in cells]
+    histories = history_table(runs, drawing.results, [], drawing.files)  # figures name damage
+    declared = declared_curves(runs, drawing.results, histories, drawing.files)
+    found = measured(histories, declared, rows)
+    if found is None:
+        return {}
+    frames = {
+        "time-to-quality": time_table(found, rows, drawing.manifest, drawing.interval),
+        "performance-profiles": profile_table(found, rows, drawing.manifest),
+    }
+    return {name: {"": frame} for name, frame in frames.items() if frame is not None}
 
 
 def headline_part(frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:

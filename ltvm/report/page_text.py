@@ -17,6 +17,7 @@ from ltvm.report.power import POWER
 from ltvm.report.published import published, published_frames
 from ltvm.report.statistics import RESAMPLES
 from ltvm.report.terms import equal_text, head_text
+from ltvm.report.time_to_quality import UP_TO
 from ltvm.report.writers import LONGEST, file_name, to_markdown
 
 ROWS, COLUMNS = 100, 40  # of a table that the page shows
@@ -51,6 +52,20 @@ RESAMPLING = (
     "Standard deviation over seeds (other weights, data order and samples), and over draws "
     "of the samples alone at a fixed model, which the first contains (a jackknife: up to "
     "half too large where a distance is little more than its bias).\n"
+)
+TIME_TEXT = (
+    "What was spent when a row's learning curve was first as good as the reference's at its end, "
+    "at the same seed; where any seed never was, the row missed it and has no mean. Curves are "
+    "measured after iterations and on few samples: this is to an iteration, and no final value. "
+    "Clocks count inference, transport and learning, neither the trial of how to compute, nor "
+    "trials of tuning, nor measuring; what first steps take to warm up is in them. Seconds stand "
+    "here where all rows are of one device.\n"
+)
+PROFILES = (
+    "On each data set three targets: the reference's value at its end, and 1.25 and 1.5 times it; "
+    "the median over seeds of what each took, a miss being infinite, over the least that any row "
+    "took. Within r: on how many targets that is at most r. Score: the mean of that share over r "
+    f"from 1 to {UP_TO:g}, as in AlgoPerf; 1 is the best everywhere.\n"
 )
 COST = (
     "A pass is one forward and backward through the decoder (or the VAE's encoder) per image; "
@@ -111,6 +126,8 @@ def sections(
         ("improvement", f"Probability of improvement over {reference}", IMPROVEMENT),
         ("resampling", "Spread over seeds, and over draws of the sample", RESAMPLING),
         ("points", "Points of grids", points_text(table)),
+        ("time-to-quality", f"Cost of the quality of {reference}", TIME_TEXT),
+        ("performance-profiles", "Performance profiles over data sets and targets", PROFILES),
         ("cost", "Cost", equal_text(table) + COST),
     )
     return [section for section in texts if section[0] in shown]

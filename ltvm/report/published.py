@@ -60,11 +60,11 @@ def against_ours(row: dict[Any, Any], ours: pd.DataFrame, data: str) -> str:
     names, fields = COUNTERPARTS[row["metric"].removesuffix(f"_{digit}")]
     present = set(ours["metric"].dropna())
     name = next((name for name in names if name in present), None)
+    found = [f"data {row['data']}, ours {data}"] if data == "mnist5k_without" else []
     if name is None:
-        return "not measured here"
+        return "; ".join([*found, "not measured here"])
     if digit is not None and "data.load.digit" in ours:
         ours = ours[ours["data.load.digit"].astype(str) == digit]
-    found = [f"data {row['data']}, ours {data}"] if data == "mnist5k_without" else []
     unknown = []
     for field in fields:
         own, stated = ours_of(ours, name, field), row[field]

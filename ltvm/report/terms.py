@@ -23,7 +23,8 @@ HOT = (
 )
 TUNED = (
     "Tuning trials: settings that were tried for a row, each trained without some training "
-    "images and scored on those; the test images had no part in it. 0: as the protocol has them.\n"
+    "images and scored on those; the test images had no part in it. 0: as the protocol has them. "
+    "What the trials cost stands beside the costs of training, and in none of those.\n"
 )
 SAMPLED = (
     "A row with a plus samples from a density in place of its prior, fitted to the run's codes "

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,13 @@ from ltvm.config import (
     settled,
     to_dict,
 )
-from ltvm.errors import InputError, require_one_of
+from ltvm.errors import InputError, require, require_one_of
 from ltvm.hydra_private import hydra_session
 from ltvm.overrides import GROUPS, parse, refuse_repeated
 from ltvm.runs.external import Card, read_cards
 from ltvm.runs.forecast import kind_of
-from ltvm.runs.grid import Ablation, changed
+from ltvm.runs.found import Wanted, as_overrides, check_equal_terms, found_for
+from ltvm.runs.grid import Ablation, Cell, changed
 from ltvm.runs.identity import evaluation_identity, identity, sampler_identity
 from ltvm.runs.store import FINAL, Run, Status, Store
 from ltvm.runs.trust import check_name
@@ -129,8 +130,34 @@ def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
     ``name`` is that of the report; by default the ablation's and the data set's, and the
     protocol's where it is not the ablation's own. Raises :class:`InputError`.
     """
+    ablation, shared = defined(overrides)
+    own = own_overrides(overrides)
+    passed = [o for o in overrides if o not in own]
+    if name is not None:
+        check_name("--name", name)
+    with hydra_session():  # once for all cells
+        runs = planned_runs(ablation, shared, overrides)
+    check_reference(ablation, runs, any(o.startswith("ablation.reference=") for o in own))
+    command = shlex.join(["ltvm", "ablate", *overrides, *(["--name", name] if name else [])])
+    report_name = name or default_name(ablation, own, passed, runs[0].config)
+    check_name("ablation.name", report_name)
+    cards = read_cards(ablation.external, [run.config for run in runs])
+    return Plan(ablation, tuple(passed), tuple(runs), report_name, command, cards)
+
+
+def own_overrides(overrides: Sequence[str]) -> list[str]:
+    """Those of the ablation itself: which it is, and what of its definition is changed."""
+    parsed = zip(overrides, parse(overrides), strict=True)
+    return [o for o, (key, _) in parsed if key == "ablation" or key.startswith("ablation.")]
+
+
+def defined(overrides: Sequence[str]) -> tuple[Ablation, list[str]]:
+    """The ablation that ``ablation=NAME`` and further overrides define, and what its cells share.
+
+    Raises :class:`InputError`.
+    """
     refuse_repeated(overrides)
-    own = [o for o, (key, _) in zip(overrides, parse(overrides), strict=True) if _is_own(key)]
+    own = own_overrides(overrides)
     passed = [o for o in overrides if o not in own]
     for removed in (o for o in own if o.startswith("~")):
         raise InputError(f"{removed}: cannot be left out; allowed: KEY=VALUE")
@@ -152,17 +179,13 @@ def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
             raise InputError(
                 f"{key}: swept by ablation={ablation.name}; allowed: ablation.{axis}=[...]"
             )
-    base = [o for o in ablation.base if o.split("=")[0] not in given]
-    if name is not None:
-        check_name("--name", name)
-    with hydra_session():  # once for all cells
-        runs = planned_runs(ablation, [*base, *passed])
-    check_reference(ablation, runs, any(o.startswith("ablation.reference=") for o in own))
-    command = shlex.join(["ltvm", "ablate", *overrides, *(["--name", name] if name else [])])
-    report_name = name or default_name(ablation, own, passed, runs[0].config)
-    check_name("ablation.name", report_name)
-    cards = read_cards(ablation.external, [run.config for run in runs])
-    return Plan(ablation, tuple(passed), tuple(runs), report_name, command, cards)
+    return ablation, [*(o for o in ablation.base if o.split("=")[0] not in given), *passed]
+
+
+def cells_of(ablation: Ablation, shared: Sequence[str]) -> Iterator[tuple[Cell, list[str]]]:
+    """Every cell as it is defined, and all its overrides, in their order."""
+    for cell in ablation.cells():
+        yield cell, ordered([*shared, *cell])
 
 
 def check_reference(ablation: Ablation, runs: Sequence[PlannedRun], asked_for: bool) -> None:
@@ -177,15 +200,19 @@ def check_reference(ablation: Ablation, runs: Sequence[PlannedRun], asked_for: b
     require_one_of("ablation.reference", ablation.reference, known)
 
 
-def planned_runs(ablation: Ablation, shared: Sequence[str]) -> list[PlannedRun]:
-    """Every cell and seed once, with the overrides that all cells share.
+def planned_runs(
+    ablation: Ablation, shared: Sequence[str], given: Sequence[str]
+) -> list[PlannedRun]:
+    """Every cell and seed once, with the overrides that all cells share; ``given`` by the user.
 
     Cells that train the same but are evaluated differently share their runs. Values of different
     samplers are never those of one cell, whatever else was measured.
     """
     cells: dict[tuple[str, str], tuple[list[str], Config, str]] = {}
-    for cell in ablation.cells():
-        overrides = ordered([*shared, *cell])
+    defined_cells = list(cells_of(ablation, shared))
+    if ablation.tuned is not None:
+        defined_cells = tuned_cells(defined_cells, Wanted.of(ablation.tuned), given)
+    for cell, overrides in defined_cells:
         config = resolve(overrides)
         note = ", ".join(cell) if list(cell) in ablation.extra else ""
         sampler = sampler_identity(config)
@@ -211,8 +238,38 @@ def planned_runs(ablation: Ablation, shared: Sequence[str]) -> list[PlannedRun]:
     return runs
 
 
-def _is_own(key: str) -> bool:
-    return key == "ablation" or key.startswith("ablation.")
+def tuned_cells(
+    cells: Sequence[tuple[Cell, list[str]]], wanted: Wanted, given: Sequence[str]
+) -> list[tuple[Cell, list[str]]]:
+    """Cells with the settings that tuning found for each.
+
+    Raises :class:`InputError` that names those which it has not, or not in so many trials, and the
+    command that tunes them all.
+    """
+    found: list[dict[str, Any]] = []
+    absent: dict[tuple[str, str], list[str]] = {}
+    for _, overrides in cells:
+        config = resolve(ordered(wanted.at(overrides)))
+        again = config["method"].get("tuned")
+        name = config["method"]["name"]
+        require(again is None, "method", name, "one that is not tuned yet")
+        one = found_for(config, wanted, [o.split("=")[0] for o in overrides])
+        if isinstance(one, str):
+            absent.setdefault((config["data"]["name"], one), []).append(name)
+        else:
+            found.append(one)
+    if absent:
+        rows = absent.items()
+        told = "; ".join(f"{', '.join(names)} on {data} ({how})" for (data, how), names in rows)
+        command = shlex.join(["ltvm", "tune", *given])
+        raise InputError(
+            f"not tuned in {wanted.trials} trials by {wanted.metric}: {told}; `{command}` does it"
+        )
+    check_equal_terms(found)
+    return [
+        (cell, [*overrides, *as_overrides(one)])
+        for (cell, overrides), one in zip(cells, found, strict=True)
+    ]
 
 
 def ordered(overrides: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ import yaml
 
 from ltvm.errors import InputError, require
 from ltvm.runs.archive import SUFFIXES, pack, write_sums
+from ltvm.runs.found import found_file
 from ltvm.runs.manifest import manifest_file, read_manifest
 from ltvm.runs.overview import known_names
 from ltvm.runs.store import PICTURES, SAMPLED, Run
@@ -52,7 +53,7 @@ def without_places(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def export(name: str, results: Path, target: Path, weights: bool = False) -> Path:
-    """Copy the manifest and every run's small files; returns the manifest's new path.
+    """Copy the manifest, every run's small files and what was tuned; returns the new manifest.
 
     With ``weights`` the final weights and codes, too. Configurations are copied without this
     machine's directories (see ``without_places``). Raises :class:`ltvm.errors.InputError` if there
@@ -76,8 +77,23 @@ def export(name: str, results: Path, target: Path, weights: bool = False) -> Pat
         if (copy / CONFIG).is_file():
             config = without_places(Run(copy).config())
             write_text(copy / CONFIG, yaml.safe_dump(config, sort_keys=False))
+    copy_found(manifest, results, target)
     write_sealed_json(manifest_file(target, name), manifest)
     return manifest_file(target, name)
+
+
+def copy_found(manifest: dict[str, Any], results: Path, target: Path) -> None:
+    """Copy what tuning found for rows of a manifest."""
+    for entry in manifest["runs"]:
+        tuned = entry.get("tuned") or {}
+        if "study" not in tuned:
+            continue
+        source, copy = (
+            found_file(root, tuned["study"], tuned["trials"]) for root in (results, target)
+        )
+        if is_own(source, results):
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
 
 
 def export_file(

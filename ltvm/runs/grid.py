@@ -104,9 +104,10 @@ class Ablation:
     method that differences are taken to, and ``margin`` the share of its mean within which a
     difference counts as none. ``external`` lists folders of images from elsewhere
     (``ltvm.runs.external``); ``stored`` takes runs that ship with the package (``true``), trains
-    what was taken after all (``false``), or leaves it as it is (null). ``max_runs`` and
-    ``max_hours`` are its budget: the first so many runs, all cells at the first seed before the
-    second, and no run is begun after so many hours of a command.
+    what was taken after all (``false``), or leaves it as it is (null). ``tuned`` takes every cell
+    with the settings that so many trials found for it by a metric (``ltvm.runs.found.Wanted``).
+    ``max_runs`` and ``max_hours`` are its budget: the first so many runs, all cells at the first
+    seed before the second, and no run is begun after so many hours of a command.
     """
 
     name: str
@@ -122,6 +123,7 @@ class Ablation:
     margin: float = 0.05
     external: list[str] = field(default_factory=list)
     stored: bool | None = None
+    tuned: dict[str, Any] | None = None
     max_runs: int | None = None
     max_hours: float | None = None
 
@@ -193,10 +195,10 @@ def changed(content: dict[str, Any], changes: Sequence[tuple[str, Any]]) -> dict
         near = did_you_mean(name, known, "ablation.")
         require(name in known, key, value, f"ablation.{', ablation.'.join(known)}{near}")
         if axis:
-            require(name == "axes", key, value, f"ablation.{name}=...")
-            axes = content["axes"]
-            require(isinstance(axes, dict), "ablation.axes", axes, "keys with their values")
-            content["axes"][axis] = value
+            require(name in ("axes", "tuned"), key, value, f"ablation.{name}=...")
+            held = content.get(name)
+            require(isinstance(held, dict), f"ablation.{name}", held, "keys with their values")
+            content[name] = {**content[name], axis: value}
         else:
             content[name] = value
     return content

@@ -34,6 +34,9 @@ KINDS_WITHIN_RUNS: dict[str, dict[str, Kind]] = {
     "sampler": {"name": str, "label": str | None},
     "tuned": {"trials": int},
 }
+MAY_STAND_WITHIN_RUNS: dict[str, dict[str, Kind]] = {
+    "tuned": {"metric": str, "study": str, "flops": int | float, "seconds": int | float},
+}
 
 
 def manifest_file(results: Path, name: str) -> Path:
@@ -94,7 +97,10 @@ def read_manifest(file: Path) -> dict[str, Any]:
             check_kinds(entry, KINDS_OF_RUNS, "a run's ", MAY_STAND_IN_RUNS)
             for key, kinds in KINDS_WITHIN_RUNS.items():
                 if entry.get(key) is not None:
-                    check_kinds(entry[key], kinds, f"a run's {key}: ")
+                    others = MAY_STAND_WITHIN_RUNS.get(key)
+                    check_kinds(entry[key], kinds, f"a run's {key}: ", others)
+            if study := (entry.get("tuned") or {}).get("study"):
+                check_name("study", study)
             for key in ("data", "method"):  # of which names of files are made
                 check_name(key, entry[key] or key)
             for evaluation in entry["evaluations"]:

@@ -18,9 +18,10 @@ import yaml
 from ltvm.errors import InputError
 from ltvm.runs.archive import SUMS, unpacked, verified
 from ltvm.runs.export import CONFIG, KEPT, PLACES, WEIGHTS, without_places
+from ltvm.runs.found import found_file, found_folder, read_found
 from ltvm.runs.manifest import changing, manifest_file, read_manifest
 from ltvm.runs.store import SAMPLED, Run, Store
-from ltvm.runs.trust import check_no_link, is_own
+from ltvm.runs.trust import check_no_link, check_stays, is_own
 from ltvm.runtime.files import write_sealed_json, write_text, writing
 
 RECORD = "record.json"
@@ -73,9 +74,32 @@ def merge(source: Path, results: Path) -> Merged:
         path = run.directory.relative_to(source)
         check_path(run.record_file, path)
         merge_run(run, Run(results / path), path.as_posix(), merged)
+    for file in sorted(found_folder(source).glob("*.json")):
+        merge_found(file, source, results, merged)
     for manifest in manifests:
         merge_manifest(manifest, manifest_file(results, manifest["name"]), merged)
     return merged
+
+
+def merge_found(new: Path, source: Path, results: Path, merged: Merged) -> None:
+    """Add what tuning found for a cell."""
+    where = new.relative_to(source).as_posix()
+    try:
+        content = read_found(new)
+        old = found_file(results, content["study"], len(content["trials"]))
+        check_stays(old.parent, results.resolve())
+    except InputError as error:
+        merged.conflict("tuned settings", where, str(error))
+        return
+    if not is_own(new, source) or new.name != old.name:
+        merged.conflict("tuned settings", where, "allowed: STUDY-TRIALS.json, and no link")
+    elif not old.is_file():
+        add(new, old)
+        merged.counts["tuned settings", "added"] += 1
+    elif new.read_bytes() == old.read_bytes():
+        merged.counts["tuned settings", "equal"] += 1
+    else:
+        merged.conflict("tuned settings", where, "another content")
 
 
 def merge_run(theirs: Run, ours: Run, name: str, merged: Merged) -> None:

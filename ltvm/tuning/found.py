@@ -1,30 +1,84 @@
-"""What a study found, as files that ``ltvm train`` and ``ltvm ablate`` take with ``--config-dir``.
+"""What a study found, as files: settings of a cell, which ``ablation=tuned`` takes, and a method.
 
-best trial -> method/tuned/STUDY-TRIALS.yaml; several methods -> ablation/NAME.yaml
+best trial -> found/STUDY-TRIALS.json (sealed), and method/tuned/STUDY-TRIALS.yaml, which anything
+takes with ``--config-dir``
 """
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
 
+from ltvm.config import resolve
+from ltvm.errors import UnreadableError
 from ltvm.overrides import parse
 from ltvm.runs.ablation import train_command
-from ltvm.runtime.files import write_text
+from ltvm.runs.found import found_file, read_found, tuned, untuned
+from ltvm.runs.identity import evaluation_identity
+from ltvm.runs.store import Store
+from ltvm.runtime.files import write_sealed_json, write_text
+from ltvm.runtime.phases import PHASES
 from ltvm.tuning.search import Search, Trial
 
-TWIN = "short_run_uncorrected"  # the reference of the ablation, where it was tuned
-NOT_SHARED = (
-    "validation_images",
-    "method",
-    "seed",
-    "device",
-    "tensorboard",
-)  # overrides of trials that runs do without
+
+def write_found(search: Search, trials: Sequence[Trial], best: Trial | None) -> dict[str, Any]:
+    """Write what was found, with all trials and what they cost; returns it.
+
+    A file that says the same already is left: the records of its trials may be gone by now.
+    """
+    config, results = search.config, Path(search.config["paths"]["results"])
+    content: dict[str, Any] = {
+        "study": search.name,
+        "cell": untuned(config),
+        "evaluation": evaluation_identity(config),
+        **{part: config[part]["name"] for part in ("method", "data", "protocol")},
+        **{key: config[key] for key in ("precision", "validation_images", "seed")},
+        "metric": search.metric,
+        "searched": sorted(search.space),
+        "settings": None if best is None else best.settings,
+        "trials": [told(search, trial) for trial in trials],
+    }
+    file = found_file(results, search.name, len(trials))
+    try:
+        known = read_found(file)
+        if {key: value for key, value in known.items() if key != "cost"} == content:
+            return known
+    except UnreadableError:  # none yet, or a damaged one
+        pass
+    content["cost"] = cost_of(search, trials)
+    write_sealed_json(file, content)
+    return content
+
+
+def told(search: Search, trial: Trial) -> dict[str, Any]:
+    """One trial: its number from 1, its settings, its value and how its run ended."""
+    return {
+        "trial": trial.number + 1,
+        "status": trial.status,
+        search.metric: trial.value,
+        "settings": trial.settings,
+    }
+
+
+def cost_of(search: Search, trials: Sequence[Trial]) -> dict[str, float]:
+    """What the trainings of trials took, as far as their records say: FLOP and seconds.
+
+    Seconds are those of inference, transport and learning, as everywhere.
+    """
+    results = Path(search.config["paths"]["results"])
+    commands = (search.command(trial.settings) for trial in trials)
+    runs = [Store(results).run(resolve(command)) for command in commands]
+    records = [record for run in runs if (record := run.record()) is not None]
+    phases = [phase for phase in PHASES if phase != "evaluation"]
+    seconds = [
+        record.get("seconds", {}).get(phase) or 0.0 for record in records for phase in phases
+    ]
+    flops = sum(record.get("flops") or 0 for record in records)
+    return {"flops": flops, "seconds": round(sum(seconds), 3)}
 
 
 def write_trials(search: Search, trials: Sequence[Trial]) -> None:
@@ -42,14 +96,15 @@ def write_trials(search: Search, trials: Sequence[Trial]) -> None:
     write_text(search.folder / f"{search.name}.csv", pd.DataFrame(rows).to_csv(index=False))
 
 
-def write_method(search: Search, best: Trial, trials: int) -> str:
+def write_method(search: Search, best: Trial, found: Mapping[str, Any]) -> str:
     """The method with the best settings, and how many were tried; returns its ``method=``."""
+    trials = len(found["trials"])
     method = search.config["method"]
     content = nested(best.settings)
     content["method"] = {
         **content.get("method", {}),
         "label": f"{method.get('label', search.method)}, tuned",
-        "tuned": {"trials": trials, "metric": search.metric, "study": search.name},
+        "tuned": tuned(found),
     }
     content = {"defaults": [f"/method/{chosen(search)}@method", "_self_"], **content}
     choice = f"{search.name}-{trials}"
@@ -67,37 +122,6 @@ def write_method(search: Search, best: Trial, trials: int) -> str:
 def chosen(search: Search) -> str:
     """What the user wrote for ``method=``, which names the file it is in."""
     return next(str(value) for key, value in parse(search.overrides) if key == "method")
-
-
-def write_ablation(
-    search: Search, name: str, choices: Sequence[str], methods: Sequence[str], trials: int
-) -> None:
-    """The ablation that compares tuned methods on the test images."""
-    keys = [key for key, _ in parse(search.overrides)]
-    base = [o for o, key in zip(search.overrides, keys, strict=True) if shared(key)]
-    content = {
-        "name": name,
-        "question": (
-            f"How do methods compare when each has had {trials} trials of tuning, by "
-            f"{search.metric} on validation images?"
-        ),
-        "base": base,
-        "axes": {"method": list(choices)},
-        "combine": "product",
-        "seeds": [0, 1, 2],
-        "extra": [],
-        "reference": TWIN if TWIN in methods else None,
-    }
-    folder = search.folder.parent
-    head = f"# ltvm ablate {shlex.join([f'ablation={name}', '--config-dir', str(folder)])}\n"
-    write_text(
-        folder / "ablation" / f"{name}.yaml", head + yaml.safe_dump(content, sort_keys=False)
-    )
-
-
-def shared(key: str) -> bool:
-    """Whether an override of trials is one of the runs that compare what was found."""
-    return key not in NOT_SHARED and not key.startswith("paths.")
 
 
 def nested(settings: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""The same number of trials for each of several methods, and what they found as configurations.
+"""The same number of trials for each of several methods, and what they found, as files.
 
-overrides -> a search for every method -> trials in turn -> method/tuned/*.yaml, ablation/*.yaml
+overrides -> a search for every method, or cell of an ablation -> trials in turn -> what was found
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from typing import Any
 
 from ltvm.config import Config, resolve
 from ltvm.data.cache import load_data
-from ltvm.errors import require, require_one_of
+from ltvm.errors import InputError, require, require_one_of
 from ltvm.overrides import parse
+from ltvm.runs.ablation import cells_of, defined, ordered
 from ltvm.runs.build import build_metrics
+from ltvm.runs.found import Wanted, untuned
+from ltvm.runs.grid import Ablation
 from ltvm.runs.identity import evaluation_identity, identity
 from ltvm.runtime.devices import resolve_device
-from ltvm.tuning.found import write_ablation, write_method, write_trials
+from ltvm.tuning.found import chosen, write_found, write_method, write_trials
 from ltvm.tuning.search import Direction, Search, Train, Trial
 from ltvm.tuning.space import space_of
 
@@ -30,7 +33,7 @@ LARGEST = 10_000  # but no more than this
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a search has come to: its trials that are over, and the best of them.
+    """What a search has come to: its trials that are over, the best of them, what they cost.
 
     ``choice`` is what ``method=...`` takes; None if no trial has a value.
     """
@@ -39,14 +42,97 @@ class Tuned:
     trials: list[Trial]
     best: Trial | None
     choice: str | None
+    cost: dict[str, float]  # FLOP and seconds of the trials' trainings
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be tuned: searches, with so many trials for each.
+
+    ``comparison`` are the overrides of the ablation that compares what they find.
+    """
+
+    searches: list[Search]
+    trials: int
+    comparison: list[str]
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """What came of several methods; ``ablation`` compares them (None if there is nothing to)."""
+    """What came of several methods, and the overrides of the ablation that compares them."""
 
     methods: list[Tuned]
-    ablation: str | None
+    comparison: list[str]
+
+
+TRIALS = 20  # by default
+NOT_SHARED = (
+    "validation_images",
+    "method",
+    "seed",
+    "device",
+    "tensorboard",
+)  # overrides of trials that the runs which compare what was found do without
+
+
+def asked(
+    overrides: Sequence[str],
+    metric: str | None = None,
+    trials: int | None = None,
+    validation: int | None = None,
+) -> Asked:
+    """The searches of ``method=[A,B]``, or of all cells of an ``ablation=NAME`` with ``tuned``.
+
+    Such an ablation says how many trials, and by which metric. ``validation`` training images are
+    kept from training (None: one in five, at most 10,000). Raises
+    :class:`ltvm.errors.InputError` for bad input.
+    """
+    if not any(key.partition(".")[0] == "ablation" for key, _ in parse(overrides)):
+        require(metric is not None, "--metric", metric, "a value of the evaluation")
+        trials = TRIALS if trials is None else trials
+        found = searches(overrides, str(metric), validation)
+        return Asked(found, trials, comparison(found, overrides, trials))
+    ablation, shared = defined(overrides)
+    if ablation.tuned is None:
+        raise InputError(
+            f"ablation={ablation.name}: it compares no tuned methods; allowed: ablation=tuned, or "
+            "'ablation.tuned={trials: 8, metric: fd_digits}'"
+        )
+    wanted = Wanted.of(ablation.tuned)
+    for flag, given, own in (("trials", trials, wanted.trials), ("metric", metric, wanted.metric)):
+        allowed = f"{own}, which ablation.tuned.{flag}=... changes"
+        require(given in (None, own), f"--{flag}", given, allowed)
+    found = of_cells(ablation, shared, wanted, validation)
+    return Asked(found, wanted.trials, [*overrides])
+
+
+def of_cells(
+    ablation: Ablation, shared: Sequence[str], wanted: Wanted, validation: int | None
+) -> list[Search]:
+    """A search for every cell of an ablation; cells that train the same share theirs."""
+    found: dict[tuple[str, tuple[str, ...]], Search] = {}
+    for _, own in cells_of(ablation, shared):
+        overrides = ordered(wanted.at(own))
+        fixed = {key for key, _ in parse(overrides)}
+        search = search_of(overrides, wanted.metric, fixed, validation)
+        found.setdefault((untuned(search.config), tuple(sorted(search.space))), search)
+    return list(found.values())
+
+
+def comparison(found: Sequence[Search], overrides: Sequence[str], trials: int) -> list[str]:
+    """The overrides of ``ablation=tuned`` that compare what searches of methods find."""
+    keys = [key for key, _ in parse(overrides)]
+    shared = [
+        override
+        for override, key in zip(overrides, keys, strict=True)
+        if key not in NOT_SHARED and not key.startswith("paths.")
+    ]
+    return [
+        "ablation=tuned",
+        f"ablation.axes.method=[{','.join(chosen(search) for search in found)}]",
+        f"ablation.tuned={{trials:{trials},metric:{found[0].metric}}}",
+        *shared,
+    ]
 
 
 def searches(overrides: Sequence[str], metric: str, validation: int | None = None) -> list[Search]:
@@ -61,22 +147,24 @@ def searches(overrides: Sequence[str], metric: str, validation: int | None = Non
     wanted = given[-1] if given else resolve(shared)["method"]["name"]
     methods = list(wanted) if isinstance(wanted, list) else [wanted]
     require(bool(methods) and len(set(methods)) == len(methods), "method", methods, "no repeats")
-    found = []
-    for method in methods:
-        own = [*shared, f"method={method}"]
-        config = resolve(own)
-        again = config["method"].get("tuned")
-        require(again is None, "method", method, "one that is not tuned yet")
-        if config["validation_images"] is None:
-            usual = min(len(load_data(config).train) // SHARE, LARGEST)
-            own.append(f"validation_images={usual if validation is None else validation}")
-        found.append(search_of(own, metric, {key for key, _ in parsed}))
-    return found
+    keys = {key for key, _ in parsed}
+    return [
+        search_of([*shared, f"method={method}"], metric, keys, validation) for method in methods
+    ]
 
 
-def search_of(overrides: Sequence[str], metric: str, fixed: set[str]) -> Search:
-    """The search of one method; keys that are ``fixed`` are not searched."""
+def search_of(
+    overrides: Sequence[str], metric: str, fixed: set[str], validation: int | None = None
+) -> Search:
+    """The search of one method, or cell; keys that are ``fixed`` are not searched."""
     config = resolve(overrides)
+    method = config["method"]["name"]
+    require(config["method"].get("tuned") is None, "method", method, "one that is not tuned yet")
+    if config["validation_images"] is None:
+        usual = min(len(load_data(config).train) // SHARE, LARGEST)
+        kept = usual if validation is None else validation
+        overrides = [*overrides, f"validation_images={kept}"]
+        config = resolve(overrides)
     load_data(config)  # refuses numbers of images before a study is begun
     space = space_of(config, fixed)
     content = {
@@ -124,7 +212,7 @@ def tune(
     trials: int,
     train: Train,
     told: Callable[[Search, Trial], object] = lambda search, trial: None,  # noqa: ARG005
-) -> Tuning:
+) -> list[Tuned]:
     """Do what is not done of ``trials`` trials for each search; write and return what they found.
 
     They go in turn, so that methods have had equally many whenever it is stopped. ``told`` is
@@ -139,8 +227,7 @@ def tune(
                 trial = search.do(number, train)
                 if trial is not None:
                     told(search, trial)
-        methods = [outcome(search, trials) for search in found]
-    return Tuning(methods, ablation_of(methods))
+        return [outcome(search, trials) for search in found]
 
 
 def outcome(search: Search, trials: int) -> Tuned:
@@ -148,17 +235,6 @@ def outcome(search: Search, trials: int) -> Tuned:
     over = search.trials(trials)
     best = search.best(over)
     write_trials(search, over)
-    choice = None if best is None else write_method(search, best, len(over))
-    return Tuned(search, over, best, choice)
-
-
-def ablation_of(tuned: Sequence[Tuned]) -> str | None:
-    """Write the ablation that compares what was found; its name, or None if there is nothing."""
-    found = [one for one in tuned if one.choice is not None]
-    if not found:
-        return None
-    search, choices = found[0].search, [str(one.choice) for one in found]
-    name = f"tuned-{search.config['protocol']['name']}-{digest(choices)}"
-    methods = [one.search.method for one in found]
-    write_ablation(search, name, choices, methods, len(found[0].trials))
-    return name
+    found = write_found(search, over, best)
+    choice = None if best is None else write_method(search, best, found)
+    return Tuned(search, over, best, choice, found["cost"])

@@ -3,12 +3,12 @@
 import math
 import os
 import re
+import shlex
 from pathlib import Path
 
 import optuna
 import pandas as pd
 import pytest
-import yaml
 from optuna.distributions import (
     CategoricalDistribution,
     FloatDistribution,
@@ -25,15 +25,18 @@ from ltvm.report.cells import tuning_trials
 from ltvm.report.long_table import long_table_of_manifest
 from ltvm.report.tables import estimates_table
 from ltvm.runs import execute as execution
-from ltvm.runs.ablation import plan
+from ltvm.runs.ablation import defined, plan, value_of
+from ltvm.runs.export import export
+from ltvm.runs.found import check_equal_terms
 from ltvm.runs.identity import identity
-from ltvm.runs.manifest import manifest_of
+from ltvm.runs.manifest import manifest_of, write_manifest
+from ltvm.runs.merge import merge
 from ltvm.runs.store import Store
-from ltvm.runtime.files import read_json
+from ltvm.runtime.files import read_json, write_sealed_json
 from ltvm.tuning.found import nested
 from ltvm.tuning.search import Search
 from ltvm.tuning.space import distribution, rounded, space_of
-from ltvm.tuning.tune import searches, tune
+from ltvm.tuning.tune import asked, searches, tune
 
 TINY = [
     "protocol=smoke", "protocol.train_images=40", "protocol.batch=20", "protocol.iterations=1",
@@ -133,7 +136,7 @@ def pretended(outcome=lambda number, value: None):
 
 def test_trials_begin_with_the_methods_own_settings_and_get_better(search):
     train, asked = pretended()
-    (found,) = tune([search], 15, train).methods
+    (found,) = tune([search], 15, train)
     assert [trial.number for trial in found.trials] == list(range(15))
     assert len(asked) == 15
     assert found.trials[0].settings == {"method.kernel.size": 0.1, "protocol.learning_rate": 0.003}
@@ -150,13 +153,15 @@ def test_trials_begin_with_the_methods_own_settings_and_get_better(search):
 
 
 def test_what_was_found_can_be_changed_further(search, monkeypatch):
-    (found,) = tune([search], 3, pretended()[0]).methods
+    (found,) = tune([search], 3, pretended()[0])
     monkeypatch.setenv(CONFIG_DIRS_VARIABLE, str(search.folder.parent))
     config = resolve([f"method={found.choice}", "protocol=medium"])
     assert config["method"]["kernel"]["size"] == found.best.settings["method.kernel.size"]
     assert config["protocol"]["learning_rate"] == found.best.settings["protocol.learning_rate"]
     assert config["protocol"]["steps"] == config["method"]["steps"] == 6  # still the protocol's
-    assert config["method"]["tuned"] == {"trials": 3, "metric": "mse_test", "study": "abp-x"}
+    assert config["method"]["tuned"] == {
+        "trials": 3, "metric": "mse_test", "study": "abp-x", "flops": 0, "seconds": 0.0,
+    }  # fmt: skip
     other = ["method.kernel=hamiltonian", "protocol.learning_rate=0.5"]
     config = resolve([f"method={found.choice}", *other])
     assert config["method"]["kernel"]["name"] == "hamiltonian"
@@ -209,7 +214,7 @@ def test_another_study_tries_other_settings(search, tmp_path):
 def test_failed_and_diverged_trials_count_and_are_not_tried_again(search):
     states = {1: "failed", 2: "diverged"}
     train, asked = pretended(lambda number, value: states.get(number))
-    (found,) = tune([search], 4, train).methods
+    (found,) = tune([search], 4, train)
     assert [trial.status for trial in found.trials] == ["done", "failed", "diverged", "done"]
     assert [trial.value is None for trial in found.trials] == [False, True, True, False]
     tune([search], 4, train)
@@ -217,15 +222,14 @@ def test_failed_and_diverged_trials_count_and_are_not_tried_again(search):
 
 
 def test_without_any_value_nothing_is_found(search):
-    tuning = tune([search], 2, pretended(lambda *_: "failed")[0])
-    assert tuning.methods[0].best is None
-    assert tuning.ablation is None
+    (found,) = tune([search], 2, pretended(lambda *_: "failed")[0])
+    assert found.best is None
     assert not list(search.folder.parent.glob("method/**/*.yaml"))
 
 
 def test_more_is_better_where_the_metric_says_so(search):
     search = Search(**{**vars(search), "direction": "maximize"})
-    (found,) = tune([search], 6, pretended()[0]).methods
+    (found,) = tune([search], 6, pretended()[0])
     assert found.best.value == max(trial.value for trial in found.trials)
 
 
@@ -259,7 +263,7 @@ def test_a_trial_killed_before_it_had_settings_counts_as_failed(search):
     assert study.trials[0].state == optuna.trial.TrialState.RUNNING
     study.ask()  # without any parameter
     train, _ = pretended()
-    (found,) = tune([search], 3, train).methods
+    (found,) = tune([search], 3, train)
     assert found.trials[1].status == "failed"
     assert len(found.trials) == 3
 
@@ -306,6 +310,7 @@ def test_one_training_image_in_five_is_for_validation():
         (["--metric", "mse_test", "--validation", "1"], ["validation_images=1", "2 to 3998"]),
         (["--metric", "mse_test", "method=[vae,vae]"], ["method=", "no repeats"]),
         (["--metric", "mse_test", "method=gan"], ["method=gan", "vae"]),
+        ([], ["--metric=None", "a value of the evaluation"]),
     ],
 )
 def test_bad_input(words, message, capsys):
@@ -416,23 +421,164 @@ def test_what_was_found_is_a_method_that_anything_takes(tuned, here):
         searches([f"method={choice}", *TINY], "mse_test", 12)
 
 
-def test_the_ablation_that_compares_what_was_found(tuned, here, tmp_path):
-    _, printed = tuned
-    (name,) = re.findall(r"ablation=(tuned-smoke-\w+)", printed)
-    choices = found_choices(printed)
-    content = yaml.safe_load((here / "tuning" / "ablation" / f"{name}.yaml").read_text())
-    assert content["axes"] == {"method": choices}
-    assert "protocol.batch=20" in content["base"]
-    assert not [o for o in content["base"] if "validation" in o or "seed" in o]
-    axis = f"ablation.axes.method=[short_run,{','.join(choices)}]"
-    planned = plan([f"ablation={name}", axis, "ablation.seeds=[0]"])
+@pytest.fixture
+def comparison(tuned, here):
+    """The overrides of the ablation that compares what was found, as the command prints them."""
+    (line,) = re.findall(r"on the test images: ltvm ablate (.*)", tuned[1])
+    return shlex.split(line)
+
+
+def test_the_ablation_of_what_was_found(here, comparison):
+    planned = plan([*comparison, "ablation.seeds=[0,1]"])
+    assert "ablation.tuned={trials:2,metric:fd_digits}" in comparison
+    assert not [o for o in comparison if "validation" in o or "device" in o]
+    (found,) = (read_json(file) for file in (here / "tuning" / "found").glob("*.json"))
+    assert found["settings"]
+    for run in planned.runs:
+        assert run.config["validation_images"] is None
+        for key, value in found["settings"].items():
+            assert value_of(run.config, key) == value
+    # the trials cost what their records say
+    records = [run.record() for run in Store(here).runs()]
+    assert found["cost"]["flops"] == sum(record["flops"] for record in records) > 0
+    phases = ("inference", "transport", "learning")
+    seconds = sum(record["seconds"][phase] for record in records for phase in phases)
+    assert found["cost"]["seconds"] == pytest.approx(seconds, abs=1e-3)
     manifest = manifest_of(planned, here)
+    assert {entry["tuned"]["flops"] for entry in manifest["runs"]} == {found["cost"]["flops"]}
+    # the command of a run needs nothing of the study
+    again = resolve([o for o in planned.runs[0].overrides if o != "ablation"])
+    assert identity(again) == identity(planned.runs[0].config)
+
+
+def test_a_table_says_how_many_trials_each_row_had_and_what_they_cost(here, comparison, tmp_path):
+    usual = [o for o in comparison if not o.startswith(("ablation.tuned", "ablation.seeds"))]
+    untuned = manifest_of(plan([*usual, "ablation.tuned=null", "ablation.seeds=[0]"]), here)
+    manifest = manifest_of(plan([*comparison, "ablation.seeds=[0]"]), here)
+    manifest["runs"] += untuned["runs"]
+    run = Store(here).runs()[0]  # any record stands for those of both
+    for entry in manifest["runs"]:
+        entry["path"] = str(run.directory.relative_to(here))
+        entry["evaluations"] = run.evaluation_names()
     table = long_table_of_manifest(manifest, here)
-    assert list(table["tuning_trials"]) == [0, 2]
-    assert list(tuning_trials(table).values()) == ["0", "2"]
-    shown = estimates_table(table.assign(metric=None), manifest, [], False)
-    assert list(shown["tuning trials"]) == ["0", "2"]
-    assert list(shown["cell"]) == ["SRI", "VAE, tuned"]
+    first, second = dict.fromkeys(table["cell"])
+    assert tuning_trials(table) == {first: "2", second: "0"}
+    cost = estimates_table(table, manifest, ["flops", "tuning_flops", "tuning_seconds"], False)
+    assert list(cost["tuning trials"]) == ["2", "0"]
+    assert [text == "-" for text in cost["tuning, FLOP"]] == [False, True]
+    assert not cost["tuning, s"][0].startswith("-")
+
+
+def test_methods_that_are_not_tuned_are_named_with_the_command(here, comparison):
+    axis = next(o for o in comparison if o.startswith("ablation.axes"))
+    both = [o if o != axis else "ablation.axes.method=[vae,short_run]" for o in comparison]
+    with pytest.raises(InputError) as error:
+        plan(both)
+    assert "\n" not in str(error.value)
+    assert "not tuned in 2 trials by fd_digits: short_run on mnist5k (not at all)" in str(
+        error.value
+    )
+    assert f"`{shlex.join(['ltvm', 'tune', *both])}` does it" in str(error.value)
+    with pytest.raises(InputError, match=r"in 3 trials.*vae on mnist5k \(with 2 trials\)"):
+        plan([*comparison, "ablation.tuned.trials=3"])
+    with pytest.raises(InputError, match="by mse_test: vae on mnist5k"):
+        plan([*comparison, "ablation.tuned.metric=mse_test"])
+    other = "protocol.learning_rate=0.1"  # is not searched then
+    with pytest.raises(InputError, match="vae on mnist5k .not at all"):
+        plan([*comparison, other])
+    for wrong in ("7", "{trials:0,metric:fd_digits}", "{trials:8}", "{trials:8,metric:a,b:c}"):
+        with pytest.raises(InputError, match=r"ablation\.tuned=.*allowed: .trials: 8"):
+            plan([*comparison, f"ablation.tuned={wrong}"])
+
+
+def test_an_ablation_is_tuned_by_one_command(here, comparison, monkeypatch, capsys):
+    monkeypatch.setattr(execution, "train", lambda *_: pytest.fail("trained again"))
+    assert main(["tune", *comparison, "device=cpu", "--validation", "30"]) == 0  # all is done
+    assert shlex.join(comparison) in capsys.readouterr().out
+    assert len(list((here / "tuning" / "found").glob("*.json"))) == 1
+    assert main(["tune", *comparison, "--trials", "3"]) == 2
+    assert "--trials=3: allowed: 2, which ablation.tuned.trials=... changes" in (
+        capsys.readouterr().err
+    )
+    assert main(["tune", "ablation=ot", "--trials", "3"]) == 2
+    assert "ablation=ot: it compares no tuned methods" in capsys.readouterr().err
+
+
+def test_what_was_found_at_one_protocol_is_used_at_another(here, comparison):
+    shared = [o for o in comparison if not o.startswith("protocol=")]
+    elsewhere = [*shared, "protocol=small", "ablation.seeds=[0]"]
+    with pytest.raises(InputError, match="vae on mnist5k .not at all"):
+        plan(elsewhere)
+    (run,) = plan([*elsewhere, "ablation.tuned.protocol=smoke"]).runs
+    assert run.config["protocol"]["name"] == "small"
+    (found,) = (read_json(file) for file in (here / "tuning" / "found").glob("*.json"))
+    rate = found["settings"]["protocol.learning_rate"]
+    assert run.config["protocol"]["learning_rate"] == rate
+    tuning = [*elsewhere, "ablation.tuned.protocol=smoke", "device=cpu"]
+    assert asked(tuning, validation=30).searches[0].name == found["study"]
+
+
+def test_what_was_found_is_held_to_its_kind(here, comparison):
+    (file,) = (here / "tuning" / "found").glob("*.json")
+    text = file.read_text()
+    sound = read_json(file)
+    another = file.with_name("vae-mnist5k-smoke-another-2.json")
+    try:
+        for change, message in (
+            ({"settings": {"paths.results": "elsewhere"}}, "paths.results=elsewhere: allowed"),
+            ({"settings": {"protocol.learning_rate": "${oc.env:HOME}"}}, "allowed: plain values"),
+            ({"settings": None}, "without any trial that has a value"),
+            ({"trials": 8}, "trials is not objects"),
+            ({"cost": {"flops": "many"}}, "cost is not"),
+        ):
+            write_sealed_json(file, sound | change)
+            with pytest.raises(InputError, match=re.escape(message)):
+                plan(comparison)
+        file.write_text(text.replace('"metric": "fd', '"metric": "ft'))
+        with pytest.raises(InputError, match="its checksum is another"):
+            plan(comparison)
+        file.write_text(text)
+        write_sealed_json(another, sound | {"study": "vae-mnist5k-smoke-another"})
+        with pytest.raises(InputError, match="allowed: one for each cell"):
+            plan(comparison)
+    finally:
+        file.write_text(text)
+        another.unlink(missing_ok=True)
+
+
+def test_methods_tuned_on_other_terms_are_not_compared():
+    terms = {"data": "a", "protocol": "b", "validation_images": 8, "seed": 0, "evaluation": "e"}
+    first, other = ({"study": name, **terms} for name in ("x", "y"))
+    check_equal_terms([first, other, {**other, "data": "c", "seed": 3}])
+    for key, value in (("seed", 1), ("validation_images", 9), ("evaluation", "f")):
+        with pytest.raises(InputError, match=rf"{key} {value} \(y\) and"):
+            check_equal_terms([first, {**other, key: value}])
+
+
+def test_what_was_found_travels_with_the_ablation(here, comparison, tmp_path):
+    planned = plan([*comparison, "ablation.seeds=[0]"], "mine")
+    write_manifest(planned, here)
+    export("mine", here, tmp_path / "copy")
+    there = tmp_path / "there"
+    (file,) = (here / "tuning" / "found").glob("*.json")
+    merged = merge(tmp_path / "copy", there)
+    assert not merged.conflicts
+    assert merged.counts["tuned settings", "added"] == 1
+    copy = there / "tuning" / "found" / file.name
+    assert copy.read_bytes() == file.read_bytes()
+    assert merge(tmp_path / "copy", there).counts["tuned settings", "equal"] == 1
+    content = read_json(copy)
+    write_sealed_json(copy, content | {"seed": 5})
+    assert merge(tmp_path / "copy", there).counts["tuned settings", "in conflict"] == 1
+    elsewhere = plan([*comparison, f"paths.results={there}", "ablation.seeds=[0]"])
+    assert elsewhere.runs[0].cell == planned.runs[0].cell
+
+
+def test_the_baselines_and_the_tuned_ones_are_the_same_methods():
+    of = {name: defined([f"ablation={name}"])[0].axes["method"] for name in ("baselines", "tuned")}
+    assert of["baselines"] == of["tuned"]
+    variants = {"encoder_started", "short_run_corrected", "short_run_fresh", "short_run_late"}
+    assert set(of["baselines"]) == set(choices("method")) - variants - {"tuned"}
 
 
 def test_a_report_without_tuned_rows_has_no_such_column():

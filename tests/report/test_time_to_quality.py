@@ -1,0 +1,131 @@
+"""What it takes to reach a target: closed forms, and what a report says of it."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import ltvm
+from ltvm.report.time_to_quality import (
+    frontier,
+    integrated,
+    profile,
+    ratios,
+    time_to_target,
+)
+
+
+def test_a_target_is_reached_at_the_first_value_as_good_or_never():
+    spent, values = [10, 20, 30, 40], [9.0, 5.0, 7.0, 1.0]
+    found = [time_to_target(spent, values, target, "lower") for target in (9.0, 5.0, 4.9, 0.9)]
+    assert found == [10, 20, 40, None]
+    found = [time_to_target(spent, values, target, "higher") for target in (9.0, 9.1)]
+    assert found == [10, None]
+    assert time_to_target([], [], 1.0, "lower") is None
+
+
+def test_the_frontier_has_what_nothing_cheaper_is_as_good_as():
+    points = [(3, 5.0), (1, 9.0), (2, 9.5), (2, 6.0), (4, 5.0), (5, 1.0)]
+    assert frontier(points, "lower") == [(1, 9.0), (2, 6.0), (3, 5.0), (5, 1.0)]
+    assert frontier(points, "higher") == [(1, 9.0), (2, 9.5)]
+    assert frontier([], "lower") == []
+
+
+TIMES = {
+    "a": {"fast": 10.0, "slow": 20.0, "never": None},
+    "b": {"fast": 30.0, "slow": 10.0, "never": None},
+    "c": {"fast": None, "slow": None, "never": None},
+    "d": {"fast": 5.0, "slow": 20.0},  # as far as the score counts, and one that is absent
+}
+
+
+def test_profiles_are_step_functions_with_known_areas():
+    own = ratios(TIMES)
+    assert own["fast"] == [1.0, 3.0, math.inf, 1.0]
+    assert own["slow"] == [2.0, 1.0, math.inf, 4.0]
+    assert own["never"] == [math.inf] * 4
+    assert [profile(own["fast"], r) for r in (1.0, 2.9, 3.0, 100.0)] == [0.5, 0.5, 0.75, 0.75]
+    # areas of steps over ratios from 1 to 4: of 3 for the best, (4 - r) for a step at r
+    assert integrated(own["fast"]) == pytest.approx((3 + 1 + 0 + 3) / 3 / 4)
+    assert integrated(own["slow"]) == pytest.approx((2 + 3 + 0 + 0) / 3 / 4)
+    assert integrated(own["never"]) == 0
+    assert integrated([1.0, 1.0]) == 1
+    for steps in own.values():  # the integral, by a sum over a fine grid
+        grid = np.arange(1, 4, 1e-3) + 5e-4
+        area = np.mean([profile(steps, ratio) for ratio in grid])
+        assert integrated(steps) == pytest.approx(area, abs=1e-3)
+
+
+def set_history(results, method, seed, values, data="mnist5k", seconds=True, scale=1.0):
+    """A history whose curve of quality is ``values``, an iteration each."""
+    entry = next(
+        e for e in results.entries
+        if (e["method"], e["seed"], e["data"]) == (method, seed, data)
+    )  # fmt: skip
+    rows = [
+        {"iteration": i, "passes": i, "flops": 1e9 * i * scale, "fd_digits_curve": value}
+        | ({"inference_seconds": 2.0 * i, "transport_seconds": 0.0, "learning_seconds": 1.0 * i,
+            "evaluation_seconds": 99.0} if seconds else {})
+        for i, value in enumerate(values, start=1)
+    ]  # fmt: skip
+    file = results.root / entry["path"] / "history.csv"
+    file.write_text(pd.DataFrame(rows).to_csv(index=False))
+
+
+def report(results):
+    return ltvm.make_report("ot-mnist5k", results.root, results.root / "reports")
+
+
+def test_a_report_says_what_the_references_quality_took_and_who_missed_it(written, unrendered):
+    for seed in range(3):
+        set_history(written, "short_run_uncorrected", seed, [9.0, 8.0, 7.0])
+        set_history(written, "short_run_ot", seed, [9.5, 6.0 + seed / 10, 8.0])
+    folder = report(written)
+    table = pd.read_csv(folder / "time-to-quality.csv", dtype=str)
+    assert list(table["cell"]) == ["short-run OT", "same, no correction"]
+    assert list(table["reached"]) == ["3 of 3", "3 of 3"]
+    assert list(table["FLOP to it"]) == ["2e9", "3e9"]
+    assert list(table["s to it"]) == ["6.000 ± 0.000", "9.000 ± 0.000"]  # no evaluation in it
+    assert list(table["FLOP, of the reference's"]) == ["0.6667 ± 0.0000", "1.000 ± 0.000"]
+    text = (folder / "README.md").read_text()
+    assert "## Cost of the quality of short_run_uncorrected" in text
+    assert "![Quality against its cost on mnist5k](time-to-quality.png)" in text
+    assert not (folder / "performance-profiles.csv").exists()  # one data set
+    set_history(written, "short_run_ot", 1, [9.5, 7.1, 8.0])
+    table = pd.read_csv(report(written) / "time-to-quality.csv", dtype=str)
+    assert list(table["reached"]) == ["2 of 3", "3 of 3"]
+    assert list(table["FLOP to it"]) == ["missed", "3e9"]
+
+
+def test_seconds_of_several_devices_are_not_compared(written, unrendered):
+    for seed in range(3):
+        for method in ("short_run_ot", "short_run_uncorrected"):
+            set_history(written, method, seed, [9.0, 8.0], seconds=seed != 0)
+    table = pd.read_csv(report(written) / "time-to-quality.csv", dtype=str)
+    assert "FLOP to it" in table
+    assert "s to it" not in table
+
+
+def test_profiles_are_there_with_three_data_sets(written, unrendered):
+    for data in ("b", "c"):
+        for method in ("short_run_ot", "short_run_uncorrected"):
+            for seed in range(3):
+                folder = written.run(method, seed, data=data, cell=f"{method}-{data}")
+                written.evaluation(folder, "e1", {"fd_digits": 10.0 + seed})
+    for data in ("mnist5k", "b", "c"):
+        for seed in range(3):
+            set_history(written, "short_run_uncorrected", seed, [8.0, 4.0], data)
+            # one that is there at half the cost on every data set but one, which it misses
+            curve = [9.0, 9.0] if data == "c" else [4.0, 4.0]
+            set_history(written, "short_run_ot", seed, curve, data)
+    written.manifest(axes=["data", "method"])
+    folder = report(written)
+    table = pd.read_csv(folder / "performance-profiles.csv", dtype=str).set_index("row")
+    # the reference: twice the cost on two data sets, alone on the third, at each of three targets
+    assert table.loc["same, no correction", "score, FLOP"] == f"{(2 / 3 + 2 / 3 + 1) / 3:.3f}"
+    assert table.loc["short-run OT", "score, FLOP"] == f"{2 / 3:.3f}"
+    assert table.loc["short-run OT", "within 1, FLOP"] == "6 of 9"
+    assert table.loc["same, no correction", "within 1, FLOP"] == "3 of 9"
+    assert table.loc["same, no correction", "within 2, FLOP"] == "9 of 9"
+    assert "score, s" in table
