@@ -217,8 +217,11 @@ def test_strangers_texts_stay_texts_and_damage_is_named(results, tmp_path):
     bad = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
     change_record(results, "vae", label=bad, command=bad, style={"colour": bad})
     (results.root / "runs/mnist5k/abp/abp-cell/seed=0/record.json").write_text("{")
+    config = results.root / "runs/mnist5k/abp/abp-cell/seed=1/config.yaml"
+    write_text(config, yaml.safe_dump(yaml.safe_load(config.read_text()) | {"seed": "one"}))
     made = write_leaderboard([results.root], tmp_path)
     assert any("record.json" in line for line in made["left_out"])
+    assert any("seed is not an integer" in line for line in made["left_out"])
     for file in (tmp_path / "leaderboard").glob("*.html"):
         assert "<script>alert" not in file.read_text()
         assert "<img src=x" not in file.read_text()

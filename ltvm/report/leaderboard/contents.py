@@ -80,7 +80,7 @@ def row_facts(page: Page, row: Row, interval: str) -> Json:
         "unranked": row.aside.get(""),
         "runs": str(len(row.entries)),
         "settings": settings_of(first),
-        "tuned": (first.record.get("tuned") or {}).get("trials"),
+        "tuned": first.record.get("tuned"),
         "values": {
             metric: estimate_facts(row.values[metric], interval)
             for metric in (*page.ranked, *page.costs)

@@ -14,6 +14,7 @@ from typing import Any
 
 from ltvm.errors import require
 from ltvm.report.long_table import flatten, readable
+from ltvm.runs.content import Kinds, what_is_wrong
 from ltvm.runs.identity import NOT_TRAINING, pruned
 from ltvm.runs.index import indexed
 from ltvm.runs.store import Run, Store
@@ -113,19 +114,28 @@ def read_entries(directories: Sequence[Path]) -> Found:
 def entries_of(directory: Path, left_out: list[str]) -> Iterable[Entry]:
     with indexed(directory) as index, warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        found = [
-            Entry(
-                run,
-                directory,
-                run.config(),
-                run.record() or {},
-                evaluations,
-                unsealed(run, evaluations),
-            )
-            for run, _, evaluations in readable(Store(directory, index).runs())
-        ]
+        found = []
+        for run, _, evaluations in readable(Store(directory, index).runs()):
+            config, record = run.config(), run.record() or {}
+            wrong = what_is_wrong({"status": "", **config}, OF_CONFIG)
+            if wrong is not None:
+                warnings.warn(f"{run.config_file} is no configuration ({wrong})", stacklevel=1)
+                continue
+            without = unsealed(run, evaluations)
+            found.append(Entry(run, directory, config, record, evaluations, without))
     left_out += [str(warning.message).removeprefix("left out of the table: ") for warning in told]
     return found
+
+
+def is_part(value: object) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("name"), str)
+
+
+OF_CONFIG: Kinds = {
+    "seed": (lambda value: type(value) is int, "an integer"),
+    **dict.fromkeys(("data", "method"), (is_part, "an object with a name")),
+    "protocol": (lambda value: isinstance(value, dict), "an object"),
+}
 
 
 def unsealed(run: Run, evaluations: Iterable[str]) -> list[str]:

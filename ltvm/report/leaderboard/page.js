@@ -63,7 +63,7 @@ function provenance(row, id) {
   const column = columns[id], value = row.values[id], rank = data.rankings[id]?.of[row.id];
   $("provenance-title").textContent = `${row.name}: ${column.title}`;
   const facts = { value: value.text, definition: column.definition, unit: column.unit, marks: row.marks.join("; "),
-    "tuning trials": row.tuned, "not ranked": row.unranked };
+    tuned: row.tuned, "not ranked": row.unranked };
   if (rank) Object.assign(facts, { rank: rank.text, "rank at one seed": rank.at_one_seed,
     "better beyond doubt than": rank.better_than,
     "worse beyond doubt than": rank.worse_than });
