@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
         told,
     )
     answered(options, {"methods": [facts(one) for one in tuning.methods],
-                       "ablation": tuning.ablation})  # fmt: skip
+                       "comparison": tuning.comparison})  # fmt: skip
     print_table(tuning.methods)
     return print_places(tuning)
 
