@@ -31,6 +31,9 @@ QUOTED = {  # report -> the document that tells its numbers, and which of its ta
     "correction-mnist5k-medium": ("docs/findings.md", ["table", "differences"]),
     "samplers-mnist5k": ("docs/findings.md", ["headline"]),
     "temperature-mnist5k": ("docs/findings.md", ["headline", "differences-headline"]),
+    "what_matters-mnist5k": ("docs/findings.md", ["differences-headline"]),
+    "baselines-mnist5k": ("docs/findings.md", ["headline"]),
+    "terms-mnist5k": ("docs/findings.md", ["crossed-fd-digit-features"]),
     "learning-mnist5k": ("docs/protocol.md", ["table", "differences"]),
 }
 
