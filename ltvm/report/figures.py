@@ -61,7 +61,11 @@ def panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]
 def save(
     figure: Figure, path: Path, suffixes: tuple[str, ...] = (".png", ".svg"), dpi: int = 160
 ) -> None:
-    """Write ``path`` as .png and .svg, the same bytes every time for the same data."""
+    """Write ``path`` as .png and .svg, the same bytes every time for the same data.
+
+    A ``path`` that has a suffix is written as that alone.
+    """
+    suffixes = (path.suffix,) if path.suffix in suffixes else suffixes
     figure.tight_layout()
     figure.set_layout_engine(None)  # the one that stands in its place has every figure drawn twice
     for suffix in suffixes:
