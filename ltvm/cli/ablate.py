@@ -105,10 +105,10 @@ def facts(planned: PlannedRun) -> dict[str, Any]:
 
 
 def print_plan(planned: Plan) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from ltvm.runs.stored import candidates
+    from ltvm.runtime.terminal import console
 
     ablation = planned.ablation
     keys = ablation.keys
@@ -128,7 +128,7 @@ def print_plan(planned: Plan) -> None:
         values[planned_run.cell] = [*own, planned_run.note] if further else own
     for cell, statuses in cells.items():
         table.add_row(*values[cell], cell, *(statuses.get(s, "") for s in ablation.seeds))
-    Console().print(table)
+    console().print(table)
     for card in planned.external:
         print(f"external: {card.name} ({len(card.seeds)} seeds of {card.n} images) {card.folder}")
     done = len(planned.runs) - len(planned.not_done)
@@ -143,8 +143,9 @@ ONE_SEED = " (1 seed)"  # after a value without an interval
 def print_report(folder: Path, tables: Sequence[str] = TABLES) -> None:
     """Tables of a report on the terminal, and where the rest is."""
     import pandas as pd
-    from rich.console import Console
     from rich.table import Table
+
+    from ltvm.runtime.terminal import console
 
     files = [
         file
@@ -164,5 +165,5 @@ def print_report(folder: Path, tables: Sequence[str] = TABLES) -> None:
         for row in frame.itertuples(index=False):
             table.add_row(*row)
         width = None if sys.stdout.isatty() else NARROW
-        Console(width=width).print(table)
+        console(width=width).print(table)
     print(f"All metrics, figures and costs: {folder / 'README.md'}")

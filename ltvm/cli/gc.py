@@ -93,10 +93,10 @@ def facts(
 
 def print_table(found: Found, left_out: dict[str, str]) -> None:
     """Counts and sizes by kind, and what has to be asked for."""
-    from rich.console import Console
     from rich.table import Table
 
     from ltvm.runs.leftovers import KINDS
+    from ltvm.runtime.terminal import console
 
     table = Table()
     for column in ("what", "number", "size", ""):
@@ -106,7 +106,7 @@ def print_table(found: Found, left_out: dict[str, str]) -> None:
         asked = f"left without {left_out[kind]}" if kind in left_out and own else ""
         size = sum(leftover.size for leftover in own)
         table.add_row(kind, str(len(own)), in_bytes(size), asked)
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    console(width=None if sys.stdout.isatty() else 120).print(table)
     if found.held:
         runs = "run is" if len(found.held) == 1 else "runs are"
         print(f"{len(found.held)} {runs} held by a process: left, and so are launchers' folders")

@@ -41,6 +41,7 @@ from ltvm.cli.machine import answering
 from ltvm.cli.options import common
 from ltvm.errors import InputError, did_you_mean, in_words, require
 from ltvm.runtime.processes import end_undisturbed, processes, rank
+from ltvm.runtime.terminal import visible_output
 from ltvm.runtime.threads import wait_passively
 
 COMMANDS: dict[str, ModuleType] = {
@@ -127,7 +128,12 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    with visible_output():
+        return answered(sys.argv[1:] if arguments is None else arguments)
+
+
+def answered(arguments: list[str]) -> int:
+    """The exit code of a command, with what went wrong said in a line."""
     signal.signal(signal.SIGTERM, _interrupt)
     if processes() > 1:
         signal.signal(signal.SIGINT, _interrupt)

@@ -49,11 +49,11 @@ def run(options: argparse.Namespace) -> int:
     if options.watch:
         watch(results, options.names)
         return 0
-    from rich.console import Console
+    from ltvm.runtime.terminal import console
 
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    shown = console(width=None if sys.stdout.isatty() else 160)
     for table in tables(rows):
-        console.print(table)
+        shown.print(table)
     return 0
 
 
@@ -64,9 +64,10 @@ def watch(results: Path, names: Sequence[str]) -> None:
 
     from ltvm.runs.index import Index
     from ltvm.runs.overview import overview
+    from ltvm.runtime.terminal import console
 
     index = Index(results)
-    with Live(refresh_per_second=1) as live:
+    with Live(console=console(), refresh_per_second=1) as live:
         while True:
             index.look_again()
             rows = overview(results, names, index).rows

@@ -80,8 +80,9 @@ def facts(one: Tuned) -> dict[str, Any]:
 
 def print_table(found: list[Tuned]) -> None:
     """The best of every method, beside the value that it has without tuning."""
-    from rich.console import Console
     from rich.table import Table
+
+    from ltvm.runtime.terminal import console
 
     metric = found[0].search.metric
     columns = (
@@ -106,7 +107,7 @@ def print_table(found: list[Tuned]) -> None:
             "-" if usual is None or usual.value is None else f"{usual.value:.6g}",
             "" if best is None else " ".join(f"{k}={v}" for k, v in best.settings.items()),
         )
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def print_places(tuning: Tuning) -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ from ltvm.runtime.randomness import stream
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 OTHERS = {".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2", ".avif", ".heic"}  # refused, not skipped
+LISTED = 2_000_000  # files that are looked at: a folder of more is a disk
 LEAST = 4  # images that can be split
 
 
@@ -85,16 +89,28 @@ def image_files(key: str, path: str | Path, least: int = LEAST) -> list[Path]:
     folder = Path(path).expanduser()
     if not folder.is_dir():
         raise InputError(f"{key}: no such directory")
-    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES)
+    allowed = f"{least} or more files ({', '.join(sorted(SUFFIXES))})"
+    if folder.resolve() == Path(folder.resolve().anchor):
+        raise InputError(f"{key}: the root of a file system; allowed: a directory of {allowed}")
+    listed = list(islice(all_below(folder), LISTED + 1))
+    if len(listed) > LISTED:
+        raise InputError(f"{key}: more than {LISTED:,} files below it; allowed: {allowed}")
+    files = sorted(f for f in listed if f.suffix.lower() in SUFFIXES)
     for file in files:
         refuse_irregular(file, folder)
-    others = sorted(f for f in folder.rglob("*") if f.suffix.lower() in OTHERS)
-    allowed = f"{least} or more files ({', '.join(sorted(SUFFIXES))})"
+    others = sorted(f for f in listed if f.suffix.lower() in OTHERS)
     if others:
         raise InputError(f"{key}: {len(others)} files like {others[0].name}; allowed: {allowed}")
     if len(files) < least:
         raise InputError(f"{key}: {len(files)} images found; allowed: {allowed}")
     return files
+
+
+def all_below(folder: Path) -> Iterator[Path]:
+    """All that is below a directory; links to directories are named, and not followed."""
+    for parent, directories, files in os.walk(folder):
+        for name in (*directories, *files):
+            yield Path(parent, name)
 
 
 def stacked(

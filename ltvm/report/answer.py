@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -12,17 +12,30 @@ from ltvm.report.cells import by_cell, cell_names
 from ltvm.report.comparability import Marks
 from ltvm.report.declared import columns_of, compared_metrics
 from ltvm.report.differences import difference_tests, pairs, signed
-from ltvm.report.hypotheses import PRIMARY, best_cells, families_of_tests, outstanding_cells
+from ltvm.report.hypotheses import (
+    PRIMARY,
+    Key,
+    Outcome,
+    best_cells,
+    families_of_tests,
+    outstanding_cells,
+)
 from ltvm.report.statistics import format_p, paired_difference
 
 UNFINISHED = "Not answered yet: runs are still to come."
 
 
-def answer(table: pd.DataFrame, manifest: dict[str, Any], marks: Marks, interval: str) -> str:
+def answer(
+    table: pd.DataFrame,
+    manifest: dict[str, Any],
+    marks: Marks,
+    interval: str,
+    tests: Mapping[Key, Outcome] | None = None,
+) -> str:
     """What the headline metrics say: of the first comparison to the reference, else of the best.
 
     A difference is one where its test stands after correction; where none does, it says so, which
-    is not that there is none.
+    is not that there is none. ``tests`` as for ``differences_table``.
     """
     columns = columns_of(table)
     metrics = families_of_tests(columns, compared_metrics(columns))[PRIMARY]
@@ -34,7 +47,8 @@ def answer(table: pd.DataFrame, manifest: dict[str, Any], marks: Marks, interval
     cell, other = compared[0]
     if outstanding_cells(table).intersection((cell, other)):
         return UNFINISHED
-    tests = difference_tests(table, manifest, compared_metrics(columns), marks)
+    if tests is None:
+        tests = difference_tests(table, manifest, compared_metrics(columns), marks)
     names = cell_names(table, manifest)
     found: dict[str, list[str]] = {"better": [], "worse": [], "neither": []}
     seeds = 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import pandas as pd
 
 from ltvm.report.long_table import EXTERNAL, SAMPLER, SAMPLER_LABEL, STORED, TRIALS
+from ltvm.report.remembered import remembered
 
 
 def swept_keys(manifest: dict[str, Any]) -> list[str]:
@@ -54,15 +55,27 @@ def method_text(row: Mapping[Any, Any]) -> str:
     return text if sampler is None or pd.isna(sampler) else f"{text} + {sampler}"
 
 
+@remembered
+def first_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """The first row of every cell, in their order."""
+    return table.drop_duplicates("cell")
+
+
+@remembered
+def cell_records(table: pd.DataFrame) -> list[dict[Hashable, Any]]:
+    """The same as dictionaries."""
+    return first_rows(table).to_dict("records")
+
+
 def cell_names(table: pd.DataFrame, manifest: dict[str, Any]) -> dict[str, str]:
     """A name for every cell: its method's label and its swept values."""
-    cells = table.drop_duplicates("cell")
+    cells = first_rows(table)
     several_data = cells["data"].nunique() > 1
     several_methods = cells["method"].nunique() > 1 or SAMPLER in cells
     keys = swept_keys(manifest)
     names: dict[str, str] = {}
     shipped = stored_texts(table)
-    for first in cells.to_dict("records"):
+    for first in cell_records(table):
         parts = [str(first["data"])] if several_data else []
         if several_methods or not keys:
             parts.append(method_text(first))
@@ -88,10 +101,17 @@ def value_text(value: Any) -> str:
 
 def by_cell(table: pd.DataFrame, metric: str) -> dict[str, dict[int, float]]:
     """cell -> seed -> value of one metric."""
-    chosen = table.loc[table["metric"] == metric, ["cell", "seed", "value"]]
-    found: dict[str, dict[int, float]] = {}
-    for cell, seed, value in zip(*(chosen[name].tolist() for name in chosen), strict=True):
-        found.setdefault(str(cell), {})[int(seed)] = float(value)
+    return by_metric(table).get(metric, {})
+
+
+@remembered
+def by_metric(table: pd.DataFrame) -> dict[str, dict[str, dict[int, float]]]:
+    """The same of every metric."""
+    found: dict[str, dict[str, dict[int, float]]] = {}
+    columns = [table[name].tolist() for name in ("metric", "cell", "seed", "value")]
+    for metric, cell, seed, value in zip(*columns, strict=True):
+        if isinstance(metric, str):
+            found.setdefault(metric, {}).setdefault(str(cell), {})[int(seed)] = float(value)
     return found
 
 
@@ -102,7 +122,7 @@ def data_keys(table: pd.DataFrame) -> list[str]:
 
 def cells_by_data(table: pd.DataFrame) -> list[tuple[str, list[str]]]:
     """Cells of each data set and its swept keys: values on different data do not compete."""
-    cells = table.drop_duplicates("cell")
+    cells = first_rows(table)
     return [
         (str(rows["data"].iloc[0]), [str(cell) for cell in rows["cell"]])
         for _, rows in cells.groupby(data_keys(table), sort=False, dropna=False)
@@ -167,7 +187,7 @@ def tuning_trials(table: pd.DataFrame) -> dict[str, str]:
     """cell -> ``20``, the trials that found its settings; empty where none was tuned."""
     if TRIALS not in table:
         return {}
-    first = table.drop_duplicates("cell")
+    first = first_rows(table)
     return {str(c): str(int(n)) for c, n in zip(first["cell"], first[TRIALS], strict=True)}
 
 

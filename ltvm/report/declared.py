@@ -10,12 +10,14 @@ from typing import Any
 import pandas as pd
 
 from ltvm.metrics.columns import FAMILIES, Column
+from ltvm.report.remembered import remembered
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Column))
 ARROWS = {"lower": " ↓", "higher": " ↑", None: ""}
 BESIDE = ("error", "floor")  # belong to another value: no columns of the main table
 
 
+@remembered
 def columns_of(table: pd.DataFrame) -> dict[str, Column]:
     """metric -> its declaration, from a long table: in the order in which metrics appear.
 

@@ -7,7 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from ltvm.report.cells import by_cell, cell_names, external_cells, swept_keys
+from ltvm.report.cells import (
+    by_cell,
+    cell_names,
+    cell_records,
+    external_cells,
+    first_rows,
+    swept_keys,
+)
 from ltvm.report.comparability import MIXED, Marks
 from ltvm.report.declared import columns_of, headings
 from ltvm.report.hypotheses import (
@@ -38,8 +45,9 @@ def pairs(table: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[tuple[str, 
     beside a swept key, and such from elsewhere are left out.
     """
     keys = ["data", *swept_keys(manifest)]
-    cells = table.drop_duplicates("cell")
-    cells = cells[~cells["cell"].isin(external_cells(table))]
+    external = external_cells(table)
+    cells = first_rows(table)
+    cells = cells[~cells["cell"].isin(external)]
     own = cells[cells["method"] == manifest.get("reference")]
     if SAMPLER_LABEL in cells:
         of_itself = own[own[SAMPLER_LABEL].isna()]
@@ -50,10 +58,10 @@ def pairs(table: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[tuple[str, 
     references: dict[tuple[Hashable, ...], str] = {}
     for row in own.to_dict("records"):
         references.setdefault(place_of(row, keys), str(row["cell"]))
-    of_reference = set(own["cell"])
-    for row in cells.to_dict("records"):
+    left_out = {*own["cell"], *external}
+    for row in cell_records(table):
         other = references.get(place_of(row, keys))
-        if other is not None and row["cell"] not in of_reference:
+        if other is not None and row["cell"] not in left_out:
             yield str(row["cell"]), other
 
 

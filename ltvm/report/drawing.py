@@ -30,6 +30,7 @@ from ltvm.runs.reading import Files
 # What one figure shows at most; of pictures there are fewer.
 CELLS = 30  # side by side
 LINES = 12  # curves, or lines of a sweep: what one column of a legend holds
+MANY = 100  # cells, of which no figure is for print
 Drawn = list[tuple[str, str]]  # (heading, file name without suffix) in order
 
 
@@ -46,9 +47,14 @@ class Drawing:
     written: set[str] = field(default_factory=set)  # names of files
 
     def path(self, name: str) -> Path:
-        """Where a figure is written, as .png and .svg."""
-        self.written.update({f"{name}.png", f"{name}.svg"})
-        return self.folder / name
+        """Where a figure is written: as .png and .svg, of ``MANY`` cells as .png alone.
+
+        Of so many a figure shows a few; for print there is the long table.
+        """
+        many = len({entry["cell"] for entry in self.manifest["runs"]}) >= MANY
+        files = [f"{name}.png"] if many else [f"{name}.png", f"{name}.svg"]
+        self.written.update(files)
+        return self.folder / (files[0] if many else name)
 
     @cached_property
     def styles(self) -> dict[str, Style]:

@@ -22,7 +22,9 @@ from matplotlib.figure import Figure
 
 from ltvm.report.cells import (
     by_cell,
+    cell_records,
     drawn_cells,
+    first_rows,
     method_text,
     swept_keys,
     swept_texts,
@@ -59,13 +61,19 @@ def panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]
 def save(
     figure: Figure, path: Path, suffixes: tuple[str, ...] = (".png", ".svg"), dpi: int = 160
 ) -> None:
-    """Write ``path`` as .png and .svg, the same bytes every time for the same data."""
+    """Write ``path`` as .png and .svg, the same bytes every time for the same data.
+
+    A ``path`` that has a suffix is written as that alone.
+    """
+    suffixes = (path.suffix,) if path.suffix in suffixes else suffixes
     figure.tight_layout()
+    figure.set_layout_engine(None)  # the one that stands in its place has every figure drawn twice
     for suffix in suffixes:
         buffer = io.BytesIO()
         metadata = {"Date": None} if suffix == ".svg" else {"Software": None}
+        fine = POINTS if suffix == ".svg" else dpi
         crop = cropped(figure, suffix, dpi) if figure.legends else None
-        figure.savefig(buffer, format=suffix[1:], metadata=metadata, bbox_inches=crop, dpi=dpi)
+        figure.savefig(buffer, format=suffix[1:], metadata=metadata, bbox_inches=crop, dpi=fine)
         with writing(path.with_suffix(suffix)) as file:
             file.write(buffer.getvalue())
     plt.close(figure)
@@ -237,11 +245,11 @@ def with_lines(
     ``most`` there are the first of each method.
     """
     others = [other for other in keys if other != key]
-    cells = table.drop_duplicates("cell")
-    names = {row["cell"]: line_name(row, others) for row in cells.to_dict("records")}
-    table = table.assign(line=table["cell"].map(names))
-    shown = drawn_cells(table, most, "line")
-    return table[table["line"].isin(shown)], len(set(names.values()))
+    names = {str(row["cell"]): line_name(row, others) for row in cell_records(table)}
+    cells = first_rows(table)[["cell", "method"]].assign(line=list(names.values()))
+    shown = set(drawn_cells(cells, most, "line"))
+    drawn = table[table["cell"].isin([cell for cell, line in names.items() if line in shown])]
+    return drawn.assign(line=drawn["cell"].map(names)), len(set(names.values()))
 
 
 def places_of(table: pd.DataFrame, key: str) -> list[Any] | None:

@@ -138,10 +138,11 @@ def long_table_of_store(results: Path) -> pd.DataFrame:
     """
     with indexed(results) as index:
         runs = readable(Store(results, index).runs())
+        flat = Flattener()
         own = [config for _, config, _ in runs if not is_external(config)]
         trained = varying_keys([training_keys(config) for config in own])
         evaluated = varying_keys(
-            [evaluation_keys(e) for _, _, evaluations in runs for e in evaluations.values()]
+            [evaluation_keys(e, flat) for _, _, evaluations in runs for e in evaluations.values()]
         )
         rows = Rows()
         for run, config, evaluations in runs:
@@ -153,7 +154,7 @@ def long_table_of_store(results: Path) -> pd.DataFrame:
                 "seed": config["seed"],
                 "path": str(run.directory),
             }
-            add_stored(rows, run, keys, evaluations, evaluated)
+            add_stored(rows, run, keys, evaluations, evaluated, flat)
         return rows.frame()
 
 
@@ -162,11 +163,11 @@ def readable(runs: Iterable[Run]) -> list[tuple[Run, Row, dict[str, dict[str, An
 
     A damaged evaluation alone is left out alone.
     """
-    found = []
+    found, flat = [], Flattener()
     for run in runs:
         try:
             run.record()
-            config = flatten(run.config())
+            config = flat(run.config())
             absent = [key for key in ("data.name", "method.name", "seed") if key not in config]
             if absent:
                 raise InputError(f"{run.config_file} has no {', '.join(absent)}")
@@ -235,6 +236,7 @@ def add_stored(
     keys: Row,
     evaluations: dict[str, dict[str, Any]],
     evaluated: Sequence[str],
+    flat: Flattener,
 ) -> None:
     """Add the rows of one run and all its evaluations, with those keys of the latter that vary."""
     record = run.record()
@@ -245,7 +247,7 @@ def add_stored(
     if record["status"] == "done":
         add_costs(rows, costs_of_training(record), shared)
     for evaluation in evaluations.values():
-        config = evaluation_keys(evaluation)
+        config = evaluation_keys(evaluation, flat)
         own = shared | {key: config.get(key) for key in evaluated}
         own |= columns_of_evaluation(evaluation)
         status = str(run.as_it_is(evaluation["status"]))
@@ -337,9 +339,14 @@ def row_of_cost(name: str, column: Column) -> Row:
 
 def training_keys(config: Row) -> Row:
     """Of a flat configuration, what belongs to the training and is no name, seed or path."""
-    own = ("evaluation.", "sampler.", "protocol.evaluation.", "paths.", "method.tuning.")
+    return {key: value for key, value in config.items() if is_of_training(key)}
+
+
+@cache
+def is_of_training(key: str) -> bool:
+    others = ("evaluation.", "sampler.", "protocol.evaluation.", "paths.", "method.tuning.")
     named = {"seed", "data.name", "method.name", "method._target_", "evaluation"}
-    return {k: v for k, v in config.items() if k not in named and not k.startswith(own)}
+    return key not in named and not key.startswith(others)
 
 
 def is_external(config: Row) -> bool:
@@ -347,9 +354,9 @@ def is_external(config: Row) -> bool:
     return f"{EXTERNAL}.source" in config
 
 
-def evaluation_keys(evaluation: dict[str, Any]) -> Row:
+def evaluation_keys(evaluation: dict[str, Any], flat: Flattener) -> Row:
     """The flat configuration of an evaluation; its name has a column of its own."""
-    config = flatten(evaluation.get("config") or {}, "evaluation.")
+    config = flat({"evaluation": evaluation.get("config") or {}})
     sampler = (evaluation.get("sampler") or {}).get("stated") or {"name": "prior"}
     own = {key: value for key, value in sampler.items() if key not in ("name", "n", "found")}
     config |= {SAMPLER: sampler["name"]} | flatten(own, f"{SAMPLER}.")
@@ -360,7 +367,29 @@ def varying_keys(configs: Iterable[Row]) -> list[str]:
     """Keys that have more than one value, an absent one counting as None."""
     configs = list(configs)
     keys = sorted({key for config in configs for key in config})
-    return [key for key in keys if len({repr(config.get(key)) for config in configs}) > 1]
+    return [key for key in keys if varies([config.get(key) for config in configs])]
+
+
+def varies(values: Sequence[Any]) -> bool:
+    """Whether there is more than one value; most are the same objects."""
+    distinct = {id(value): value for value in values}
+    return len({repr(value) for value in distinct.values()}) > 1
+
+
+class Flattener:
+    """``flatten``, once for what is the same object in many configurations."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[str, int], tuple[Any, Row]] = {}  # the object stays, and its id
+
+    def __call__(self, config: dict[str, Any]) -> Row:
+        flat: Row = {}
+        for key, value in config.items():
+            place = key, id(value)
+            if place not in self.known:
+                self.known[place] = value, flatten({key: value})
+            flat |= self.known[place][1]
+        return flat
 
 
 def flatten(config: dict[str, Any], prefix: str = "") -> Row:

@@ -123,9 +123,10 @@ def floor_notes(
     """What a perfect model would get, by data set and the swept keys of the data."""
     several = table["data"].nunique() > 1
     swept = data_keys(table)[1:]
-    floors = table[table["metric"].isin([m for m, c in columns.items() if c.role == "floor"])]
-    if floors.empty:  # where no run has a value, nothing says of how many images
+    of_floors = table["metric"].isin([m for m, c in columns.items() if c.role == "floor"])
+    if not of_floors.any():  # where no run has a value, nothing says of how many images
         return
+    floors = table.loc[of_floors, ["metric", "data", "n", "cell", "value", *swept]]
     said: dict[tuple[str, str], list[str]] = {}  # (floor, its value) -> the swept keys it is for
     for (name, data, _, *key), rows in floors.groupby(
         ["metric", "data", "n", *swept], dropna=False
@@ -136,7 +137,8 @@ def floor_notes(
         base = titles.get(of, of) + (f" on {data}" if several else "")
         own = [f"{k} = {v}" for k, v in zip(swept, key, strict=True) if str(v) != "nan"]
         what = columns[metric].definition.rstrip(". ")
-        values = table[(table["metric"] == of) & table["cell"].isin(rows["cell"])]
+        values = table.loc[table["metric"] == of, ["cell", "n"]]
+        values = values[values["cell"].isin(list(rows["cell"].unique()))]
         text = f"{rows['value'].mean():.4g} ({what}{floor_size(rows, values)})"
         said.setdefault((base, text), []).append(", ".join(own))
     bases = [base for base, _ in said]
@@ -162,7 +164,7 @@ def size_notes(
     alike: dict[str, list[str]] = {}
     stated = ["metric", "data", "n", "split", "extractor", "checksum"]
     sized = table[stated].dropna(subset=["metric", "n"]) if "n" in table else table.iloc[:0]
-    for (metric, data), rows in sized.groupby(["metric", "data"]):
+    for (metric, data), rows in sized.drop_duplicates().groupby(["metric", "data"]):
         if columns[str(metric)].role in ("floor", "point"):
             continue
         used = rows.dropna(subset=["extractor"])

@@ -29,6 +29,7 @@ from ltvm.report.differences import (
 )
 from ltvm.report.drawing import Drawing, draw
 from ltvm.report.history_figures import declared_curves, history_table
+from ltvm.report.hypotheses import Key, Outcome
 from ltvm.report.interactive import write_index
 from ltvm.report.long_table import SAMPLER_LABEL, long_table_of_manifest
 from ltvm.report.notes import SAID, unequal_seeds, unreadable_notes
@@ -94,7 +95,8 @@ def write_parts(table: pd.DataFrame, drawing: Drawing, marks: Marks) -> set[str]
     """Write tables, figures and page; returns the names of their files."""
     manifest, folder, interval = drawing.manifest, drawing.folder, drawing.interval
     written = write_long_table(table, folder)
-    shown = shown_tables(table, manifest, marks, interval) | time_tables(table, drawing)
+    tests = difference_tests(table, manifest, compared_metrics(columns_of(table)), marks)
+    shown = shown_tables(table, manifest, marks, interval, tests) | time_tables(table, drawing)
     for name, families in shown.items():
         for family, frame in families.items():
             caption = f"{manifest['question']} {manifest['command']}"
@@ -102,7 +104,10 @@ def write_parts(table: pd.DataFrame, drawing: Drawing, marks: Marks) -> set[str]
     pictures = draw(drawing, table, marks)
     page = page_text(manifest, table, shown, pictures, marks, interval, drawing.unread)
     write_text(folder / "README.md", page)
-    write_index(manifest, table, marks, interval, drawing.results, folder, drawing.files)
+    whole = [f"{file_name('table', family)}.csv" for family in shown["table"]]
+    write_index(
+        manifest, table, marks, interval, drawing.results, folder, drawing.files, tests, whole
+    )
     written |= drawing.written | {"README.md", "index.html"}
     if len(manifest["runs"]) > LISTED:
         write_text(folder / RUNS, "\n".join(run_lines(manifest, table)) + "\n")
@@ -111,14 +116,17 @@ def write_parts(table: pd.DataFrame, drawing: Drawing, marks: Marks) -> set[str]
 
 
 def shown_tables(
-    table: pd.DataFrame, manifest: dict[str, Any], marks: Marks, interval: str
+    table: pd.DataFrame,
+    manifest: dict[str, Any],
+    marks: Marks,
+    interval: str,
+    tests: Mapping[Key, Outcome],
 ) -> dict[str, dict[str, pd.DataFrame]]:
     """name of a table -> family ("" where it is not split) -> the table."""
     columns = columns_of(table)
     metrics, compared = main_metrics(columns), compared_metrics(columns)
     points, costs = names_of(columns, "point"), names_of(columns, "cost")
     quality = estimates_table(table, manifest, metrics, True, marks, interval)
-    tests = difference_tests(table, manifest, compared, marks)
     frames = {
         "table": quality,
         "differences": differences_table(table, manifest, compared, marks, interval, tests),

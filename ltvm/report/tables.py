@@ -13,6 +13,7 @@ from ltvm.report.cells import (
     cell_names,
     crossed_key,
     external_cells,
+    first_rows,
     runs_texts,
     stored_texts,
     temperatures,
@@ -120,7 +121,7 @@ def crossed_table(
     Rows from elsewhere have no such value.
     """
     key = crossed_key(manifest)
-    cells = table.drop_duplicates("cell")
+    cells = first_rows(table)
     cells = cells[~cells["cell"].isin(external_cells(table))]
     texts = dict(zip(estimates["cell"], estimates[heading], strict=True))
     names, shipped = cell_names(table, manifest), stored_texts(table)

@@ -96,6 +96,6 @@ def machines_text(table: pd.DataFrame) -> str:
 
 def spread_of(rows: pd.DataFrame, equal: str) -> float:
     """(most - least) / least of what the rows spend in a currency, means over seeds."""
-    spent = by_cell(rows, CURRENCIES[equal])
+    spent = by_cell(rows[rows["metric"] == CURRENCIES[equal]], CURRENCIES[equal])
     means = [sum(seeds.values()) / len(seeds) for seeds in spent.values()]
     return max(means) / min(means) - 1 if means and min(means) > 0 else 0.0

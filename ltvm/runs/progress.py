@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
@@ -23,6 +22,7 @@ from rich.progress import (
 )
 
 from ltvm.runs.forecast import Forecast
+from ltvm.runtime.terminal import console, visible
 
 SHOWN_VARIABLE = "LTVM_RUNS_SHOWN"  # set for the workers of a process that shows all runs
 
@@ -43,7 +43,7 @@ class Reporter:
         self.runs, self.finished, self.label, self.kind = len(kinds), 0, "", ""
         self.labels, self.quiet = labels or {}, quiet
         self.forecast = Forecast(kinds)
-        self.console = Console(stderr=True)
+        self.console = console(stderr=True)
         self.started = self.run_started = time.monotonic()
         self.bars: Progress | None = None
         self.total_bar = self.run_bar = TaskID(0)
@@ -51,9 +51,9 @@ class Reporter:
     def __enter__(self) -> Reporter:
         if self.console.is_terminal:
             self.bars = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=16),
-                TextColumn("{task.fields[doing]}"),
+                TextColumn("{task.fields[doing]}", markup=False),
                 TextColumn("left"),
                 TimeRemainingColumn(compact=True),
                 console=self.console,
@@ -82,7 +82,7 @@ class Reporter:
     def start_run(self, label: str, kind: str = "") -> None:
         self.label, self.kind, self.run_started = label, kind, time.monotonic()
         if self.bars is not None:
-            self.bars.reset(self.run_bar, description=label, doing="starting")
+            self.bars.reset(self.run_bar, description=visible(label), doing="starting")
 
     def update(self, done: float, doing: str) -> None:
         """``done`` is the fraction of this run."""

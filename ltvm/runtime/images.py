@@ -48,10 +48,12 @@ def refuse_irregular(file: Path, folder: Path) -> None:
 def opened(path: Path) -> Iterator[Image]:
     """An image file; raises :class:`ltvm.errors.InputError` with its name if it cannot be read.
 
-    Also for what would be changed silently: more than 8 bits, transparency, several frames.
+    Also for what would be changed silently: more than 8 bits, transparency, several frames; and for
+    one that ends early, or has a damaged part, where another library told Pillow to fill it up.
     """
-    from PIL import Image
+    from PIL import Image, ImageFile
 
+    filled, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # of sizes refused here
@@ -62,6 +64,8 @@ def opened(path: Path) -> Iterator[Image]:
             refuse(path, max(image.size) > LARGEST, f"{width}x{height} pixels", allowed)
             refuse(path, image.mode not in MODES, f"pixels of mode {image.mode}", "8 bits")
             refuse(path, getattr(image, "n_frames", 1) > 1, "several frames", "one")
+            with Image.open(path, formats=FORMATS) as again:
+                again.verify()  # the checksums of a PNG up to its end: loading asks for some
             if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
                 alpha = np.asarray(image.convert("RGBA"))[:, :, 3]
                 refuse(path, bool((alpha < 255).any()), "transparent pixels", "opaque ones")
@@ -71,3 +75,5 @@ def opened(path: Path) -> Iterator[Image]:
     except Exception as error:
         what = " ".join(str(error).split())[:120] or type(error).__name__
         raise InputError(f"{path}: no image that can be read ({what})") from error
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = filled

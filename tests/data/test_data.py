@@ -225,6 +225,19 @@ def test_folder_without_images_or_with_mixed_sizes(tmp_path):
         folder.load(None, 32, 3)
 
 
+def test_a_folder_that_is_a_disk_is_refused_early(tmp_path, monkeypatch):
+    """Its root at once, another before all of it is listed; what links lead to is not looked at."""
+    with pytest.raises(InputError, match=r"data\.load\.path=/: the root of a file system; allowed"):
+        folder.load("/", size=28, channels=1)
+    monkeypatch.setattr(folder, "LISTED", 6)
+    write_folder(tmp_path / "images", [28] * 5)
+    (tmp_path / "images" / "link").symlink_to("/")
+    assert len(folder.image_files("images", tmp_path / "images")) == 5
+    (tmp_path / "images" / "notes.txt").touch()
+    with pytest.raises(InputError, match=r"more than 6 files below it; allowed: 4 or more files"):
+        folder.load(str(tmp_path / "images"), size=28, channels=1)
+
+
 def test_folder_with_a_broken_image(tmp_path):
     path = write_folder(tmp_path / "images", [32] * 5)
     (tmp_path / "images" / "9.png").write_bytes(b"not a picture")

@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -13,7 +14,7 @@ from ltvm.report.interactive import contents as contents_of_page
 from ltvm.report.interactive.contents import contents
 from ltvm.report.interactive.header import budget_texts
 from ltvm.report.interactive.pictures import PICTURED, facts_of, pictures_of
-from ltvm.report.interactive.render import as_script
+from ltvm.report.interactive.render import as_script, page
 from ltvm.report.long_table import long_table_of_manifest
 from ltvm.report.page import write_report
 from ltvm.runtime.files import read_json
@@ -214,6 +215,27 @@ def test_pictures_give_way_to_the_rest_and_rows_have_an_end(written, monkeypatch
     monkeypatch.setattr(contents_of_page, "LEFT", contents_of_page.LARGEST - 10_000)
     shown = contents(manifest, table, Marks(), "t", written.root)
     assert (len(shown["cells"]), shown["left_out"]) == (1, 1)  # two rows would be more than that
+
+
+def test_of_thousands_of_rows_it_shows_some_and_says_where_all_are(written):
+    manifest, table = read(written, written.manifest(axes=["method", "method.alpha"]))
+    copies = 1_500  # of two cells
+    numbers = np.repeat(np.arange(copies), len(table))
+    many = pd.concat([table] * copies, ignore_index=True)
+    many = many.assign(cell=many["cell"] + "-" + numbers.astype(str), **{"method.alpha": numbers})
+    runs = [e | {"cell": f"{e['cell']}-{n}"} for n in range(copies) for e in manifest["runs"]]
+    manifest |= {"runs": runs}
+    whole = ["table-generation.csv"]
+    text = page(manifest, many, Marks(), "t", written.root, tests={}, whole=whole)
+    shown = page_data(text)
+    cells = {cell["id"] for cell in shown["cells"]}
+    assert len(text.encode()) <= 2_000_000
+    assert 0 < len(cells) <= contents_of_page.ROWS
+    assert {cell["method"] for cell in shown["cells"]} == set(table["method"])
+    assert set(shown["runs"]) == cells == set(shown["values"]["fd_digits"])
+    said = " ".join(text.split())
+    assert f"{len(cells)} rows, some of each method, of 3000: all are in" in said
+    assert '<a href="table-generation.csv">table-generation.csv</a>.' in said
 
 
 def test_a_damaged_picture_is_none(written, tmp_path, unrendered):

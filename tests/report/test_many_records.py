@@ -13,8 +13,11 @@ import pytest
 import ltvm
 from ltvm.cli.main import main
 from ltvm.report.cells import drawn_cells
+from ltvm.report.drawing import MANY, Drawing
+from ltvm.report.figures import panels, save
 from ltvm.report.rows import Rows
 from ltvm.runs import index
+from ltvm.runs.reading import DISK
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDS, SEEDS = 305, 5
@@ -99,6 +102,16 @@ def test_a_page_of_many_cells_says_what_it_does_not_show(many, tmp_path, unrende
     assert len(pd.read_csv(folder / "table.csv")) == 61
     assert len((folder / "table.md").read_text().splitlines()) == 2 + 61
     assert "`runs/" not in page
+
+
+def test_figures_of_very_many_cells_are_pictures_alone(tmp_path):
+    runs = [{"cell": str(number)} for number in range(MANY)]
+    for cells, suffixes in ((MANY - 1, (".png", ".svg")), (MANY, (".png",))):
+        drawing = Drawing({"runs": runs[:cells]}, tmp_path, tmp_path / str(cells), "t", DISK)
+        figure, _ = panels(1, 1.0, 1.0)
+        save(figure, drawing.path("sweep"))
+        assert drawing.written == {f"sweep{suffix}" for suffix in suffixes}
+        assert {file.name for file in drawing.folder.iterdir()} == drawing.written
 
 
 def test_a_table_of_a_store_is_that_of_the_files(many, keeps):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from ltvm.report.history_figures import (
     declared_curves,
     history_table,
 )
-from ltvm.report.hypotheses import best_cells
+from ltvm.report.hypotheses import Key, Outcome, best_cells
 from ltvm.report.interactive.pictures import ROOM, pictures_of
 from ltvm.report.long_table import EXTERNAL, STORED
 from ltvm.report.statistics import INTERVALS, Estimate, format_estimate, format_p, paired_difference
@@ -54,13 +55,17 @@ def contents(
     interval: str,
     results: Path,
     files: Files = DISK,
+    tests: Mapping[Key, Outcome] | None = None,
 ) -> Json:
     """Everything; strings are what people wrote, to be escaped by whoever shows them."""
     columns = columns_of(table)
     names = cell_names(table, manifest)
     metrics = [*main_metrics(columns), *names_of(columns, "cost")]
-    values = values_of(table, metrics, columns, marks, interval)
-    differences = differences_of(table, manifest, columns, marks, interval)
+    if tests is None:
+        tests = difference_tests(table, manifest, compared_metrics(columns), marks)
+    first = set(drawn_cells(table, ROWS))
+    values = values_of(table, metrics, first, columns, marks, interval)
+    differences = differences_of(table, manifest, first, columns, marks, interval, tests)
     of_all = {
         "columns": [column_facts(metric, columns) for metric in metrics],
         "keys": swept_keys(manifest),
@@ -172,13 +177,20 @@ def short(value: float) -> float:
 
 
 def values_of(
-    table: pd.DataFrame, shown: list[str], columns: dict[str, Column], marks: Marks, interval: str
+    table: pd.DataFrame,
+    shown: list[str],
+    cells: Collection[str],
+    columns: dict[str, Column],
+    marks: Marks,
+    interval: str,
 ) -> Json:
-    """metric -> cell -> text, mean, interval, seeds, whether it is best beyond doubt."""
+    """metric -> cell -> text, mean, interval, seeds, whether it is best beyond doubt among all."""
     best = best_cells(table, main_metrics(columns), columns, marks)
     values: Json = {}
     for metric in shown:
         for cell, by_seed in by_cell(table, metric).items():
+            if cell not in cells:
+                continue
             estimate = INTERVALS[interval](list(by_seed.values()))
             signs = marks.signs(metric, cell)
             values.setdefault(metric, {})[cell] = {
@@ -190,13 +202,18 @@ def values_of(
 
 
 def differences_of(
-    table: pd.DataFrame, manifest: Json, columns: dict[str, Column], marks: Marks, interval: str
+    table: pd.DataFrame,
+    manifest: Json,
+    cells: Collection[str],
+    columns: dict[str, Column],
+    marks: Marks,
+    interval: str,
+    tests: Mapping[Key, Outcome],
 ) -> Json:
     """metric -> cell -> the paired difference to the reference and its test."""
-    compared, of_cells = compared_metrics(columns), list(pairs(table, manifest))
-    tests = difference_tests(table, manifest, compared, marks)
+    of_cells = [pair for pair in pairs(table, manifest) if pair[0] in cells]
     found: Json = {}
-    for metric in compared:
+    for metric in compared_metrics(columns):
         values = by_cell(table, metric)
         for cell, other in of_cells:
             subtract, signs = marks.pair(metric, cell, other)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ltvm.report.answer import answer
 from ltvm.report.comparability import Marks
+from ltvm.report.hypotheses import Key, Outcome
 from ltvm.report.interactive.contents import contents
 from ltvm.report.interactive.header import budget_texts
 from ltvm.report.terms import HOT, PROTOCOL, SAMPLED, TUNED, head_text
@@ -29,10 +31,15 @@ def write_index(
     results: Path,
     folder: Path,
     files: Files = DISK,
+    tests: Mapping[Key, Outcome] | None = None,
+    whole: Sequence[str] = (),
 ) -> Path:
-    """Write ``<folder>/index.html`` and return it."""
+    """Write ``<folder>/index.html`` and return it; ``whole`` names the files with all rows.
+
+    ``tests`` as for ``differences_table``.
+    """
     file = folder / "index.html"
-    write_text(file, page(manifest, table, marks, interval, results, files))
+    write_text(file, page(manifest, table, marks, interval, results, files, tests, whole))
     return file
 
 
@@ -43,9 +50,11 @@ def page(
     interval: str,
     results: Path,
     files: Files = DISK,
+    tests: Mapping[Key, Outcome] | None = None,
+    whole: Sequence[str] = (),
 ) -> str:
     """The page's text."""
-    found = contents(manifest, table, marks, interval, results, files)
+    found = contents(manifest, table, marks, interval, results, files, tests)
     texts = head_text(table, manifest)
     environment = Environment(
         loader=PackageLoader(__package__, "."),
@@ -57,13 +66,14 @@ def page(
     return environment.get_template("index.html.j2").render(
         name=manifest["name"],
         question=manifest["question"],
-        answer=answer(table, manifest, marks, interval),
+        answer=answer(table, manifest, marks, interval, tests),
         head=[said(text) for text in texts if text not in FOLDED],
         terms=[said(text) for text in texts if text in FOLDED],
         budget=budget_texts(table, manifest, interval),
         command=manifest["command"],
         interval=INTERVAL[interval],
         contents=found,
+        whole=whole,
         families=list(dict.fromkeys(c["family"] for c in sorted(found["columns"], key=place))),
         columns=sorted(found["columns"], key=place),
         data=as_script(found),
