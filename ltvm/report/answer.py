@@ -65,12 +65,12 @@ def answer(
         stands = test is not None and test.stands
         found["neither" if not stands else "better" if better else "worse"].append(said)
     parts = [
-        f"{words} {', '.join(found[verdict])}"
-        for verdict, words in (("better", "better in"), ("worse", "worse in"),
-                               ("neither", "no difference that stands in"))
+        f"{words}: {'; '.join(found[verdict])}"  # titles have commas
+        for verdict, words in (("better", "better"), ("worse", "worse"),
+                               ("neither", "no difference that stands"))
         if found[verdict]
     ]  # fmt: skip
-    said = "; ".join(parts) or "nothing was measured of both"
+    said = " – ".join(parts) or "nothing was measured of both"
     counted = f"{seeds} seed{'s' if seeds != 1 else ''}"
     corrected = "paired, p corrected for all headline comparisons" if seeds > 1 else "not tested"
     return f"“{names[cell]}” against “{names[other]}”: {said} ({counted}, {corrected})."
