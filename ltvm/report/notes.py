@@ -202,12 +202,14 @@ def unequal_seeds(table: pd.DataFrame, names: Mapping[str, str]) -> Iterator[str
     are not paired.
     """
     waiting = outstanding_cells(table)
-    table = table[~table["cell"].isin(external_cells(table))]
+    external = external_cells(table)
+    table = table[~table["cell"].isin(external)] if external else table
+    done = table.loc[table["status"] == "done", ["cell", "seed"]].drop_duplicates()
+    own_seeds = done.groupby("cell")["seed"].agg(frozenset)
     for data, cells in cells_by_data(table):
         if waiting.intersection(cells):
             continue
-        rows = table[table["cell"].isin(cells) & (table["status"] == "done")]
-        seeds = {cell: frozenset(rows[rows["cell"] == cell]["seed"]) for cell in cells}
+        seeds = {cell: own_seeds.get(cell, frozenset[int]()) for cell in cells}
         every = frozenset().union(*seeds.values())
         odd = {cell: own for cell, own in seeds.items() if own != every}
         if odd:
