@@ -70,7 +70,10 @@ def answer(
                                ("neither", "no difference that stands"))
         if found[verdict]
     ]  # fmt: skip
-    said = " – ".join(parts) or "nothing was measured of both"
+    said = (
+        ". ".join([*parts[:1], *(part[0].upper() + part[1:] for part in parts[1:])])
+        or "nothing was measured of both"
+    )
     counted = f"{seeds} seed{'s' if seeds != 1 else ''}"
     corrected = "paired, p corrected for all headline comparisons" if seeds > 1 else "not tested"
     return f"“{names[cell]}” against “{names[other]}”: {said} ({counted}, {corrected})."

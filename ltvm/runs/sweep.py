@@ -136,7 +136,19 @@ class Sweep:
             free = self.to_do(held)
             if free:
                 self.do(free)
-            held = self.others()
+            held = [
+                p for seed in self.plan.by_seed() for p in seed if self.unsettled(p, held, free)
+            ]
+
+    def unsettled(
+        self, planned: PlannedRun, held: Sequence[PlannedRun], tried: Sequence[PlannedRun]
+    ) -> bool:
+        """Whether another process is at it, or was until a moment ago: then it is not done yet."""
+        status = planned.status  # one look: at the next it may be another
+        was_held = any(planned is p for p in held) and not any(planned is p for p in tried)
+        return status == "running" or (
+            was_held and planned.cell not in self.refused and status in UNDONE
+        )
 
 
 def sweep(

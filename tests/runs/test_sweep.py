@@ -356,3 +356,33 @@ def test_ctrl_c_prints_and_writes_the_table_of_what_is_done(monkeypatch, capsys,
     assert "1 of 3" in page.read_text()
     table = pd.read_parquet(page.parent / "long.parquet")
     assert set(table[table["status"] == "done"]["seed"]) == {0}
+
+
+def test_a_run_that_becomes_free_between_two_looks_is_still_waited_for(monkeypatch):
+    """Its holder, on a machine that died, is there at one look and gone at the next."""
+
+    class Seen:
+        cell = "a"
+
+        def __init__(self):
+            self.seen = iter(["running", "running", "pending", "pending", "done"])
+            self.run = self
+
+        @property
+        def status(self):
+            return next(self.seen)
+
+    run, begun = Seen(), []
+
+    class Planned:
+        ablation = type("A", (), {"max_hours": None})
+
+        def by_seed(self):
+            return [[run]]
+
+    going = sweeping.Sweep(Planned(), [], Options(wait=True), Reporter())
+    monkeypatch.setattr(sweeping, "POLL", 0.0)
+    monkeypatch.setattr(going, "do", begun.extend)
+    going.settle_others()
+    assert begun == [run]
+    assert next(run.seen, "no more") == "no more"
