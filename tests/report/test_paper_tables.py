@@ -18,8 +18,9 @@ ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "results" / "reference"
 TWINS = "ablation.axes.method=[short_run_ot,short_run_uncorrected]"
 SVHN = ("ablation=paper", "ablation.axes.data=[svhn]")
+SHOWN = "ablation.axes.method=[short_run_ot,abp,vae,wae_mmd,encoder_started]"
 NARROWED = {  # what there are records of, and some of the rest
-    "generation": (("ablation=baselines", "ablation.axes.method=[short_run_ot,abp,vae,wae_mmd]"),
+    "generation": (("ablation=baselines", SHOWN),
                    (*SVHN, "ablation.axes.method=[short_run,vae]")),
     "correction": (("ablation=ot", TWINS), ("ablation=ot", TWINS, "protocol=medium"),
                    (*SVHN, TWINS)),
@@ -65,16 +66,17 @@ def text(table, method, metric):
 
 
 def test_numbers_are_those_of_the_long_table(folder):
-    table, long = read(folder, "generation").set_index("method"), long_table()
+    table = read(folder, "generation").set_index("method")
+    long = long_table("baselines-mnist5k")
     column = "mnist5k, small: FD, digit features ↓"
     for label, method in (("short-run OT", "short_run_ot"), ("ABP", "abp"), ("VAE", "vae")):
         assert table.loc[label, column] == text(long, method, "fd_digits")
-    assert table.loc["WAE-MMD", column] == "missing"
-    assert table.loc["WAE-MMD", "svhn, full: FD ↓"] == "-"  # no ablation plans it
+    assert table.loc["encoder-started, OT", column] == "missing"
+    assert table.loc["encoder-started, OT", "svhn, full: FD ↓"] == "-"  # no ablation plans it
     assert table.loc["VAE", "svhn, full: FD ↓"] == "missing"
     alpha, title = read(folder, "alpha").set_index("cell"), column.split(": ")[1]
     assert alpha.loc["alpha = 0.5", title] == text(long, "short_run_ot", "fd_digits")
-    assert set(alpha.drop(index="alpha = 0.5")["MSE, unseen images ↓"]) == {"missing"}
+    assert alpha.loc["alpha = 0.7", "MSE, unseen images ↓"] == "missing"
 
 
 def test_the_correction_is_paired_and_tested(folder):
@@ -97,7 +99,9 @@ def test_the_correction_is_paired_and_tested(folder):
 def test_a_grid_of_two_keys_has_a_figure(folder):
     grid = read(folder, "alpha-by-steps-generation").set_index("alpha")
     assert list(grid.columns) == ["steps = 3", "steps = 12"]
-    assert grid.loc["0.5", "steps = 3"] == text(long_table(), "short_run_ot", "fd_digits")
+    assert grid.loc["0.5", "steps = 3"] == text(
+        long_table("baselines-mnist5k"), "short_run_ot", "fd_digits"
+    )
     assert grid.loc["1", "steps = 12"] == "missing"
     assert "![" in (folder / "alpha-by-steps.md").read_text()
     assert (mean_of("798 ± 39"), mean_of("0.5 (1 seed)")) == (798.0, 0.5)
@@ -131,12 +135,12 @@ def test_every_form_says_what_it_is_and_what_makes_the_missing_cells(folder):
             assert "paths.results" not in form
             assert str(REFERENCE) not in form
     page = (folder / "generation.md").read_text()
-    command = "ltvm ablate ablation=baselines 'ablation.axes.method=[short_run_ot,abp,vae,wae_mmd]'"
-    assert f"Missing: 3 of 12 runs; `{command}` makes them." in page
+    command = f"ltvm ablate ablation=baselines '{SHOWN}'"
+    assert f"Missing: 3 of 15 runs; `{command}` makes them." in page
     command = "ltvm ablate ablation=alpha"
-    assert f"Missing: 15 of 18 runs; `{command}` makes them." in (folder / "alpha.md").read_text()
-    wae = "ltvm train data=mnist5k method=wae_mmd protocol=small"
-    assert f"- WAE-MMD, seeds 0, 1, 2: `{wae}" in page
+    assert f"Missing: 9 of 18 runs; `{command}` makes them." in (folder / "alpha.md").read_text()
+    command = "ltvm train data=mnist5k method=encoder_started protocol=small"
+    assert f"- encoder-started, OT, seeds 0, 1, 2: `{command}" in page
     whole = (folder / "README.md").read_text()
     assert all(f"]({name}.md)" in whole for name in OWN)
 

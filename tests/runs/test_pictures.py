@@ -26,7 +26,8 @@ pytestmark = pytest.mark.usefixtures("unrendered")
 FEW = [
     "protocol=smoke", "protocol.iterations=1", "protocol.train_images=40", "method=vae",
     "protocol.test_images=12", "protocol.batch=20", "protocol.evaluation.unseen_images=4",
-    "protocol.evaluation.codes=40", "precision=float32", "evaluation=none", *SMALL,
+    "protocol.evaluation.codes=40", "precision=float32", "evaluation=none",
+    "execution.products=torch", "execution.layout=contiguous", *SMALL,  # as no trial decides
 ]  # fmt: skip
 
 
