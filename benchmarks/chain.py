@@ -32,6 +32,7 @@ from ltvm.chain.tuning import choose_execution
 from ltvm.config import resolve
 from ltvm.data.cache import load_data
 from ltvm.methods import Method
+from ltvm.models.doubling import DoublingConv
 from ltvm.models.networks import build_decoder as build_from
 from ltvm.models.prior import StandardNormal
 from ltvm.runtime.devices import (
@@ -58,7 +59,11 @@ def plain_decoder(architecture: str) -> nn.Module:
     """The decoder in torch's own layers."""
     channels, _, d = SETTINGS[architecture]
     if architecture != "mnist":
-        return build_decoder(architecture, d, channels)
+        decoder = build_decoder(architecture, d, channels)
+        for layer in decoder.modules():
+            if isinstance(layer, DoublingConv):
+                layer.by_products = False
+        return decoder
     return nn.Sequential(
         nn.Linear(d, 1024), nn.BatchNorm1d(1024), nn.ReLU(),
         nn.Linear(1024, 6272), nn.BatchNorm1d(6272), nn.ReLU(), nn.Unflatten(1, (128, 7, 7)),
