@@ -5,8 +5,8 @@ the usual algorithms are far from the rate of products on a CPU: on 2 x 2 pixels
 falls outside, and a kernel for 3 channels fills no vector. So
 
 - on few pixels the layer is one product with the matrix that it is (``dense``), which has fewer
-  multiplications there (4 h w <= 25 for each pair of channels). Making that matrix costs what it
-  saves in a learning step in float32, so there it is made only where a chain keeps it;
+  multiplications there (4 h w <= 25 for each pair of channels). A chain makes that matrix once and
+  keeps it; in a learning step making it costs what it saves, so there it is not made;
 - to few channels it is a convolution to all four phases of the output at once, which are
   then put in order (``phases``): output pixels of one parity see 3 x 3 inputs at most.
 
@@ -46,8 +46,7 @@ class DoublingConv(nn.ConvTranspose2d):
         pixels = images.shape[2] * images.shape[3]
         if not self.by_products or images.device.type != "cpu" or output_size is not None:
             return super().forward(images, output_size)
-        saves = self.keeps or self.weight.dtype == torch.bfloat16
-        if saves and STRIDE**2 * pixels <= KERNEL**2:
+        if self.keeps and STRIDE**2 * pixels <= KERNEL**2:
             return self._dense(images)
         if self.out_channels <= FEW_CHANNELS:
             return self._phases(images)
