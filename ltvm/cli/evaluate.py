@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 
 from ltvm.cli.machine import machine, told
-from ltvm.cli.options import Add
+from ltvm.cli.options import Add, runs_and_overrides, trusting
 from ltvm.cli.scoring import (
     REFERENCE,
     print_provenance,
@@ -33,22 +32,12 @@ def add(add_command: Add) -> None:
         "Or score a folder of images, or a run's samples, with every metric on features: "
         "FOLDER [DATA|FOLDER]."
     )
-    command = add_command("evaluate", text, shared_options(), machine())
+    command = add_command("evaluate", text, shared_options(), machine(), trusting())
     command.add_argument("overrides", metavar="RUN|FOLDER|KEY=VALUE", nargs="+", help=REFERENCE)
-    command.add_argument(
-        "--trust",
-        action="store_true",
-        help="follow any part that a run's configuration names, and so execute it",
-    )
 
 
 def run(options: argparse.Namespace) -> int:
-    if options.trust:
-        os.environ["LTVM_TRUST"] = "1"
-    overrides = [
-        word for word in options.overrides if "=" in word and "/" not in word.split("=")[0]
-    ]
-    places = [word for word in options.overrides if word not in overrides]
+    places, overrides = runs_and_overrides(options.overrides)
     if overrides:
         return evaluate_runs(places, overrides, options)
     allowed = "FOLDER [DATA|FOLDER]; runs with what to measure, as evaluation=digits_thorough"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ltvm.cli.machine import machine, told
 from ltvm.cli.options import OVERRIDES, Add
 
 CHOOSES = ("data", "protocol")
@@ -17,7 +18,7 @@ def add(add_command: Add) -> None:
         "Write the training and test images of a configuration as PNG, to train another framework "
         "on the same ones: its samples join a table with `ltvm compare external=[FOLDER]`."
     )
-    command = add_command("images", text)
+    command = add_command("images", text, machine())
     command.add_argument("overrides", **OVERRIDES)
     command.add_argument("--to", required=True, metavar="DIR", help="a folder that is not there")
 
@@ -25,6 +26,10 @@ def add(add_command: Add) -> None:
 def run(options: argparse.Namespace) -> int:
     from ltvm.api import write_images
 
-    for split, images in write_images(options.overrides, options.to).items():
-        print(f"{split}: {len(images)} images, {images.fingerprint}")
+    found = write_images(options.overrides, options.to)
+    facts = {split: {"n": len(images), "fingerprint": images.fingerprint}
+             for split, images in found.items()}  # fmt: skip
+    if not told(options, facts):
+        for split, own in facts.items():
+            print(f"{split}: {own['n']} images, {own['fingerprint']}")
     return 0

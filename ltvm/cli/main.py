@@ -38,7 +38,7 @@ from ltvm.cli import (
     tune,
 )
 from ltvm.cli.machine import answering
-from ltvm.cli.options import common
+from ltvm.cli.options import as_trusted, common
 from ltvm.errors import InputError, did_you_mean, in_words, require
 from ltvm.runtime.processes import end_undisturbed, processes, rank
 from ltvm.runtime.terminal import visible_output
@@ -165,7 +165,7 @@ def answered(arguments: list[str]) -> int:
             add_config_dir(directory)
         alone = processes() == 1 or options.command in SHARED
         require(alone, "torchrun", f"ltvm {options.command}", ", ".join(SHARED))
-        with answering(options):
+        with answering(options), as_trusted(options):
             return int(COMMANDS[options.command].run(options))
     except InputError as error:
         say(f"ltvm: error: {error}", error, debug)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 Add = Callable[..., argparse.ArgumentParser]  # (name, help, *parents) -> a command's parser
@@ -70,3 +71,38 @@ def interval() -> argparse.ArgumentParser:
         help="over seeds: Student's t, or a seeded bootstrap for many seeds (%(default)s)",
     )
     return options
+
+
+def trusting() -> argparse.ArgumentParser:
+    """Of commands that follow the configurations of runs."""
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument(
+        "--trust",
+        action="store_true",
+        help="follow any part that a run's configuration names, and so execute it",
+    )
+    return options
+
+
+@contextmanager
+def as_trusted(options: argparse.Namespace) -> Iterator[None]:
+    """While the command runs, and to the processes that it starts: what ``--trust`` allows."""
+    before = os.environ.get("LTVM_TRUST")
+    if getattr(options, "trust", False):
+        os.environ["LTVM_TRUST"] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop("LTVM_TRUST", None)
+        if before is not None:
+            os.environ["LTVM_TRUST"] = before
+
+
+def runs_and_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Folders, whose names may have ``=`` (``seed=0``), and overrides among words of a command.
+
+    >>> runs_and_overrides(["runs/seed=0", "sampler=gmm"])
+    (['runs/seed=0'], ['sampler=gmm'])
+    """
+    overrides = [word for word in words if "=" in word and "/" not in word.split("=")[0]]
+    return [word for word in words if word not in overrides], overrides

@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+from ltvm.cli.machine import machine, told
 from ltvm.cli.options import OVERRIDES, Add, places
 
 CHOOSES = ("protocol", "evaluation", "decoder", "prior")
@@ -21,7 +22,7 @@ def add(add_command: Add) -> None:
         "beside them; cells that were not run are shown as missing, with the command that makes "
         "them. Trains nothing. Overrides hold for every ablation."
     )
-    command = add_command("paper-tables", text, places())
+    command = add_command("paper-tables", text, places(), machine())
     command.add_argument("overrides", **OVERRIDES)
     reports = os.environ.get("LTVM_REPORTS", "reports")
     command.add_argument("--out", default=str(Path(reports) / "paper"), help="folder (%(default)s)")
@@ -30,5 +31,7 @@ def add(add_command: Add) -> None:
 def run(options: argparse.Namespace) -> int:
     from ltvm.api import paper_tables
 
-    print(paper_tables(options.results, options.out, options.overrides))
+    page = paper_tables(options.results, options.out, options.overrides)
+    if not told(options, {"page": page}):
+        print(page)
     return 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ltvm.cli.machine import machine, told
-from ltvm.cli.options import Add, places
+from ltvm.cli.options import Add, places, trusting
 from ltvm.errors import require
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def add(add_command: Add) -> None:
         "Train the run of a record again and say which values are the same, which are as another "
         "seed's would be, and which differ. Exit code 1 if one differs."
     )
-    command = add_command("repeat", text, places(), machine())
+    command = add_command("repeat", text, places(), machine(), trusting())
     flag = command.add_argument
     flag("run", metavar="RUN", nargs="?", help="the folder of a run that is done")
     flag(

@@ -62,14 +62,17 @@ def write_table(frame: pd.DataFrame, path: Path, caption: str) -> set[str]:
 
 
 def write_long_table(table: pd.DataFrame, folder: Path) -> set[str]:
-    """``long.parquet`` and ``long.csv``, the latter without what the page says once of a metric.
+    """``long.parquet`` and ``long.csv``, the latter without what the page says once of a metric,
+    the images' hash, and provenance as one text, of which most has columns of its own.
 
     Of more than ``LONGEST`` rows there is the former alone: the latter would be hundreds of MB.
     """
     write_parquet(table, folder / "long.parquet")
     if len(table) > LONGEST:
         return {"long.parquet"}
-    plain = table.drop(columns=["title", "definition", "unit"], errors="ignore")
+    plain = table.drop(
+        columns=["title", "definition", "unit", "fingerprint", "provenance"], errors="ignore"
+    )
     with writing(folder / "long.csv") as file:
         plain.to_csv(file, index=False, mode="wb")
     return {"long.parquet", "long.csv"}

@@ -10,9 +10,8 @@ from typing import Any
 from ltvm.config import Config, resolve
 from ltvm.errors import InputError, require
 from ltvm.overrides import parse
-from ltvm.runs.external import refuse_external
 from ltvm.runs.identity import evaluation_identity
-from ltvm.runs.intact import check_config
+from ltvm.runs.kept import kept
 from ltvm.runs.running import Running
 from ltvm.runs.store import FINAL, Run, with_evaluation
 from ltvm.runs.trust import check_command, check_parts
@@ -28,15 +27,9 @@ def evaluate_again(
     Raises :class:`ltvm.errors.InputError` for a run that is not trained, for overrides of anything
     but the evaluation, and as the metrics' checks do.
     """
-    run = Run(directory)
-    record = run.record()
-    if record is None or record["status"] != "done":
-        raise InputError(f"{directory}: the run is {run.status()}; allowed: one that is trained")
-    refuse_external(record, directory)
-    stored = run.config()
+    run, record, stored = kept(directory)
     config = with_overrides(stored, run, record, overrides)
     check_parts(config, run.config_file)
-    check_config(stored, run.config_file, record)
     config["device"] = config["device"] if device is None else device
     evaluation = evaluation_identity(config)
     if run.status(evaluation) not in FINAL:

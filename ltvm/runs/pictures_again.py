@@ -9,7 +9,7 @@ from ltvm.config import Config
 from ltvm.errors import InputError
 from ltvm.runs.evaluate_again import with_overrides
 from ltvm.runs.identity import evaluation_identity
-from ltvm.runs.intact import check_config
+from ltvm.runs.kept import kept
 from ltvm.runs.store import PICTURES, SAMPLED, Run
 from ltvm.runs.trust import check_parts
 from ltvm.runtime.images import read_picture
@@ -24,13 +24,7 @@ def add_pictures(
     :class:`ltvm.errors.InputError` for a run that is not trained, an evaluation that is not done,
     and as :func:`ltvm.load` does.
     """
-    run = Run(directory)
-    record = run.record()
-    if record is None or record["status"] != "done":
-        raise InputError(f"{directory}: the run is {run.status()}; allowed: one that is trained")
-    config = run.config()
-    check_parts(config, run.config_file)
-    check_config(config, run.config_file, record)
+    run, record, config = kept(directory)
     if not overrides:
         absent = {kind: run.picture(kind) for kind in PICTURES}
     else:

@@ -20,10 +20,8 @@ import numpy as np
 from scipy import stats
 
 from ltvm.errors import InputError, UnreadableError
-from ltvm.runs.external import refuse_external
-from ltvm.runs.intact import check_config
+from ltvm.runs.kept import kept
 from ltvm.runs.store import Run, Store
-from ltvm.runs.trust import check_parts
 
 Verdict = Literal["same", "as another seed", "differs", "cannot be told"]
 SAME = 1e-6  # relative: the digits that a value of float32 has
@@ -87,13 +85,7 @@ def repeat(directory: Path, results: Path, device: str = "auto") -> tuple[Run, R
     """
     from ltvm.runs.execute import check_input, execute  # torch takes seconds to import
 
-    run = Run(directory)
-    record, config = run.record(), run.config()
-    if record is None or record["status"] != "done":
-        raise InputError(f"{directory}: the run is {run.status()}; allowed: one that is done")
-    refuse_external(record, directory)
-    check_parts(config, run.config_file)
-    check_config(config, run.config_file, record)
+    run, record, config = kept(directory)
     config |= {"device": device, "paths": {**config["paths"], "results": str(results)}}
     check_input(config)
     execute(config, record["command"])

@@ -11,7 +11,8 @@ from ltvm.cli.main import COMMANDS, main, parser
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 ANSWERING = {
-    "train", "ablate", "compare", "tune", "report", "leaderboard", "status", "repeat", "evaluate",
+    "images", "paper-tables", "pictures", "repeat",
+    "train", "ablate", "compare", "tune", "report", "leaderboard", "status", "evaluate",
     "metric-parity", "export", "import", "new-method", "check", "doctor", "cache", "gc",
 }  # fmt: skip
 

@@ -1,6 +1,7 @@
 """A stranger's results are data: nothing in them is executed, nothing is written outside."""
 
 import json
+import os
 import sys
 
 import pytest
@@ -63,13 +64,19 @@ def as_a_solver(config):
 
 
 @pytest.mark.parametrize("change", [executing, writing, as_a_solver])
-def test_what_a_configuration_names_is_not_executed(stranger, change, tmp_path, monkeypatch):
+def test_what_a_configuration_names_is_not_executed(
+    stranger, change, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     folder = stranger(change)
     with pytest.raises(InputError, match=r"is no part that this installation offers.*--trust"):
         ltvm.load(folder)
     assert main(["evaluate", str(folder), "mnist5k"]) == 2
     assert main(["evaluate", str(folder), "evaluation=latents"]) == 2
+    for command in ("repeat", "pictures"):
+        capsys.readouterr()
+        assert main([command, str(folder)]) == 2
+        assert "is no part that this installation offers" in capsys.readouterr().err
     assert not (tmp_path / "executed").exists()
 
 
@@ -144,3 +151,16 @@ def test_nothing_is_written_outside(tmp_path, capsys):
         with pytest.raises(InputError, match=r"is not a manifest.*allowed"):
             make_report(f"m{number}", tmp_path / "results", tmp_path / "reports")
     assert not (tmp_path / "reports").exists()
+
+
+@pytest.mark.parametrize("command", ["evaluate", "pictures", "repeat"])
+def test_trust_is_of_one_command(command, monkeypatch):
+    seen = []
+    monkeypatch.delenv("LTVM_TRUST", raising=False)
+    monkeypatch.setattr(
+        f"ltvm.cli.{command}.run", lambda _: seen.append(os.environ.get("LTVM_TRUST")) or 0
+    )
+    assert main([command, "runs/seed=0", "--trust"]) == 0
+    assert main([command, "runs/seed=0"]) == 0
+    assert seen == ["1", None]
+    assert "LTVM_TRUST" not in os.environ
