@@ -108,7 +108,8 @@ def draw_values(
         comparison(every, cells, shown, styles, drawing.path(name), interval)
         return [(f"Methods compared{of_data}{some_of(len(cells), len(names))}", name)]
     drawn: Drawn = []
-    for key, chosen in sweeps_of(manifest, rows):
+    rows = rows[rows["metric"].isin(list(shown))]
+    for key, chosen in sweeps_of(manifest, rows) if len(rows) else ():
         name = f"sweep-{key.split('.', 1)[-1].replace('.', '-')}{suffix}"
         own = [key] if manifest["combine"] == "one_factor" else keys  # others are at their base
         chosen, lines = with_lines(chosen, key, own, LINES)

@@ -37,11 +37,14 @@ from ltvm.runtime.files import writing
 ACROSS = 4  # panels in a row
 UPRIGHT = 8  # cells whose names fit below a panel; of more they stand beside it
 POINTS = 72  # an inch of an SVG
+PRINT, SCREEN = 160, 110  # dots an inch of a PNG
 
 
 def set_theme() -> None:
     sns.set_theme(context="paper", style="whitegrid", font_scale=1.1)
-    plt.rcParams.update({"savefig.dpi": 160, "svg.hashsalt": "ltvm", "figure.autolayout": False})
+    plt.rcParams.update({"savefig.dpi": PRINT, "svg.hashsalt": "ltvm", "figure.autolayout": False})
+    # At their place of themselves: to find it has all ticks laid out once more.
+    plt.rcParams["axes.titley"] = 1.0
 
 
 def panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
@@ -59,13 +62,14 @@ def panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]
 
 
 def save(
-    figure: Figure, path: Path, suffixes: tuple[str, ...] = (".png", ".svg"), dpi: int = 160
+    figure: Figure, path: Path, suffixes: tuple[str, ...] = (".png", ".svg"), dpi: int = PRINT
 ) -> None:
     """Write ``path`` as .png and .svg, the same bytes every time for the same data.
 
-    A ``path`` that has a suffix is written as that alone.
+    A ``path`` that has a suffix is written as that alone, for a screen.
     """
-    suffixes = (path.suffix,) if path.suffix in suffixes else suffixes
+    if path.suffix in suffixes:
+        suffixes, dpi = (path.suffix,), SCREEN
     figure.tight_layout()
     figure.set_layout_engine(None)  # the one that stands in its place has every figure drawn twice
     for suffix in suffixes:

@@ -185,16 +185,16 @@ def draw_curve(
     when: str = BEFORE,
 ) -> None:
     """The mean over seeds of one cell, with its interval, after every iteration."""
-    rows = histories[histories["cell"] == cell].dropna(subset=[column])
+    own = histories.loc[histories["cell"] == cell, ["iteration", "seed", "flops"]]
+    rows = own.assign(value=histories[column]).dropna(subset=["value"])
     if rows.empty:
         return
     colour, marker = style
+    curve = interval_rows(rows, ["iteration"], interval)
     # Where seconds are equal, seeds differ in FLOP at the same iteration.
-    spent = rows.groupby("iteration")["flops"].transform("mean")
-    rows = rows.assign(value=rows[column], flops=spent)
-    curve = interval_rows(rows, ["iteration", "flops"], interval)
+    spent = curve["iteration"].map(rows.groupby("iteration")["flops"].mean())
     fill = colour if when == BEFORE else "white"
-    axis.errorbar(curve["flops"], curve["mean"], [curve["below"], curve["above"]], color=colour,
+    axis.errorbar(spent, curve["mean"], [curve["below"], curve["above"]], color=colour,
                   linestyle=STYLE_OF[when], marker=marker, markerfacecolor=fill, capsize=2,
                   label=label)  # fmt: skip
 

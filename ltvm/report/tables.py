@@ -77,6 +77,8 @@ def estimates_table(
 
 def with_devices(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """A table of costs, with each row's device where there are several, or stored rows."""
+    if STORED not in table and ("device" not in table or table["device"].nunique(dropna=False) < 2):
+        return frame
     devices = devices_of(table)
     if len(set(devices.values())) <= 1 and STORED not in table:
         return frame

@@ -6,9 +6,14 @@ must be of its kind. So whoever reads one may rely on the kinds below.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+RULES = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()  # of this file: other kinds, others
 
 
 def is_number(value: Any) -> bool:
@@ -92,6 +97,24 @@ OF_EVALUATION: Kinds = OF_BOTH | {
     "values": (are_values, "objects, each with a finite number"),
     "seconds": (is_number_or_none, "a finite number"),
 }
+
+
+@dataclass(frozen=True)
+class Sort:
+    """Of what sort a file is: ``what`` it is called, and what its entries are."""
+
+    what: str
+    kinds: Kinds
+
+    def check(self, content: Any) -> None:
+        """Raise ``ValueError`` for what is no file of this sort."""
+        wrong = what_is_wrong(content, self.kinds)
+        if wrong is not None:
+            raise ValueError(wrong)
+
+
+RECORD = Sort("a record", OF_RECORD)
+EVALUATION = Sort("an evaluation", OF_EVALUATION)
 
 
 def what_is_wrong(content: Any, kinds: Kinds) -> str | None:

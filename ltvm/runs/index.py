@@ -5,7 +5,9 @@
 A status or a report of thousands of runs opens only the files that have changed since. The index is
 no record: a file is believed to say what the index says only while it is the same file (inode) of
 the same size and times, so that an index that is old, copied from elsewhere or made up costs
-reading, never truth. A damaged one, or one that cannot be written, is as good as none.
+reading, never truth. A damaged one, or one that cannot be written, is as good as none; so is one
+that was made when other rules said what a record is (``ltvm.runs.content``), for what was found to
+be one is not looked through again.
 
 What many runs have in common (the declared columns, versions, where a number is from) is kept once,
 in the file as in memory: contents of several files share it and are not to be changed.
@@ -23,11 +25,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+from ltvm.runs.content import RULES, Sort
 from ltvm.runs.reading import Files, without_seed
 from ltvm.runtime.files import parse_json, parse_yaml, read_regular, writing
 
 NAME = ".records-index"
-FORMAT = "ltvm index of records, 1"
+FORMAT = "ltvm index of records, 2"
 MANY = 500  # files read anew from which on the index is written: fewer are read in no time
 SETTLED = 2.0  # seconds since its last change after which a file's times tell the next change
 DAMAGED = (ValueError, TypeError, LookupError, AttributeError)  # what made-up content comes to
@@ -40,6 +43,7 @@ class Entry(NamedTuple):
 
     signature: Signature
     content: Any
+    sort: str | None = None  # what it was found to be: ``Sort.what``
 
 
 class Index(Files):
@@ -55,18 +59,25 @@ class Index(Files):
         self.entries: dict[str, Entry] = {}
         self.new = 0  # entries that the file has not
         self.seen: dict[str, Any] = {}
+        self.sorts: dict[str, str | None] = {}  # of ``seen``
         self.configs: dict[bytes, Any] = {}  # text without its seed -> content
         with suppress(OSError, *DAMAGED):
             self.load()
 
     def look_again(self) -> None:
         self.seen.clear()
+        self.sorts.clear()
 
-    def json(self, path: Path) -> Any:
-        return self.content(path, parse_json)
+    def json(self, path: Path, sort: Sort | None = None) -> Any:
+        name = str(path)
+        content = self.content(path, name, parse_json, sort)
+        if sort is not None and self.sorts.get(name) != sort.what:
+            sort.check(content)
+            self.sorts[name] = sort.what
+        return content
 
     def yaml(self, path: Path) -> Any:
-        return self.content(path, self.parsed_config)
+        return self.content(path, str(path), self.parsed_config)
 
     def parsed_config(self, content: bytes) -> Any:
         known = without_seed(content)
@@ -78,9 +89,13 @@ class Index(Files):
         found = self.configs[rest]
         return {**found, "seed": seed} if isinstance(found, dict) else found
 
-    def content(self, path: Path, parse: Callable[[bytes], Any]) -> Any:
-        """What a file says, from the index where that knows it; raises as ``Files``."""
-        name = str(path)
+    def content(
+        self, path: Path, name: str, parse: Callable[[bytes], Any], sort: Sort | None = None
+    ) -> Any:
+        """What a file says, from the index where that knows it; raises as ``Files``.
+
+        What is read anew is looked through for its ``sort``.
+        """
         if name in self.seen:
             return self.seen[name]
         key = name[len(self.below) :] if name.startswith(self.below) else None
@@ -88,17 +103,22 @@ class Index(Files):
         if entry is not None and signature_of(path.stat()) == entry.signature:
             with suppress(*DAMAGED):
                 self.seen[name] = found = self.parts.joined(entry.content)
+                self.sorts[name] = entry.sort
                 return found
         status = path.stat()  # of before it is read: one that changes meanwhile is read again
         content = parse(read_regular(path))
+        found_to_be = None
+        if sort is not None:
+            sort.check(content)
+            found_to_be = sort.what
         if isinstance(content, dict):
             split = self.parts.split(content)
             content = self.parts.joined(split)  # shares what others have
             changed = max(status.st_mtime, status.st_ctime)
             if key is not None and time.time() - changed > SETTLED:
-                self.entries[key] = Entry(signature_of(status), split)
+                self.entries[key] = Entry(signature_of(status), split, found_to_be)
                 self.new += 1
-        self.seen[name] = content
+        self.seen[name], self.sorts[name] = content, found_to_be
         return content
 
     def load(self) -> None:
@@ -111,8 +131,8 @@ class Index(Files):
         if not isinstance(parts, list) or not isinstance(files, dict):
             raise ValueError("not as it is written here")
         self.entries = {
-            key: Entry(cast(Signature, tuple(signature)), split)
-            for key, (signature, split) in files.items()
+            key: Entry(cast(Signature, tuple(signature)), split, sort)
+            for key, (signature, split, sort) in files.items()
         }
         self.parts = Parts(parts)
 
@@ -120,8 +140,10 @@ class Index(Files):
         """Write the index, without the files that are gone; raises ``OSError`` if it cannot."""
         there = {key: entry for key, entry in self.entries.items() if self.is_there(key, entry)}
         parts, contents = self.parts.of([entry.content for entry in there.values()])
-        signatures = [entry.signature for entry in there.values()]
-        files = dict(zip(there, zip(signatures, contents, strict=True), strict=True))
+        files = {
+            key: (entry.signature, content, entry.sort)
+            for (key, entry), content in zip(there.items(), contents, strict=True)
+        }
         body = json.dumps({"parts": parts, "files": files}, separators=(",", ":")).encode()
         with writing(self.file) as file:
             file.write(heading(body).encode() + b"\n")
@@ -220,8 +242,8 @@ def signature_of(status: os.stat_result) -> Signature:
 
 
 def heading(body: bytes) -> str:
-    """The first line of the index's file: its format and the checksum of the rest."""
-    return f"{FORMAT} {hashlib.sha256(body).hexdigest()}"
+    """The first line of the index's file: its format, what it was read by, and a checksum."""
+    return f"{FORMAT} {RULES} {hashlib.sha256(body).hexdigest()}"
 
 
 @contextmanager

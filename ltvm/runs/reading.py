@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ltvm.runs.content import Sort
 from ltvm.runtime.files import read_json, read_yaml
 
 SEED = re.compile(rb"^seed: (\d{1,18})\r?$", re.MULTILINE)
@@ -14,8 +15,12 @@ SEED = re.compile(rb"^seed: (\d{1,18})\r?$", re.MULTILINE)
 class Files:
     """Reads files as they are; raises ``OSError``, or ``ValueError`` for what is damaged."""
 
-    def json(self, path: Path) -> Any:
-        return read_json(path)
+    def json(self, path: Path, sort: Sort | None = None) -> Any:
+        """What a JSON file says, which is damaged if it is none of this sort."""
+        content = read_json(path)
+        if sort is not None:
+            sort.check(content)
+        return content
 
     def yaml(self, path: Path) -> Any:
         return read_yaml(path)

@@ -24,7 +24,7 @@ from typing import Any, Literal
 import yaml
 
 from ltvm.errors import InputError, UnreadableError
-from ltvm.runs.content import OF_EVALUATION, OF_RECORD, Kinds, what_is_wrong
+from ltvm.runs.content import EVALUATION, RECORD, Sort
 from ltvm.runs.identity import identity
 from ltvm.runs.locks import Hold, Holder, holder, holding
 from ltvm.runs.reading import DISK, Files
@@ -76,7 +76,7 @@ class Run:
 
         Raises :class:`ltvm.errors.UnreadableError` if it is damaged.
         """
-        return read_with_status(self.files, self.record_file, "a record", OF_RECORD)
+        return read_with_status(self.files, self.record_file, RECORD)
 
     def evaluation_file(self, identity: str) -> Path:
         return self.directory / "evaluations" / f"{identity}.json"
@@ -95,7 +95,7 @@ class Run:
         Raises :class:`ltvm.errors.UnreadableError` if it is damaged.
         """
         file = self.evaluation_file(identity)
-        return read_with_status(self.files, file, "an evaluation", OF_EVALUATION)
+        return read_with_status(self.files, file, EVALUATION)
 
     def evaluations(self) -> dict[str, dict[str, Any]]:
         """All evaluations of this run by their identity, in the order of their names."""
@@ -177,19 +177,16 @@ class Run:
         return content
 
 
-def read_with_status(files: Files, file: Path, what: str, kinds: Kinds) -> dict[str, Any] | None:
+def read_with_status(files: Files, file: Path, sort: Sort) -> dict[str, Any] | None:
     """A JSON file with a status; None if there is none, ``UnreadableError`` if it is damaged."""
     try:
-        content = files.json(file)
+        return dict(files.json(file, sort))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         why = " ".join(str(error).split())[:120]
-        raise UnreadableError(file, f"is not {what} ({why})", "delete it to do it again") from error
-    wrong = what_is_wrong(content, kinds)
-    if wrong is not None:
-        raise UnreadableError(file, f"is not {what} ({wrong})", "delete it to do it again")
-    return dict(content)
+        what = f"is not {sort.what} ({why})"
+        raise UnreadableError(file, what, "delete it to do it again") from error
 
 
 @dataclass(frozen=True)

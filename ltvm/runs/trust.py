@@ -184,6 +184,6 @@ def check_name(key: str, name: object) -> None:
 
 def check_inside(where: Path, path: object) -> None:
     """Raise :class:`ltvm.errors.InputError` unless a listed path stays below its directory."""
-    parts = Path(str(path)).parts
-    if not parts or Path(str(path)).is_absolute() or ".." in parts or parts[0] != "runs":
+    parts = str(path).replace(os.sep, "/").split("/")  # no ``Path``: of a manifest with thousands
+    if parts[0] != "runs" or ".." in parts:
         raise InputError(f"{where}: lists {path}; allowed: paths below runs/")
