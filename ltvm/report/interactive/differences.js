@@ -32,7 +32,3 @@ function drawAgainst() {
   put("against", svg);
 }
 function signed(value) { return value > 0 ? `+${number(value)}` : number(value); }
-// A name that is too long, without its middle: rows differ in their ends
-function cut(name, most) {
-  return name.length <= most ? name : `${name.slice(0, 12)}…${name.slice(name.length - most + 13)}`;
-}
