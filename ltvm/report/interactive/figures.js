@@ -111,7 +111,8 @@ function drawSweep() {
   const others = (c) => JSON.stringify([c.method, c.data, Object.entries(c.keys).filter(([name]) => name !== key)]);
   const of = (c) => data.values[metric][c.id];
   const ys = cells.flatMap((c) => [of(c).low, of(c).high, ...Object.values(of(c).seeds)]);
-  const plot = frame(cells.map(at), ys, key, column.title, log, `${column.title} against ${key}`, words);
+  const ends = words ? [-0.5, words.length - 0.5] : []; // words have room on both sides
+  const plot = frame([...ends, ...cells.map(at)], ys, key, column.title, log, `${column.title} against ${key}`, words);
   const beside = words ? placesBeside(cells, at) : () => 0, place = (c) => plot.x(at(c)) + beside(c);
   const lines = new Map();
   for (const c of cells) lines.set(others(c), [...(lines.get(others(c)) || []), c]);
@@ -133,7 +134,7 @@ function placesBeside(cells, at) {
   const room = (W - LEFT - RIGHT) / (groups.size + 1);
   const places = new Map();
   for (const own of groups.values()) {
-    own.forEach((c, i) => places.set(c, (i - (own.length - 1) / 2) * Math.min(22, room / own.length)));
+    own.forEach((c, i) => places.set(c, (i - (own.length - 1) / 2) * Math.min(22, 0.75 * room / own.length)));
   }
   return (c) => places.get(c);
 }

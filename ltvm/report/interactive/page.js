@@ -138,7 +138,7 @@ function provenance(cell, metric) {
   const stated = data.provenance.of[metric]?.[cell.id];
   $("provenance-title").textContent = `${cell.name}: ${column.title}`;
   const facts = { value: value?.text, definition: `${column.definition} ${column.better}`, unit: column.unit };
-  if (difference) Object.assign(facts, { [`difference to “${data.reference}”`]: difference.text, "p (corrected)": difference.p });
+  if (difference) Object.assign(facts, { [`difference to “${data.reference}”`]: difference.text, "p alone (corrected)": difference.p });
   const warnings = data.warnings.filter((w) => w.metric === metric && w.cells.includes(cell.id)).map((w) => w.text);
   if (warnings.length) facts.warning = warnings.join(" ");
   const body = [list(facts)];

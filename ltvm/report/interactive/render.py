@@ -70,6 +70,7 @@ def page(
         head=[said(text) for text in texts if text not in FOLDED],
         terms=[said(text) for text in texts if text in FOLDED],
         equal=said(equal_text(table)),
+        several="equal" in table and table["equal"].nunique() > 1,  # currencies of equal terms
         budget=budget_texts(table),
         command=manifest["command"],
         interval=INTERVAL[interval],
