@@ -197,7 +197,11 @@ def test_what_the_page_says_above_its_numbers(written):
     )
     assert spent == "A run spends 6 passes per image, 3.1e13 FLOP, 3.5 s of training."
     text = page(manifest, table, Marks(), "t", written.root)
-    assert "equal in one currency: training, FLOP (protocol.equal=flops" in text
+    equal, fold = "equal in one currency: training, FLOP (protocol.equal=flops", "Terms and command"
+    assert text.index(equal) > text.index(fold)
+    several = table.assign(equal=["flops", *["passes"] * (len(table) - 1)])
+    text = page(manifest, several, Marks(), "t", written.root)
+    assert text.index("Compare rows of one currency only") < text.index(fold)
     written.run("short_run_ot", 3, status="failed")
     assert budget_texts(read(written)[1])[0].startswith("6 of 7 runs are done")
 
