@@ -1,7 +1,10 @@
 """What is committed agrees with itself: records, report, README."""
 
+import gzip
+import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import ltvm
@@ -23,7 +26,28 @@ def test_the_committed_report_is_that_of_the_committed_records(name, tmp_path, u
     assert {"README.md", "cost.csv", "long.csv"} <= set(texts)
     for file in texts:
         assert (rebuilt / file).read_text() == (committed / file).read_text(), file
+    assert without_pictures(rebuilt) == without_pictures(committed)
     assert {f.name for f in committed.iterdir()} == {f.name for f in rebuilt.iterdir()}
+
+
+def without_pictures(report):
+    """Its page, without the images' bytes, which are their encoder's."""
+    return re.sub('(?<=base64,)[^"]+', "", (report / "index.html").read_text())
+
+
+def test_the_committed_leaderboard_is_that_of_the_committed_records(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)  # the pages name the records as `make reference` does
+    ltvm.make_leaderboard(["results/reference"], tmp_path)
+    rebuilt, committed = tmp_path / "leaderboard", ROOT / "reports" / "reference" / "leaderboard"
+    assert {f.name for f in committed.iterdir()} == {f.name for f in rebuilt.iterdir()}
+    for file in committed.iterdir():
+        assert file.stat().st_size <= 2**20, file.name
+        mine = rebuilt / file.name
+        if file.suffix == ".parquet":
+            assert pd.read_parquet(mine).equals(pd.read_parquet(file)), file.name
+            continue
+        read = gzip.decompress if file.suffix == ".gz" else bytes
+        assert read(mine.read_bytes()) == read(file.read_bytes()), file.name
 
 
 QUOTED = {  # report -> the document that tells its numbers, and which of its tables

@@ -24,7 +24,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for report in reports:
         for file in (report, *report.parent.glob("*.png"), *report.parent.glob("index.html")):
             add(files, config, file.relative_to(ROOT))
-    lines = [f"- [{r.parent.name}]({r.parent.name}/README.md): {asked(r)}\n" for r in reports]
+    for file in sorted(ROOT.glob(f"{REPORTS}/leaderboard/[!.]*")):  # its pages and their tables
+        add(files, config, file.relative_to(ROOT))
+    lines = ["- [leaderboard](leaderboard/index.html): all committed records, ranked\n"]
+    lines += [f"- [{r.parent.name}]({r.parent.name}/README.md): {asked(r)}\n" for r in reports]
     listed = "".join(lines)
     content = f"# Reports\n\nBuilt by `make reference` from the committed records.\n\n{listed}\n"
     files.append(File.generated(config, f"{REPORTS}/index.md", content=content))

@@ -1,16 +1,22 @@
-"""The answer of a report in a sentence or two, computed from its tests."""
+"""The answer of a report, computed from its tests: a sentence, its values, and what all rows say.
+
+What is tested and stands after correction is "beyond doubt"; what does not is "not settled", which
+is not that there is no difference.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from ltvm.metrics.columns import Column
-from ltvm.report.cells import by_cell, cell_names
+from ltvm.report.cells import by_cell, cells_by_data, external_cells, short_names
 from ltvm.report.comparability import Marks
-from ltvm.report.declared import columns_of, compared_metrics
+from ltvm.report.costs import COSTS, CURRENCIES
+from ltvm.report.declared import columns_of, compared_metrics, headings
 from ltvm.report.differences import difference_tests, pairs, signed
 from ltvm.report.hypotheses import (
     PRIMARY,
@@ -20,9 +26,55 @@ from ltvm.report.hypotheses import (
     families_of_tests,
     outstanding_cells,
 )
-from ltvm.report.statistics import format_p, paired_difference
+from ltvm.report.statistics import (
+    INTERVALS,
+    Estimate,
+    format_estimate,
+    format_p,
+    leader,
+    paired_difference,
+)
 
 UNFINISHED = "Not answered yet: runs are still to come."
+UNMEASURED = "No headline metric was measured."
+BETTER, WORSE, OPEN, UNTESTED = "better", "worse", "open", "untested"
+SPENT = tuple(CURRENCIES[word] for word in ("flops", "passes", "seconds"))
+NAMED = 4  # rows that a sentence names
+
+
+@dataclass(frozen=True)
+class Line:
+    """One value of the row and of its reference, and their paired difference over seeds.
+
+    ``reach`` is the interval's (low, mean, high) as shares of what lies farthest from zero; None
+    for a cost that is equal, and with a single seed. ``verdict`` is ``BETTER``, ``WORSE``, ``OPEN``
+    or ``UNTESTED``; empty for a cost.
+    """
+
+    title: str
+    definition: str
+    reference: str
+    own: str
+    difference: str
+    verdict: str
+    said: str
+    reach: tuple[float, float, float] | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """``sentence`` first; its comparison's ``lines`` and ``cost``; ``rows`` are (title, text).
+
+    ``corrected`` is the number of tests that p is corrected for; 0: nothing was tested.
+    """
+
+    sentence: str
+    own: str = ""
+    reference: str = ""
+    lines: tuple[Line, ...] = ()
+    cost: tuple[Line, ...] = ()
+    corrected: int = 0
+    rows: tuple[tuple[str, str], ...] = ()
 
 
 def answer(
@@ -31,68 +83,211 @@ def answer(
     marks: Marks,
     interval: str,
     tests: Mapping[Key, Outcome] | None = None,
-) -> str:
-    """What the headline metrics say: of the first comparison to the reference, else of the best.
+) -> Answer:
+    """What the headline metrics say: of the first comparison to the reference, and of all rows.
 
-    A difference is one where its test stands after correction; where none does, it says so, which
-    is not that there is none. ``tests`` as for ``differences_table``.
+    ``tests`` as for ``differences_table``.
     """
     columns = columns_of(table)
     metrics = families_of_tests(columns, compared_metrics(columns))[PRIMARY]
     compared = list(pairs(table, manifest))
     if not metrics:
-        return "No headline metric was measured."
-    if not compared:
-        return " ".join(best_sentences(table, manifest, metrics, columns, marks))
-    cell, other = compared[0]
-    if outstanding_cells(table).intersection((cell, other)):
-        return UNFINISHED
+        return Answer(UNMEASURED)
     if tests is None:
         tests = difference_tests(table, manifest, compared_metrics(columns), marks)
-    names = cell_names(table, manifest)
-    found: dict[str, list[str]] = {"better": [], "worse": [], "neither": []}
-    seeds = 0
+    (names, _), titles = short_names(table, manifest), headings(columns)
+    best = None
+    if competing(table):
+        best = best_cells(table, compared_metrics(columns), columns, marks)
+    rows = []
+    for metric in metrics if len(names) > 2 or not compared else []:
+        if texts := list(of_all_rows(table, names, metric, compared, best, tests)):
+            rows.append((titles[metric], " ".join(texts)))
+    if not compared:
+        unfinished = not outstanding_cells(table).isdisjoint(table["cell"])
+        return Answer(UNFINISHED) if unfinished else Answer("", rows=tuple(rows))
+    cell, other = compared[0]
+    if outstanding_cells(table).intersection((cell, other)):
+        return Answer(UNFINISHED, rows=tuple(rows))
+    lines = list(compared_lines(table, metrics, (cell, other), interval, marks, tests))
+    return Answer(
+        sentence(names[cell], names[other], lines, seeds_of(table, metrics, cell, other)),
+        names[cell], names[other],
+        lines=tuple(lines),
+        cost=tuple(cost_lines(table, (cell, other), interval)),
+        corrected=sum(metric in metrics for metric, _ in tests),
+        rows=tuple(rows),
+    )  # fmt: skip
+
+
+def competing(table: pd.DataFrame) -> bool:
+    """Whether all rows are done, on the same terms: else none of them is best."""
+    alike = "equal" not in table or table["equal"].nunique() <= 1
+    return alike and outstanding_cells(table).isdisjoint(table["cell"])
+
+
+def sentence(own: str, other: str, lines: Sequence[Line], seeds: int) -> str:
+    """``“A” against “B” at 3 shared seeds: 1 of 3 headline metrics better beyond doubt, ...``"""
+    counts = {v: sum(line.verdict == v for line in lines) for v in (BETTER, WORSE, OPEN)}
+    where = f"“{own}” against “{other}” at {counted(seeds, 'shared seed')}: "
+    if not lines:
+        return f"“{own}” against “{other}”: nothing was measured of both."
+    if not any(counts.values()):
+        return where + "differences are not tested."
+    if not counts[BETTER] and not counts[WORSE]:
+        return where + "no difference in a headline metric stands after correction."
+    parts: list[str] = []
+    for verdict, n in counts.items():
+        of = "" if parts else f" of {counted(len(lines), 'headline metric')}"
+        words = "not settled" if verdict == OPEN else f"{verdict} beyond doubt"
+        parts += [f"{n}{of} {'is' if n == 1 else 'are'} {words}"] if n else []
+    return f"{where}{', '.join(parts)}."
+
+
+def counted(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def seeds_of(table: pd.DataFrame, metrics: Sequence[str], cell: str, other: str) -> int:
+    shared = [
+        len(set(values.get(cell, {})) & set(values.get(other, {})))
+        for values in (by_cell(table, metric) for metric in metrics)
+    ]
+    return max(shared, default=0)
+
+
+def compared_lines(
+    table: pd.DataFrame,
+    metrics: Sequence[str],
+    pair: tuple[str, str],
+    interval: str,
+    marks: Marks,
+    tests: Mapping[Key, Outcome],
+) -> Iterator[Line]:
+    columns = columns_of(table)
+    titles = headings(columns)
     for metric in metrics:
-        values = by_cell(table, metric)
-        estimate = paired_difference(values.get(cell, {}), values.get(other, {}), interval)
+        values, column = by_cell(table, metric), columns[metric]
+        subtract, _ = marks.pair(metric, *pair)
+        if not subtract or not set(pair) <= set(values):
+            continue
+        estimate = paired_difference(values[pair[0]], values[pair[1]], interval)
         if estimate is None:
             continue
-        seeds = max(seeds, estimate.n)
-        test = tests.get((metric, cell))
-        said = f"{columns[metric].title} {signed(estimate, False)}"
-        said += f" (p {format_p(test.corrected)})" if test else ""
-        better = (estimate.mean < 0) == (columns[metric].direction == "lower")
-        stands = test is not None and test.stands
-        found["neither" if not stands else "better" if better else "worse"].append(said)
-    parts = [
-        f"{words}: {'; '.join(found[verdict])}"  # titles have commas
-        for verdict, words in (("better", "better"), ("worse", "worse"),
-                               ("neither", "no difference that stands"))
-        if found[verdict]
-    ]  # fmt: skip
-    said = (
-        ". ".join([*parts[:1], *(part[0].upper() + part[1:] for part in parts[1:])])
-        or "nothing was measured of both"
+        verdict, said = judged(estimate, column, tests.get((metric, pair[0])))
+        yield line_of(titles[metric], column, values, pair, interval, estimate, verdict, said)
+
+
+def judged(estimate: Estimate, column: Column, test: Outcome | None) -> tuple[str, str]:
+    """The verdict on a difference and its words: ``better beyond doubt (p 0.03)``."""
+    better = (estimate.mean < 0) == (column.direction == "lower")
+    leaning = "better" if better else "worse"
+    if test is None:
+        return UNTESTED, f"not tested, {leaning} here"
+    if test.stands:
+        return (
+            BETTER if better else WORSE,
+            f"{leaning} beyond doubt (p\u00a0{format_p(test.corrected)})",
+        )
+    return OPEN, f"not settled, mean {leaning} (p\u00a0{format_p(test.corrected)})"
+
+
+def cost_lines(table: pd.DataFrame, pair: tuple[str, str], interval: str) -> Iterator[Line]:
+    """What training took in both rows."""
+    declared = columns_of(table)
+    for cost in SPENT:
+        values = by_cell(table, cost)
+        if not set(pair) <= set(values):
+            continue
+        column = declared.get(cost, COSTS[cost])
+        estimate = paired_difference(values[pair[0]], values[pair[1]], interval)
+        if estimate is not None and estimate.mean == 0 and not any(estimate.errors):
+            yield line_of(column.title, column, values, pair, interval, None, "", "the same")
+        elif estimate is not None:
+            said = "more" if estimate.mean > 0 else "less"
+            said = said if estimate.excludes_zero else "not told apart"
+            yield line_of(column.title, column, values, pair, interval, estimate, "", said)
+
+
+def line_of(
+    title: str,
+    column: Column,
+    values: Mapping[str, Mapping[int, float]],
+    pair: tuple[str, str],
+    interval: str,
+    estimate: Estimate | None,
+    verdict: str,
+    said: str,
+) -> Line:
+    own, other = (
+        value_text(INTERVALS[interval](list(values[cell].values())), estimate is None)
+        for cell in pair
     )
-    counted = f"{seeds} seed{'s' if seeds != 1 else ''}"
-    corrected = "paired, p corrected for all headline comparisons" if seeds > 1 else "not tested"
-    return f"“{names[cell]}” against “{names[other]}”: {said} ({counted}, {corrected})."
+    better = "" if column.direction is None else f" {column.direction.title()} is better."
+    definition = column.definition[:1].upper() + column.definition[1:].rstrip(".") + "." + better
+    difference = "" if estimate is None else signed(estimate, False)
+    reach = None
+    if estimate is not None and any(estimate.errors):
+        low, high = estimate.mean - estimate.errors[0], estimate.mean + estimate.errors[1]
+        most = max(abs(low), abs(high))
+        reach = (low / most, estimate.mean / most, high / most)
+    return Line(title, definition, other, own, difference, verdict, said, reach)
 
 
-def best_sentences(
+def value_text(estimate: Estimate, equal: bool) -> str:
+    """``793 ± 17``; of what is equal by design the number alone."""
+    return number_text(estimate.mean) if equal else format_estimate(estimate)
+
+
+def number_text(value: float) -> str:
+    """``3.11e12``, ``18``"""
+    return f"{value:.4g}".replace("e+", "e")
+
+
+def of_all_rows(
     table: pd.DataFrame,
-    manifest: dict[str, Any],
-    metrics: list[str],
-    columns: dict[str, Column],
-    marks: Marks,
+    names: Mapping[str, str],
+    metric: str,
+    compared: Sequence[tuple[str, str]],
+    best: set[Key] | None,
+    tests: Mapping[Key, Outcome],
 ) -> Iterator[str]:
-    """Which row is best beyond doubt in each headline metric; of several data sets, which ones."""
-    if not outstanding_cells(table).isdisjoint(table["cell"]):
-        yield UNFINISHED
-        return
-    names = cell_names(table, manifest)
-    best = best_cells(table, compared_metrics(columns), columns, marks)
-    for metric in metrics:
+    """Which row is best, unless ``best`` is None, and which differ from the reference."""
+    values, column = by_cell(table, metric), columns_of(table)[metric]
+    if best is not None and column.direction is not None:
         winners = [names[cell] for found, cell in sorted(best) if found == metric]
-        who = " and ".join(winners) if winners else "no row"
-        yield f"Best beyond doubt in {columns[metric].title}: {who}."
+        if winners:
+            yield f"Best beyond doubt: {' and '.join(map(quoted, winners))}."
+        elif len(cells_by_data(table)) == 1:
+            external = external_cells(table)
+            own = {cell: v for cell, v in values.items() if cell not in external}
+            first = names[leader(own, column.direction)]
+            yield f"Best by its mean, not beyond doubt: {quoted(first)}."
+        else:
+            yield "No row is best beyond doubt."
+    tested = [(cell, other) for cell, other in compared if (metric, cell) in tests]
+    if len(tested) < 2:
+        return
+    found: dict[str, list[str]] = {BETTER: [], WORSE: [], OPEN: []}
+    for cell, other in tested:
+        difference = paired_difference(values[cell], values[other])
+        assert difference is not None, "what is tested was measured of both"
+        verdict, _ = judged(difference, column, tests[metric, cell])
+        found[verdict].append(names[cell])
+    others = {other for _, other in tested}
+    whom = quoted(names[others.pop()]) if len(others) == 1 else "the reference, all else equal"
+    parts = [f"{verdict}: {some(found[verdict])}" for verdict in (BETTER, WORSE)]
+    parts += [f"not settled: {len(found[OPEN])}"] if found[OPEN] else []
+    yield f"Against {whom}, beyond doubt {'; '.join(parts)}."
+
+
+def quoted(name: str) -> str:
+    return f"“{name}”"
+
+
+def some(names: Sequence[str]) -> str:
+    """``none``, ``2 (“A”, “B”)``, of many the first."""
+    if not names:
+        return "none"
+    more = [f"and {len(names) - NAMED} more"] if len(names) > NAMED else []
+    return f"{len(names)} ({', '.join([*map(quoted, names[:NAMED]), *more])})"

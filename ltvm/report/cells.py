@@ -11,6 +11,8 @@ import pandas as pd
 from ltvm.report.long_table import EXTERNAL, SAMPLER, SAMPLER_LABEL, STORED, TRIALS
 from ltvm.report.remembered import remembered
 
+MOST = 0.6  # of the rows have what a short name leaves out
+
 
 def swept_keys(manifest: dict[str, Any]) -> list[str]:
     """What is swept beside what a row's name begins with: method, sampler and data."""
@@ -84,6 +86,23 @@ def cell_names(table: pd.DataFrame, manifest: dict[str, Any]) -> dict[str, str]:
         names[str(first["cell"])] = name + shipped.get(str(first["cell"]), "")
     count = Counter(names.values())
     return {c: f"{name} [{c}]" if count[name] > 1 else name for c, name in names.items()}
+
+
+def short_names(table: pd.DataFrame, manifest: dict[str, Any]) -> tuple[dict[str, str], list[str]]:
+    """Names without what most rows have in common, and that: ``["batchnorm = batch"]``.
+
+    The full names, and nothing, where rows would no longer be told apart.
+    """
+    names, keys = cell_names(table, manifest), swept_keys(manifest)
+    count = Counter(text for row in cell_records(table) for text in swept_texts(row, keys))
+    common = [text for text, n in count.items() if len(names) > 3 and n > MOST * len(names)]
+    short = dict(names)
+    for cell, name in names.items():
+        parts = name.split(", ")
+        short[cell] = ", ".join(part for part in parts if part not in common)
+    if not common or not all(short.values()) or len(set(short.values())) < len(short):
+        return names, []
+    return short, common
 
 
 def swept_texts(row: Mapping[Any, Any], keys: list[str]) -> list[str]:

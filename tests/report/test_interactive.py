@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from ltvm.report.answer import answer
+from ltvm.report.cells import short_names
 from ltvm.report.comparability import Marks
 from ltvm.report.interactive import contents as contents_of_page
 from ltvm.report.interactive.contents import contents
@@ -17,7 +18,7 @@ from ltvm.report.interactive.pictures import PICTURED, facts_of, pictures_of
 from ltvm.report.interactive.render import as_script, page
 from ltvm.report.long_table import long_table_of_manifest
 from ltvm.report.page import write_report
-from ltvm.runtime.files import read_json
+from ltvm.runtime.files import read_json, write_json
 from tests.report.conftest import nearest_picture
 
 
@@ -66,25 +67,91 @@ def test_every_number_has_its_records(written, tmp_path, unrendered):
 
 def test_the_answer_says_what_stands_and_what_does_not(written):
     manifest, table = read(written)
-    text = answer(table, manifest, Marks(), "t")
-    assert text.startswith("“short-run OT” against “same, no correction”: ")
+    found = answer(table, manifest, Marks(), "t")
     # +0.193 with a spread of 0.012 stands; -0.1 with a spread of 0.46 does not
-    assert "orse: MSE, unseen images +0.193" in text
-    assert "o difference that stands: FD, digit features -0.1" in text
-    assert "3 seeds, paired, p corrected" in text
+    assert found.sentence == (
+        "“short-run OT” against “same, no correction” at 3 shared seeds: "
+        "1 of 2 headline metrics is worse beyond doubt, 1 is not settled."
+    )
+    fd, mse = found.lines
+    assert (fd.title, fd.reference, fd.own) == ("FD, digit features ↓", "11.1 ± 2.4", "11.0 ± 2.5")
+    assert (fd.difference, fd.verdict) == ("-0.1 ± 1.1", "open")
+    assert re.fullmatch(r"not settled, mean better \(p\s0\.\d+\)", fd.said)
+    assert (mse.verdict, mse.difference[:6]) == ("worse", "+0.193")
+    low, mean, high = mse.reach
+    assert 0 < low < mean < high == 1
+    assert found.corrected == 2  # two headline metrics, one comparison
+    assert found.rows == ()  # two rows: the comparison says it all
+
+
+def test_the_answer_says_what_it_costs(written):
+    for entry in written.entries[:3]:
+        file = written.root / entry["path"] / "record.json"
+        record = read_json(file)
+        record["seconds"]["transport"] += 1 + entry["seed"] / 10
+        write_json(file, record)
+    manifest, table = read(written)
+    flops, passes, seconds = answer(table, manifest, Marks(), "t").cost
+    assert (flops.own, flops.difference, flops.said) == ("3.1e13", "", "the same")
+    assert (passes.own, passes.reference) == ("6", "6")
+    assert (seconds.reference, seconds.difference[:4], seconds.said) == (
+        "3.500 ± 0.000", "+1.1", "more"
+    )  # fmt: skip
 
 
 def test_the_answer_is_not_given_early(written):
     written.run("short_run_ot", 3, status="interrupted")
     manifest, table = read(written)
-    assert answer(table, manifest, Marks(), "t") == "Not answered yet: runs are still to come."
+    found = answer(table, manifest, Marks(), "t")
+    assert found.sentence == "Not answered yet: runs are still to come."
+    assert (found.lines, found.cost) == ((), ())
 
 
 def test_without_a_reference_it_names_what_is_best(written):
     manifest, table = read(written, written.manifest(reference=None))
-    text = answer(table, manifest, Marks(), "t")
-    assert "Best beyond doubt in FD, digit features: no row." in text
-    assert "Best beyond doubt in MSE, unseen images: same, no correction." in text
+    found = answer(table, manifest, Marks(), "t")
+    assert (found.sentence, dict(found.rows)) == ("", {
+        "FD, digit features ↓": "Best by its mean, not beyond doubt: “short-run OT”.",
+        "MSE, unseen images ↓": "Best beyond doubt: “same, no correction”.",
+    })  # fmt: skip
+
+
+def test_of_many_rows_the_answer_says_which_differ_and_rows_on_other_terms_do_not_compete(written):
+    for method, mse in (("abp", 0.2), ("vae", 0.9)):
+        for seed in range(3):
+            folder = written.run(method, seed)
+            values = {"fd_digits": 11.0 + seed, "mse_test": mse + seed / 50}
+            written.evaluation(folder, "e1", values)
+    manifest, table = read(written)
+    rows = dict(answer(table, manifest, Marks(), "t").rows)
+    assert rows["MSE, unseen images ↓"] == (
+        "Best beyond doubt: “abp”. Against “same, no correction”, beyond doubt better: 1 (“abp”); "
+        "worse: 2 (“short-run OT”, “vae”)."
+    )
+    assert rows["FD, digit features ↓"].endswith("better: none; worse: none; not settled: 3.")
+    table.loc[table["method"] == "abp", "equal"] = "passes"
+    rows = dict(answer(table, manifest, Marks(), "t").rows)
+    assert rows["MSE, unseen images ↓"].startswith("Against “same, no correction”, ")
+
+
+def test_what_most_rows_have_in_common_is_said_once(written):
+    for entry in written.entries:
+        entry["values"]["method.batchnorm"] = "batch"
+    for cell, batchnorm in (("abp", "batch"), ("vae", "running")):
+        folder = written.run(cell, 0, values={"method.batchnorm": batchnorm})
+        written.evaluation(folder, "e1", {"fd_digits": 5.0})
+    manifest, table = read(written, written.manifest(axes=["method", "method.batchnorm"]))
+    short, common = short_names(table, manifest)
+    assert common == ["batchnorm = batch"]
+    assert list(short.values()) == [
+        "short-run OT", "same, no correction", "abp", "vae, batchnorm = running"
+    ]  # fmt: skip
+    text = page(manifest, table, Marks(), "t", written.root)
+    assert "All rows have batchnorm = batch" in " ".join(text.split())
+    alike = table.copy()
+    alike.loc[alike["method"] == "vae", ["label", "method.batchnorm"]] = ["abp", None]
+    names, common = short_names(alike, manifest)  # else two rows would be "abp"
+    assert (list(names.values())[2:], common) == (["abp, batchnorm = batch", "abp"], [])
 
 
 def test_strangers_texts_stay_texts(written, tmp_path, unrendered):
@@ -124,15 +191,19 @@ def test_pictures_and_curves_are_capped_and_it_says_so(written, tmp_path, unrend
 
 def test_what_the_page_says_above_its_numbers(written):
     manifest, table = read(written)
-    runs, spent, equal, cost = budget_texts(table, manifest, "t")
+    runs, spent = budget_texts(table)
     assert runs.startswith(
         "6 of 6 runs are done: 2 rows, seeds 0 to 2; protocol smoke; data mnist5k"
     )
     assert spent == "A run spends 6 passes per image, 3.1e13 FLOP, 3.5 s of training."
-    assert "equal in one currency: training, FLOP (protocol.equal=flops" in equal
-    assert cost.startswith("Cost (training, s): “short-run OT” 3.5")
+    text = page(manifest, table, Marks(), "t", written.root)
+    equal, fold = "equal in one currency: training, FLOP (protocol.equal=flops", "Terms and command"
+    assert text.index(equal) > text.index(fold)
+    several = table.assign(equal=["flops", *["passes"] * (len(table) - 1)])
+    text = page(manifest, several, Marks(), "t", written.root)
+    assert text.index("Compare rows of one currency only") < text.index(fold)
     written.run("short_run_ot", 3, status="failed")
-    assert budget_texts(read(written)[1], manifest, "t")[0].startswith("6 of 7 runs are done")
+    assert budget_texts(read(written)[1])[0].startswith("6 of 7 runs are done")
 
 
 def test_rows_are_paired_with_what_they_are_compared_with(written):
@@ -164,10 +235,9 @@ def test_pictures_say_how_near_they_are_and_which_are_not_made(written):
     manifest, table = read(written)
     ot, twin = (written.root / manifest["runs"][i]["path"] for i in (0, 3))
     nearest_picture(ot / "nearest.png", [0.1, 0.3, 0.2], [0.5, 0.4], 4000)
+    (twin / "final.safetensors").touch()
     shown = pictures_of(manifest, table, written.root)
-    assert [kind["id"] for kind in shown["kinds"]] == [
-        "samples", "reconstructions", "nearest", "interpolations"
-    ]  # fmt: skip
+    assert [kind["id"] for kind in shown["kinds"]] == ["samples", "reconstructions", "nearest"]
     assert shown["said"]["nearest"] == {
         "short_run_ot-cell": "Median distance to the nearest of 4,000 training images: 3 samples "
         "0.2 (least 0.1), 2 unseen images 0.45 (least 0.4)."
@@ -176,7 +246,9 @@ def test_pictures_say_how_near_they_are_and_which_are_not_made(written):
     assert shown["absent"]["nearest"] == {
         "rows": ["same, no correction"], "commands": [f"ltvm pictures {place}"]
     }  # fmt: skip
-    assert len(shown["absent"]["interpolations"]["rows"]) == 2
+    assert shown["absent"]["interpolations"] == {  # weights of one of them are kept
+        "rows": ["short-run OT", "same, no correction"], "commands": [f"ltvm pictures {place}"]
+    }  # fmt: skip
     assert "samples" not in shown["absent"]
     (twin / "samples.png").unlink()  # of a sampler its evaluation has them
     for entry in manifest["runs"][3:]:

@@ -189,7 +189,7 @@ def test_names_of_pages_and_files():
 def test_the_files_hold_what_the_page_says(results, tmp_path, capsys):
     arguments = ["leaderboard", "--results", str(results.root), "--reports", str(tmp_path / "r")]
     assert main(arguments) == 0
-    assert "abp is first beyond doubt, of 3 rows" in capsys.readouterr().out
+    assert "“abp” is first beyond doubt, of 3 rows" in capsys.readouterr().out
     folder = tmp_path / "r" / "leaderboard"
     text = (folder / "mnist5k-smoke.html").read_text()
     shown = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
@@ -197,9 +197,10 @@ def test_the_files_hold_what_the_page_says(results, tmp_path, capsys):
     rank = shown["rankings"]["fd_digits"]["of"][shown["rows"][0]["id"]]
     assert (rank["text"], rank["at_one_seed"], rank["first"]) == ("1", "1.0 [1, 1]", "6 of 6")
     assert "ltvm train data=mnist5k protocol=smoke method=my_method seed=5" in text
-    table = pd.read_csv(folder / "mnist5k-smoke.csv")
+    table = pd.read_csv(folder / "mnist5k-smoke.csv.gz")
     assert len(table[table["metric"] == "fd_digits"]) == 18
     assert {"row", "origin", "path", "seed", "value", "provenance", "set_aside"} <= set(table)
+    assert f"ltvm leaderboard --results results --results {results.root}" in text
     parquet = pd.read_parquet(folder / "mnist5k-smoke.parquet")
     assert len(parquet) == len(table)
     best = pd.read_csv(folder / "mnist5k-smoke-ranks.csv").iloc[0]

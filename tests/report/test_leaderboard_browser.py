@@ -38,7 +38,7 @@ def test_it_ranks_sorts_finds_and_says_where_numbers_come_from(page):
     assert [row.split()[0] for row in rows(page)] == ["abp", "vae", "short-run", "beta_vae"]
     ranks = page.locator("#table td.rank")
     assert ranks.all_inner_texts()[0] == "1"
-    assert "abp is first beyond doubt" in page.locator("#answer").inner_text()
+    assert "“abp” is first beyond doubt" in page.locator("#answer").inner_text()
     page.select_option("#by", "mse_test")
     assert rows(page)[2].startswith("abp")
     assert ranks.all_inner_texts()[2:] == ["3", "\u2013"]
@@ -59,6 +59,13 @@ def test_it_ranks_sorts_finds_and_says_where_numbers_come_from(page):
     page.keyboard.press("Escape")
     assert page.locator("#ranks-plot circle").count() == 3
     assert "1 diverged of 1 runs" in page.locator("main").inner_text()
+
+
+def test_on_a_phone_the_ranked_values_are_in_sight(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    value = page.locator('#table tbody button[data-metric="fd_digits"]').first.bounding_box()
+    assert value["x"] + value["width"] <= 390 - 16
+    assert value["y"] < 844
 
 
 def test_it_fits_and_is_accessible(page):

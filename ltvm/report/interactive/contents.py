@@ -16,6 +16,7 @@ from ltvm.report.cells import (
     drawn_cells,
     method_text,
     runs_texts,
+    short_names,
     swept_keys,
     trained_rows,
 )
@@ -59,7 +60,7 @@ def contents(
 ) -> Json:
     """Everything; strings are what people wrote, to be escaped by whoever shows them."""
     columns = columns_of(table)
-    names = cell_names(table, manifest)
+    names, (short, common) = cell_names(table, manifest), short_names(table, manifest)
     metrics = [*main_metrics(columns), *names_of(columns, "cost")]
     if tests is None:
         tests = difference_tests(table, manifest, compared_metrics(columns), marks)
@@ -70,7 +71,9 @@ def contents(
         "columns": [column_facts(metric, columns) for metric in metrics],
         "keys": swept_keys(manifest),
         "currencies": [cost for cost in CURRENCIES.values() if cost in columns],
-        "reference": reference_of(manifest, table, names),
+        "reference": reference_of(manifest, table, short),
+        "common": common,
+        "command": manifest["command"],
         "curves": curves_of(manifest, table, interval, results, files),
     }
     most = ROWS
@@ -78,7 +81,7 @@ def contents(
         rows = drawn_cells(table, most)
         own, shown = {cell: names[cell] for cell in rows}, table[table["cell"].isin(rows)]
         found = of_all | {
-            "cells": cell_facts(manifest, table, own),
+            "cells": cell_facts(manifest, table, own, short),
             "values": of_rows(values, rows),
             "differences": of_rows(differences, rows),
             "pairs": {cell: other for cell, other in pairs(table, manifest) if cell in own},
@@ -130,7 +133,9 @@ def column_facts(metric: str, columns: dict[str, Column]) -> Json:
     }
 
 
-def cell_facts(manifest: Json, table: pd.DataFrame, names: dict[str, str]) -> list[Json]:
+def cell_facts(
+    manifest: Json, table: pd.DataFrame, names: dict[str, str], short: dict[str, str]
+) -> list[Json]:
     styles = cell_styles(table, method_styles(manifest))
     first = table.drop_duplicates("cell").set_index("cell")
     keys, texts = swept_keys(manifest), runs_texts(table)
@@ -139,7 +144,8 @@ def cell_facts(manifest: Json, table: pd.DataFrame, names: dict[str, str]) -> li
         row = first.loc[cell]
         colour, marker = styles[cell]
         facts.append({
-            "id": cell, "name": name, "method": str(row["method"]), "data": str(row["data"]),
+            "id": cell, "name": name, "short": short[cell],
+            "method": str(row["method"]), "data": str(row["data"]),
             "protocol": text_or(row.get("protocol")), "equal": text_or(row.get("equal")),
             "runs": texts[cell], "colour": colour, "marker": marker,
             "dash": DASHES[number % len(DASHES)],

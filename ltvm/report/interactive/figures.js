@@ -1,7 +1,7 @@
 // Figures
 const H = 380, LEFT = 64, RIGHT = 14, TOP = 34, BOTTOM = 52;
 let W = 720; // as wide as there is room for, so that text keeps its size
-function ticks(low, high, log) {
+function ticks(low, high, log, most) {
   if (log) {
     const found = [];
     for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high) + 1; power++) {
@@ -9,7 +9,7 @@ function ticks(low, high, log) {
     }
     return found;
   }
-  const rough = (high - low) / (W < 500 ? 4 : 5), power = 10 ** Math.floor(Math.log10(rough));
+  const rough = (high - low) / (most || 5), power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough);
   const found = [];
   for (let t = Math.ceil(low / step) * step; t <= high + step * 1e-9; t += step) found.push(Math.abs(t) < step * 1e-9 ? 0 : t);
@@ -32,19 +32,23 @@ function frame(xs, ys, xTitle, yTitle, log, label, words) {
   const x = (v) => LEFT + ((log ? Math.log10(v) : v) - x0) / (x1 - x0) * (W - LEFT - RIGHT);
   const y = (v) => H - BOTTOM - (v - y0) / (y1 - y0) * (H - TOP - BOTTOM);
   const svg = drawn("svg", { viewBox: `0 0 ${W} ${H}`, role: "group", "aria-label": label });
-  const marks = words ? words.map((_, i) => i) : ticks(log ? 10 ** x0 : x0, log ? 10 ** x1 : x1, log);
+  const marks = words ? words.map((_, i) => i) : ticks(log ? 10 ** x0 : x0, log ? 10 ** x1 : x1, log, W < 500 ? 4 : 5);
+  const power = words ? 0 : thousands(Math.max(...xs.map(Math.abs)));
   for (const t of marks) {
     svg.append(drawn("line", { class: "grid", x1: x(t), x2: x(t), y1: TOP, y2: H - BOTTOM }),
-      drawn("text", { x: x(t), y: H - BOTTOM + 18, "text-anchor": "middle" }, words ? words[t] : number(t)));
+      drawn("text", { x: x(t), y: H - BOTTOM + 18, "text-anchor": "middle" }, words ? words[t] : number(t / 10 ** power)));
   }
   for (const t of ticks(y0, y1, false)) {
     svg.append(drawn("line", { class: "grid", x1: LEFT, x2: W - RIGHT, y1: y(t), y2: y(t) }),
       drawn("text", { x: LEFT - 6, y: y(t) + 4, "text-anchor": "end" }, number(t)));
   }
-  svg.append(drawn("text", { x: (LEFT + W - RIGHT) / 2, y: H - 8, "text-anchor": "middle" }, xTitle),
+  svg.append(drawn("text", { x: (LEFT + W - RIGHT) / 2, y: H - 8, "text-anchor": "middle" }, power ? `${xTitle}, in ${MANY[power] || `1e${power}`}` : xTitle),
     drawn("text", { x: 4, y: 18 }, yTitle));
   return { svg, x, y };
 }
+const MANY = { 6: "millions", 9: "billions", 12: "trillions" };
+// Of what reaches a million: the power of ten that its axis counts in
+function thousands(most) { return most < 1e6 ? 0 : 3 * Math.floor(Math.log10(most) / 3); }
 function bar(plot, x, low, high, colour, dash) {
   plot.svg.append(drawn("line", { x1: x, x2: x, y1: plot.y(low), y2: plot.y(high), stroke: colour, "stroke-width": 1.6, "stroke-dasharray": dash || "" }));
 }
@@ -107,19 +111,32 @@ function drawSweep() {
   const others = (c) => JSON.stringify([c.method, c.data, Object.entries(c.keys).filter(([name]) => name !== key)]);
   const of = (c) => data.values[metric][c.id];
   const ys = cells.flatMap((c) => [of(c).low, of(c).high, ...Object.values(of(c).seeds)]);
-  const plot = frame(cells.map(at), ys, key, column.title, log, `${column.title} against ${key}`, words);
+  const ends = words ? [-0.5, words.length - 0.5] : []; // words have room on both sides
+  const plot = frame([...ends, ...cells.map(at)], ys, key, column.title, log, `${column.title} against ${key}`, words);
+  const beside = words ? placesBeside(cells, at) : () => 0, place = (c) => plot.x(at(c)) + beside(c);
   const lines = new Map();
   for (const c of cells) lines.set(others(c), [...(lines.get(others(c)) || []), c]);
   for (const own of lines.values()) {
     own.sort((a, b) => at(a) - at(b));
     if (!words) line(plot, own[0], own.map((c) => [plot.x(at(c)), plot.y(of(c).mean)]), own[0].dash);
     for (const c of own) {
-      for (const value of Object.values(of(c).seeds)) seedMark(plot, c, plot.x(at(c)), plot.y(value));
-      bar(plot, plot.x(at(c)), of(c).low, of(c).high, colourOf(c));
-      mark(plot, c, plot.x(at(c)), plot.y(of(c).mean), `${c.name}: ${of(c).text}`, false, () => provenance(c, metric));
+      for (const value of Object.values(of(c).seeds)) seedMark(plot, c, place(c), plot.y(value));
+      bar(plot, place(c), of(c).low, of(c).high, colourOf(c));
+      mark(plot, c, place(c), plot.y(of(c).mean), `${c.name}: ${of(c).text}`, false, () => provenance(c, metric));
     }
   }
   put("sweep", plot.svg);
+}
+// How far right of its word each row stands, so that those of one word do not hide each other
+function placesBeside(cells, at) {
+  const groups = new Map();
+  for (const c of cells) groups.set(at(c), [...(groups.get(at(c)) || []), c]);
+  const room = (W - LEFT - RIGHT) / (groups.size + 1);
+  const places = new Map();
+  for (const own of groups.values()) {
+    own.forEach((c, i) => places.set(c, (i - (own.length - 1) / 2) * Math.min(22, 0.75 * room / own.length)));
+  }
+  return (c) => places.get(c);
 }
 function isNumeric(key) { return data.cells.every((c) => c.keys[key] === null || typeof c.keys[key] === "number"); }
 const AXES = { flops: "training, FLOP", passes: "passes per image", iteration: "iteration" };

@@ -26,21 +26,24 @@ function legend() {
     const line = { x1: -14, x2: 14, stroke: colour, "stroke-width": 2, "stroke-dasharray": cell.dash };
     const icon = drawn("svg", { width: 32, height: 16, viewBox: "-16 -8 32 16", "aria-hidden": "true" },
       drawn("line", line), drawn("path", { d: shapeOf(cell), fill: colour }));
-    const button = element("button", { type: "button", "aria-pressed": shownCells.has(cell.id) }, icon, cell.name);
+    const button = element("button", { type: "button", "aria-pressed": shownCells.has(cell.id) }, icon, cell.short);
     button.addEventListener("click", () => {
       if (!shownCells.delete(cell.id)) shownCells.add(cell.id);
       button.setAttribute("aria-pressed", shownCells.has(cell.id));
       refresh();
     });
     return element("li", {}, button);
-  }));
+  }), element("li", { class: "every" }, every("All", true), every("None", false)));
 }
-for (const [id, all] of [["all", true], ["none", false]]) {
-  $(id).addEventListener("click", () => {
+function every(word, all) {
+  const button = element("button", { type: "button", id: word.toLowerCase() }, word);
+  button.addEventListener("click", () => {
     for (const cell of data.cells) shownCells[all ? "add" : "delete"](cell.id);
     legend();
     refresh();
+    $(button.id).focus();
   });
+  return button;
 }
 
 // The table: a row per cell; of its columns those that are on are there.
@@ -50,7 +53,7 @@ const families = [...document.querySelectorAll("[data-family][type=checkbox]")];
 const body = document.querySelector("#table tbody");
 const rowOf = new Map(data.cells.map((cell) => {
   const runs = element("span", { class: "runs" }, `${cell.runs} ${cell.runs === "1" ? "run" : "runs"}`);
-  return [cell, element("tr", { "data-cell": cell.id }, element("th", { scope: "row" }, element("span", {}, cell.name), " ", runs))];
+  return [cell, element("tr", { "data-cell": cell.id }, element("th", { scope: "row" }, element("span", {}, cell.short), " ", runs))];
 }));
 body.append(...rowOf.values());
 function visible(cell) {
@@ -135,7 +138,7 @@ function provenance(cell, metric) {
   const stated = data.provenance.of[metric]?.[cell.id];
   $("provenance-title").textContent = `${cell.name}: ${column.title}`;
   const facts = { value: value?.text, definition: `${column.definition} ${column.better}`, unit: column.unit };
-  if (difference) Object.assign(facts, { [`difference to “${data.reference}”`]: difference.text, "p (corrected)": difference.p });
+  if (difference) Object.assign(facts, { [`difference to “${data.reference}”`]: difference.text, "p alone (corrected)": difference.p });
   const warnings = data.warnings.filter((w) => w.metric === metric && w.cells.includes(cell.id)).map((w) => w.text);
   if (warnings.length) facts.warning = warnings.join(" ");
   const body = [list(facts)];

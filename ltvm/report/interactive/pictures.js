@@ -4,7 +4,7 @@ function picture(cell, kind) {
   const said = data.pictures.said[kind]?.[cell.id], title = kindOf[kind].title;
   const src = data.pictures.files[data.pictures.of[kind][cell.id]];
   const alt = `${title} of ${cell.name}. ${said || kindOf[kind].how}`;
-  const caption = element("figcaption", {}, element("strong", {}, cell.name));
+  const caption = element("figcaption", {}, element("strong", {}, cell.short));
   if (said) caption.append(element("span", { class: "said" }, said));
   return element("figure", {}, element("img", { src, alt }), caption);
 }
@@ -14,13 +14,11 @@ function drawPictures() {
   const first = cells.find((c) => of[data.pairs[c.id]] !== undefined); // and what it is compared with
   for (const [id, cell] of [["pictures-a", first || cells[0]], ["pictures-b", first ? { id: data.pairs[first.id] } : cells[1] || cells[0]]]) {
     const before = $(id).value;
-    fill($(id), cells.map((c) => [c.id, c.name]));
+    fill($(id), cells.map((c) => [c.id, c.short]));
     $(id).value = of[before] !== undefined ? before : cell?.id;
   }
-  for (const part of document.querySelectorAll(".of-pair")) part.hidden = !cells.length;
   $("pictures-how").textContent = `${kindOf[kind].title}. ${kindOf[kind].how}`;
   drawPair();
-  drawAbsent(kind);
   $("gallery").replaceChildren(...cells.filter(visible).map((c) => picture(c, kind)));
 }
 function drawPair() {
@@ -28,12 +26,18 @@ function drawPair() {
   const pair = ids.map((id) => data.cells.find((c) => c.id === id));
   $("pair").replaceChildren(...pair.filter(Boolean).map((c) => picture(c, kind)));
 }
-function drawAbsent(kind) {
-  const absent = data.pictures.absent[kind];
-  if (!absent) return $("absent").replaceChildren();
-  const made = Object.keys(data.pictures.of[kind]).length;
-  const whose = made ? absent.rows.join("; ") : absent.rows.length === 1 ? "the one row" : `any of these ${absent.rows.length} rows`;
-  const parts = [element("p", { class: "note" }, element("strong", {}, "Not made"), ` of ${whose}. Where the weights of these runs are kept, this makes them; else the command of a run, which each of its numbers opens, trains it again:`)];
-  for (const command of absent.commands) parts.push(element("p", { class: "note" }, element("code", {}, command), " ", copier(command)));
-  return $("absent").replaceChildren(...parts);
+// What there is no picture of, once for all kinds, and what would make it
+function drawAbsent() {
+  const of = data.pictures.absent, kinds = Object.keys(of), commands = [...new Set(kinds.flatMap((kind) => of[kind].commands))];
+  const whose = (kind) => Object.keys(data.pictures.of[kind]).length ? ` of ${of[kind].rows.join("; ")}` : "";
+  if (!kinds.length) return $("absent").replaceChildren();
+  const what = kinds.map((kind) => data.pictures.titles[kind].toLowerCase() + whose(kind)).join(", ");
+  const note = element("p", { class: "note" }, `Not made of these runs: ${what}. `);
+  if (!commands.length) {
+    note.append("They are kept without weights: ", element("code", {}, data.command), " makes them where it trains these runs anew.");
+    return $("absent").replaceChildren(note);
+  }
+  const made = element("details", {}, element("summary", {}, "What makes them"));
+  for (const command of commands) made.append(element("p", { class: "note" }, element("code", {}, command), " ", copier(command)));
+  $("absent").replaceChildren(note, made);
 }

@@ -16,7 +16,7 @@ from PIL import Image
 
 from ltvm.report.cells import cell_names, drawn_cells, external_cells, stored_texts
 from ltvm.runs.evaluate_again import CHOSEN
-from ltvm.runs.store import SAMPLED
+from ltvm.runs.store import SAMPLED, Run
 from ltvm.runtime.files import parse_json
 from ltvm.runtime.images import FACTS, read_picture
 
@@ -57,7 +57,7 @@ class Shown:
     files: list[str] = field(default_factory=list)  # as data URIs
     of: dict[str, dict[str, int]] = field(default_factory=dict)  # kind -> cell -> number of a file
     said: dict[str, dict[str, str]] = field(default_factory=dict)  # what belongs below it
-    absent: dict[str, Json] = field(default_factory=dict)
+    absent: dict[str, Json] = field(default_factory=dict)  # kind -> rows without, and commands
 
     @property
     def size(self) -> int:
@@ -80,10 +80,11 @@ def pictures_of(manifest: Json, table: pd.DataFrame, results: Path, room: int = 
     kinds = [
         {"id": kind, "title": title, "how": how}
         for kind, (title, how) in KINDS.items()
-        if shown.of[kind] or kind in shown.absent
+        if shown.of[kind]
     ]
     return {
         "kinds": kinds if any(shown.of.values()) else [],
+        "titles": {kind: title for kind, (title, _) in KINDS.items()},
         "files": shown.files, "of": shown.of, "said": shown.said, "absent": shown.absent,
         "seeds": sorted({int(seed) for seed in chosen["seed"]}),
         "left_out": len(first) - len(chosen),
@@ -118,7 +119,8 @@ def shown_of(
             if found is None and cell in without_weights:
                 continue
             if found is None:
-                absent[names[str(cell)]] = command_for(entry, str(path), kind)
+                kept = Run(results / str(path)).trained_file.is_file()
+                absent[names[str(cell)]] = command_for(entry, str(path), kind) if kept else None
                 continue
             if file not in numbers:
                 numbers[file] = len(shown.files)
@@ -127,7 +129,8 @@ def shown_of(
             if kind == "nearest" and (text := distances_text(found[1])):
                 shown.said.setdefault(kind, {})[str(cell)] = text
         if absent:
-            shown.absent[kind] = {"rows": list(absent), "commands": joined(absent.values())}
+            commands = joined(command for command in absent.values() if command)
+            shown.absent[kind] = {"rows": list(absent), "commands": commands}
     return shown
 
 

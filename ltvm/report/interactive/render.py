@@ -15,7 +15,7 @@ from ltvm.report.comparability import Marks
 from ltvm.report.hypotheses import Key, Outcome
 from ltvm.report.interactive.contents import contents
 from ltvm.report.interactive.header import budget_texts
-from ltvm.report.terms import HOT, PROTOCOL, SAMPLED, TUNED, head_text
+from ltvm.report.terms import HOT, PROTOCOL, SAMPLED, TUNED, equal_text, head_text
 from ltvm.runs.reading import DISK, Files
 from ltvm.runtime.files import write_text
 
@@ -69,10 +69,13 @@ def page(
         answer=answer(table, manifest, marks, interval, tests),
         head=[said(text) for text in texts if text not in FOLDED],
         terms=[said(text) for text in texts if text in FOLDED],
-        budget=budget_texts(table, manifest, interval),
+        equal=said(equal_text(table)),
+        several="equal" in table and table["equal"].nunique() > 1,  # currencies of equal terms
+        budget=budget_texts(table),
         command=manifest["command"],
         interval=INTERVAL[interval],
         contents=found,
+        rows=len(found["cells"]) + found["left_out"],
         whole=whole,
         families=list(dict.fromkeys(c["family"] for c in sorted(found["columns"], key=place))),
         columns=sorted(found["columns"], key=place),
@@ -82,7 +85,7 @@ def page(
 
 def said(text: str) -> str:
     """A text of a Markdown page, as plain words."""
-    return text.replace("*", "").strip()
+    return text.replace("*", "").replace("`", "").strip()
 
 
 def place(column: dict[str, Any]) -> tuple[int, int]:

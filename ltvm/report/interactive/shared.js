@@ -28,3 +28,7 @@ function list(facts) {
   }
   return made;
 }
+// A name that is too long, without its middle: rows differ in their ends
+function cut(name, most) {
+  return name.length <= most ? name : `${name.slice(0, 12)}…${name.slice(name.length - most + 13)}`;
+}

@@ -161,14 +161,13 @@ def answer(page: Page, metric: str) -> str:
     if len(ranks) < 2:
         return f"By {title}: {len(ranks)} row, so nothing to rank."
     leaders = [id for id, rank in ranks.items() if rank.low == 1]
-    last = [id for id, rank in ranks.items() if rank.low > 1]
     if len(leaders) == 1:
-        return f"By {title}: {names[leaders[0]]} is first beyond doubt, of {len(ranks)} rows."
+        return f"By {title}: “{names[leaders[0]]}” is first beyond doubt, of {len(ranks)} rows."
     expected = next(iter(ranks))
     return (
-        f"By {title}: no row is first beyond doubt; {len(leaders)} of {len(ranks)} may be, "
-        f"{len(last)} are not. {names[expected]} has the best rank at one seed, "
-        f"{ranks[expected].expected:.1f} on average."
+        f"By {title}: no row is first beyond doubt, {len(leaders)} of {len(ranks)} may be. "
+        f"“{names[expected]}” has the best rank at one seed, {ranks[expected].expected:.1f} on "
+        "average."
     )
 
 

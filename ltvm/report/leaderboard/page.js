@@ -103,8 +103,7 @@ function plot() {
   const fits = narrow ? Math.floor(width / 7) : 42;
   ranked.forEach((row, i) => {
     const rank = rankOf(row), y = top + step * i + (narrow ? 28 : 14);
-    const name = row.name.length > fits ? `${row.name.slice(0, fits - 1)}…` : row.name;
-    svg.append(drawn("text", narrow ? { x: left, y: y - 11 } : { x: left - 8, y: y + 4, "text-anchor": "end" }, name),
+    svg.append(drawn("text", narrow ? { x: left, y: y - 11 } : { x: left - 8, y: y + 4, "text-anchor": "end" }, cut(row.name, fits)),
       drawn("line", { class: "interval", x1: x(rank.low), x2: x(rank.high), y1: y, y2: y }));
     if (rank.bounds) svg.append(drawn("line", { class: "seeds", x1: x(rank.bounds[0]), x2: x(rank.bounds[1]), y1: y, y2: y }));
     svg.append(drawn("circle", { cx: x(rank.expected), cy: y, r: 4 }, drawn("title", {}, `${row.name}: ${rank.text}, at one seed ${rank.at_one_seed}`)));

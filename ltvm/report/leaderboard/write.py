@@ -6,7 +6,7 @@ inlined, as ``index.html`` of a report is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -70,20 +70,26 @@ def write_page(
     raw, ranks = raw_table(page), ranks_table(page)
     write_parquet(raw, folder / f"{page.name}.parquet")
     plain = raw.drop(columns=["title", "definition", "unit"], errors="ignore")
-    for frame, name in ((plain, f"{page.name}.csv"), (ranks, f"{page.name}-ranks.csv")):
-        with writing(folder / name) as file:
-            frame.to_csv(file, index=False, mode="wb")
+    with writing(folder / f"{page.name}.csv.gz") as file:  # the same texts, thousands of times
+        plain.to_csv(file, index=False, mode="wb", compression={"method": "gzip", "mtime": 0})
+    with writing(folder / f"{page.name}-ranks.csv") as file:
+        ranks.to_csv(file, index=False, mode="wb")
     text = template("page.html.j2").render(
         name=page.name,
         interval=INTERVAL[interval],
         terms={k: v for k, v in page.terms.items() if v is not None and "._part_" not in k},
         contents=shown,
         links=links,
-        results=" ".join(f"--results {directory}" for directory in directories),
+        results=options(directories),
+        again=options(dict.fromkeys([Path("results"), *directories])),  # where one's own runs are
         data=as_script(shown),
     )
     write_text(folder / f"{page.name}.html", text)
-    return {f"{page.name}{end}" for end in (".html", ".parquet", ".csv", "-ranks.csv")}
+    return {f"{page.name}{end}" for end in (".html", ".parquet", ".csv.gz", "-ranks.csv")}
+
+
+def options(directories: Iterable[Path]) -> str:
+    return " ".join(f"--results {directory}" for directory in directories)
 
 
 def template(name: str) -> Template:
@@ -103,7 +109,7 @@ def environment() -> Environment:
 
 def raw_table(page: Page) -> pd.DataFrame:
     """All values of all evaluations, those that are set aside too: one row per run and value."""
-    rows = Rows()
+    rows, priced = Rows(), set(page.costs)
     for row in ordered(page):
         for seed, entry in sorted(row.entries.items()):
             shared = {
@@ -119,7 +125,7 @@ def raw_table(page: Page) -> pd.DataFrame:
                 "set_aside": row.aside.get(""),
                 **columns_of_record(entry.record),
             }
-            costs = {m: v[seed] for m, v in row.values.items() if m in page.costs and seed in v}
+            costs = {m: v[seed] for m, v in row.values.items() if m in priced and seed in v}
             add_costs(rows, costs, shared)
             for evaluation in row.evaluations[seed]:
                 if evaluation["status"] == "done":
