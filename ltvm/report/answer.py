@@ -39,6 +39,7 @@ UNFINISHED = "Not answered yet: runs are still to come."
 UNMEASURED = "No headline metric was measured."
 BETTER, WORSE, OPEN, UNTESTED = "better", "worse", "open", "untested"
 SPENT = tuple(CURRENCIES[word] for word in ("flops", "passes", "seconds"))
+BEST = "Best beyond doubt"
 NAMED = 4  # rows that a sentence names
 
 
@@ -75,6 +76,11 @@ class Answer:
     cost: tuple[Line, ...] = ()
     corrected: int = 0
     rows: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def best_found(self) -> bool:
+        """Whether a row is the best of a metric beyond doubt."""
+        return any(text.startswith(BEST) for _, text in self.rows)
 
 
 def answer(
@@ -257,7 +263,7 @@ def of_all_rows(
     if best is not None and column.direction is not None:
         winners = [names[cell] for found, cell in sorted(best) if found == metric]
         if winners:
-            yield f"Best beyond doubt: {' and '.join(map(quoted, winners))}."
+            yield f"{BEST}: {' and '.join(map(quoted, winners))}."
         elif len(cells_by_data(table)) == 1:
             external = external_cells(table)
             own = {cell: v for cell, v in values.items() if cell not in external}

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from ltvm.report.added_cells import added_sweeps
 from ltvm.report.cells import cell_names, drawn_cells, some_of, swept_keys, trained_rows
 from ltvm.report.comparability import Marks
 from ltvm.report.declared import columns_of, headings, headline_metrics
@@ -106,7 +107,8 @@ def draw_values(
         cells = {cell: names[cell] for cell in drawn_cells(every, CELLS)}
         every = every[every["cell"].isin(list(cells))]
         comparison(every, cells, shown, styles, drawing.path(name), interval)
-        return [(f"Methods compared{of_data}{some_of(len(cells), len(names))}", name)]
+        compared = (f"Methods compared{of_data}{some_of(len(cells), len(names))}", name)
+        return [compared, *draw_added(drawing, rows, shown, suffix)]
     drawn: Drawn = []
     rows = rows[rows["metric"].isin(list(shown))]
     for key, chosen in sweeps_of(manifest, rows) if len(rows) else ():
@@ -116,6 +118,19 @@ def draw_values(
         sweep(chosen, key, shown, styles, drawing.path(name), interval)
         some = some_of(chosen["line"].nunique(), lines, "lines")
         drawn.append((f"Metrics against {key}{of_data}{some}", name))
+    return drawn + draw_added(drawing, rows, shown, suffix)
+
+
+def draw_added(drawing: Drawing, rows: pd.DataFrame, shown: dict[str, str], suffix: str) -> Drawn:
+    """Each number that an ablation's further cells set in a figure, beside the reference."""
+    drawn: Drawn = []
+    for found in added_sweeps(drawing.manifest, rows, drawing.results, drawing.files):
+        key = found.key.split(".", 1)[-1].replace(".", "-")
+        name = f"sweep-{found.method}-{key}{suffix}"
+        chosen, lines = with_lines(found.rows, found.key, found.others, LINES)
+        sweep(chosen, found.key, shown, drawing.styles, drawing.path(name), drawing.interval)
+        some = some_of(chosen["line"].nunique(), lines, "lines")
+        drawn.append((f"{found.label}: metrics against {found.key}{some}", name))
     return drawn
 
 
