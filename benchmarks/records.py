@@ -31,6 +31,7 @@ import numpy as np
 
 from ltvm.runs.index import NAME as INDEX
 from ltvm.runs.index import SETTLED
+from ltvm.runtime.files import read_json
 
 REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference"
 METHODS = ("short_run_ot", "short_run_uncorrected")
@@ -61,7 +62,7 @@ class Template:
 
 
 def read_template(method: str) -> Template:
-    manifest = json.loads((REFERENCE / "ablations" / "ot-mnist5k.json").read_text())
+    manifest = read_json(REFERENCE / "ablations" / "ot-mnist5k.json")
     entry = next(entry for entry in manifest["runs"] if entry["method"] == method)
     folder = REFERENCE / entry["path"]
     record = json.loads((folder / "record.json").read_text())
@@ -108,7 +109,7 @@ def write_records(root: Path, records: int, seeds: int = SEEDS, status: str = "d
         values = dict(zip(GRID, swept, strict=True))
         for seed in range(min(seeds, records - len(entries))):
             entries.append(write_run(root, templates[method], number, values, seed, status))
-    manifest = json.loads((REFERENCE / "ablations" / "ot-mnist5k.json").read_text())
+    manifest = read_json(REFERENCE / "ablations" / "ot-mnist5k.json")
     manifest |= {
         "name": NAME, "question": "How much does a large grid take?", "axes": ["method", *GRID],
         "command": "python benchmarks/records.py", "seeds": list(range(seeds)), "runs": entries,

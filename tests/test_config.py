@@ -16,6 +16,7 @@ from ltvm.config import (
 )
 from ltvm.errors import InputError
 from ltvm.overrides import as_hydra, as_written
+from ltvm.runs.identity import identity
 
 
 def test_the_papers_settings():
@@ -101,7 +102,7 @@ def test_choices_are_the_yaml_files():
         ("method=gan", "method=gan: allowed: abp, ae, ae_ot, "),
         ("data=lsun", "data=lsun: allowed: celeba, folder, mnist, mnist5k, "),
         ("protocol=huge", "protocol=huge: allowed: "),
-        ("method.aplha=0.3", "method.aplha=0.3: no such key; allowed: alpha, "),
+        ("method.aplha=0.3", "method.aplha=0.3: no such key; allowed: about, alpha, "),
         ("sgima=1", "sgima=1: no such key; allowed: "),
         ("method.steps=2.5", "method.steps=2.5: allowed: an integer"),
         ("method.steps=many", "method.steps=many: allowed: an integer"),
@@ -177,3 +178,12 @@ def test_parameters_of_parts_may_be_added_and_nothing_else():
     for override in ("+nosuch=1", "+model.nosuch=1", "~model.sigma", "+extractor=digits"):
         with pytest.raises(InputError, match=r"no such key|cannot be left out"):
             resolve([override])
+
+
+def test_every_method_says_what_it_is_and_is_none_the_less_the_same():
+    for method in choices("method"):
+        about = resolve([f"method={method}"])["method"]["about"]
+        assert about.endswith("."), method
+        assert len(about) < 200, method
+    said, other = (resolve(["method=vae", f"method.about={text}"]) for text in ("One", "Another"))
+    assert identity(said) == identity(other)

@@ -82,7 +82,7 @@ def cell_names(table: pd.DataFrame, manifest: dict[str, Any]) -> dict[str, str]:
         if several_methods or not keys:
             parts.append(method_text(first))
         parts += swept_texts(first, keys)
-        name = ", ".join([*parts, *filter(None, [first.get("note")])])
+        name = ", ".join([*parts, *note_texts(first)])
         names[str(first["cell"])] = name + shipped.get(str(first["cell"]), "")
     count = Counter(names.values())
     return {c: f"{name} [{c}]" if count[name] > 1 else name for c, name in names.items()}
@@ -109,6 +109,17 @@ def swept_texts(row: Mapping[Any, Any], keys: list[str]) -> list[str]:
     """``["alpha = 0.5"]``: the swept keys that a cell has, without their group."""
     return [
         f"{key.split('.', 1)[-1]} = {value_text(row[key])}" for key in keys if not pd.isna(row[key])
+    ]
+
+
+def note_texts(row: Mapping[Any, Any]) -> list[str]:
+    """``["solver = bsp", "alpha = 0.3"]``: what a further cell sets, but for its method."""
+    note = row.get("note")
+    words = [word.partition("=") for word in note.split(", ")] if isinstance(note, str) else []
+    return [
+        f"{key.split('.', 1)[-1]} = {value}" if equals else key
+        for key, equals, value in words
+        if key and not (equals and key == "method")
     ]
 
 

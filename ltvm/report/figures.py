@@ -26,6 +26,7 @@ from ltvm.report.cells import (
     drawn_cells,
     first_rows,
     method_text,
+    note_texts,
     swept_keys,
     swept_texts,
     value_text,
@@ -287,8 +288,7 @@ def draw_line(
 
 
 def line_name(row: Mapping[Any, Any], others: list[str]) -> str:
-    note = row.get("note")
-    return ", ".join([method_text(row), *swept_texts(row, others), *([note] if note else [])])
+    return ", ".join([method_text(row), *swept_texts(row, others), *note_texts(row)])
 
 
 def sweeps_of(manifest: dict[str, Any], table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

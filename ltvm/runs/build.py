@@ -24,7 +24,7 @@ from ltvm.runtime.devices import resolve_device
 from ltvm.runtime.distributed import ALONE, World
 
 # Of a method: what it is called and drawn as, what of it is searched, and whether it was.
-NOT_PARAMETERS = ("name", "label", "style", "tuning", "tuned")
+NOT_PARAMETERS = ("name", "label", "about", "style", "tuning", "tuned")
 _extractors: dict[str, Any] = {}  # the one asked for last: networks are large
 
 

@@ -25,7 +25,8 @@ NOT_TRAINING: frozenset[tuple[str, ...]] = frozenset(
         ("ablation",), ("evaluation",), ("sampler",), ("protocol", "evaluation"),
         ("protocol", "test_images"),
         ("data", "load", "root"), ("data", "family"), ("decoder", "encoder"),
-        ("method", "label"), ("method", "style"), ("method", "tuning"), ("method", "tuned"),
+        ("method", "label"), ("method", "about"), ("method", "style"), ("method", "tuning"),
+        ("method", "tuned"),
     }
 )  # fmt: skip
 # Of an evaluation: what it is called, when curves are measured, where the extractor's weights are

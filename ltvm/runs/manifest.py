@@ -29,7 +29,9 @@ KINDS_OF_RUNS: dict[str, Kind] = {
 }  # fmt: skip
 
 MAY_STAND: dict[str, Kind] = {"margin": float}  # beside these
-MAY_STAND_IN_RUNS: dict[str, Kind] = {"sampler": dict | None, "tuned": dict | None}
+MAY_STAND_IN_RUNS: dict[str, Kind] = {
+    "about": str, "sampler": dict | None, "tuned": dict | None,
+}  # fmt: skip
 KINDS_WITHIN_RUNS: dict[str, dict[str, Kind]] = {
     "sampler": {"name": str, "label": str | None},
     "tuned": {"trials": int},
@@ -65,6 +67,7 @@ def manifest_of(
                 "data": planned.config["data"]["name"],
                 "method": planned.config["method"]["name"],
                 "label": planned.config["method"].get("label", ""),
+                "about": planned.config["method"].get("about", ""),
                 "style": planned.config["method"].get("style") or {},
                 "protocol": planned.config["protocol"]["name"],
                 "evaluations": [planned.evaluation],

@@ -318,3 +318,12 @@ def test_a_damaged_picture_is_none(written, tmp_path, unrendered):
     shown = contents(manifest, table, Marks(), "t", written.root)
     assert len(shown["pictures"]["of"]["samples"]) == 1
     assert len(shown["pictures"]["absent"]["samples"]["rows"]) == 1
+
+
+def test_the_page_says_what_its_methods_are_and_escapes_it(written, tmp_path):
+    for entry in written.entries:
+        if entry["method"] == "short_run_ot":
+            entry["about"] = "Chains <b>and</b> transport."
+    text = (write_report(written.manifest(), tmp_path) / "index.html").read_text()
+    assert "<dt>short-run OT</dt><dd>Chains &lt;b&gt;and&lt;/b&gt; transport.</dd>" in text
+    assert "<dt>same, no correction</dt>" not in text

@@ -73,6 +73,7 @@ def page(
         several="equal" in table and table["equal"].nunique() > 1,  # currencies of equal terms
         budget=budget_texts(table),
         command=manifest["command"],
+        methods=methods_of(manifest, found["cells"]),
         interval=INTERVAL[interval],
         contents=found,
         rows=len(found["cells"]) + found["left_out"],
@@ -81,6 +82,15 @@ def page(
         columns=sorted(found["columns"], key=place),
         data=as_script(found),
     )
+
+
+def methods_of(manifest: dict[str, Any], cells: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """label -> what the method is, of the cells' methods in their order, where anything says."""
+    shown = {cell["method"] for cell in cells}
+    entries = [entry for entry in manifest["runs"] if entry["method"] in shown]
+    return {
+        entry["label"] or entry["method"]: entry["about"] for entry in entries if entry.get("about")
+    }
 
 
 def said(text: str) -> str:
