@@ -47,10 +47,10 @@ def test_it_writes_what_contributing_explains(tmp_path):
     method = explained["mine/auto_decoder.py"]
     assert without_docstrings(code.read_text()) == without_docstrings(method)
     keys = yaml.safe_load(explained["mine/method/auto_decoder.yaml"])
-    assert (
-        yaml.safe_load(configuration.read_text()).items()
-        >= {**keys, "label": "auto decoder"}.items()
-    )
+    written = yaml.safe_load(configuration.read_text())
+    of_its_author = {key: written[key] for key in ("label", "about")}
+    assert of_its_author["label"] == "auto decoder"
+    assert written.items() >= {**keys, **of_its_author}.items()
 
 
 def test_what_it_writes_keeps_the_contract_and_learns(outside, capsys):
