@@ -95,7 +95,7 @@ def compose_raw(overrides: Sequence[str], with_hydra: bool = False) -> DictConfi
     return config
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def composed(overrides: tuple[str, ...], sources: Hashable) -> DictConfig:  # noqa: ARG001
     """What Hydra composes of ``sources``, before values are overridden; not to be changed.
 
@@ -289,7 +289,7 @@ def settled(overrides: Sequence[str], config: Config) -> list[str]:
     return [*kept, f"precision={config['precision']}"]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def defaults(groups: tuple[str, ...], sources: Hashable) -> Config:  # noqa: ARG001
     """The configuration of these group choices with no key overridden; not to be changed."""
     return to_dict(compose_raw(groups))

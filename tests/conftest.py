@@ -44,9 +44,17 @@ def _own_directories(tmp_path, monkeypatch, session_cache):
 def unrendered(monkeypatch):
     """Figures are made, but neither laid out nor drawn: for tests of what stands beside them."""
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
 
     monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)
     monkeypatch.setattr(Figure, "tight_layout", lambda *_, **__: None)
+    monkeypatch.setattr(Figure, "get_tightbbox", lambda *_, **__: Bbox.unit())
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Reports without figures, which take half of their time: for tests of runs."""
+    monkeypatch.setattr("ltvm.report.page.draw", lambda *_: [])
 
 
 @pytest.fixture

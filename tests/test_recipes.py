@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_networks import SMALL
 
 from ltvm.cli.main import main
 
@@ -20,8 +21,8 @@ JOINTS = (
     "sampler", "metric", "ablation",
 )  # fmt: skip
 FEWER = [  # images than of protocol=smoke, in which nothing of a recipe lies
-    "protocol.train_images=100", "protocol.test_images=40", "protocol.batch=50",
-    "protocol.evaluation.codes=100",
+    "protocol.train_images=60", "protocol.test_images=20", "protocol.batch=30",
+    "protocol.evaluation.codes=60", "protocol.evaluation.unseen_images=4",
 ]  # fmt: skip
 
 
@@ -82,12 +83,16 @@ def test_the_tutorial_goes_from_nothing_to_a_row(outside, capsys, unrendered):
 
 
 def follow(commands, capsys):
-    """Each as it stands, and with the error that is shown, or on few images."""
+    """Each as it stands, and with the error that is shown, or on few images.
+
+    On small networks, too, unless the command has a decoder of its own.
+    """
     assert commands
     for command, error in commands:
         words = shlex.split(command)[1:]
         fewer = [] if error or words[0] not in TAKE_OVERRIDES else FEWER
-        code = main([*words, *fewer])
+        usual = fewer and not any(word.startswith("decoder") for word in words)
+        code = main([*words, *fewer, *(SMALL if usual else ())])
         told = capsys.readouterr().err
         if error:
             assert code == 2, command

@@ -214,11 +214,10 @@ def png(
     grey: int = 0,
 ) -> bytes:
     """A PNG of one grey; of ``rows`` rows (None: all), with ``before`` before its pixels."""
-    row = b"\0" + bytes([grey]) * ((width * bits + 7) // 8)
-    packer = zlib.compressobj(1)
-    pixels = b"".join(packer.compress(row) for _ in range(height if rows is None else rows))
+    rows = height if rows is None else rows
+    pixels = (b"\0" + bytes([grey]) * ((width * bits + 7) // 8)) * rows if rows else b""
     header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + before
-        + chunk(b"IDAT", pixels + packer.flush()) + chunk(b"IEND", b"")
+        + chunk(b"IDAT", zlib.compress(pixels, 1)) + chunk(b"IEND", b"")
     )  # fmt: skip

@@ -1,9 +1,9 @@
-"""Runs go through Hydra's launcher interface: basic by default, joblib, Ray, Slurm by override.
+"""Runs are done here, one after another, or go through Hydra's launcher interface by override.
 
     ltvm ablate ablation=ot hydra/launcher=ray hydra.launcher.num_gpus=1
 
-There is no scheduler here: a launcher gets the list of runs that are not done, each as the
-overrides of one ``ltvm train``. ``ltvm.runs.launchers`` has those that Hydra lacks.
+There is no scheduler here: a launcher (joblib, Ray, Slurm) gets the list of runs that are not done,
+each as the overrides of one ``ltvm train``. ``ltvm.runs.launchers`` has those that Hydra lacks.
 """
 
 from __future__ import annotations
@@ -41,8 +41,7 @@ Record = dict[str, Any]
 class Task:
     """What a launcher calls for each job, in this process or another; returns the record.
 
-    One with the status ``refused`` and the reason stands for bad input. ``at_a_time`` processes of
-    this machine share its cores, whatever OMP_NUM_THREADS says there.
+    ``at_a_time`` processes of this machine share its cores, whatever OMP_NUM_THREADS says there.
     """
 
     place: Place
@@ -54,9 +53,16 @@ class Task:
 
     def __call__(self, config: DictConfig) -> Record:  # noqa: ARG002
         self.place.take()
+        return self.do(HydraConfig.get().overrides.task)
+
+    def do(self, hydra_task: Sequence[str]) -> Record:
+        """One run, by its overrides as Hydra is given them.
+
+        A record with the status ``refused`` and the reason stands for bad input.
+        """
         share = max(1, available_cores() // self.at_a_time)
         torch.set_num_threads(min(torch.get_num_threads(), share))
-        overrides = [as_written(override) for override in HydraConfig.get().overrides.task]
+        overrides = [as_written(override) for override in hydra_task]
         again = self.again or os.environ.get("SLURM_RESTART_COUNT", "0") != "0"
         patience = {"timeout": LEASE + 2 * HEARTBEAT} if again else {}
         try:
@@ -77,8 +83,9 @@ def in_process(launcher: Sequence[str]) -> bool:
 
 def check_launcher(hydra_overrides: Sequence[str]) -> None:
     """Raise :class:`InputError` for a launcher that there is not, or what it does not take."""
-    with hydra_session():
-        launcher_of(hydra_overrides)
+    if hydra_overrides:
+        with hydra_session():
+            launcher_of(hydra_overrides)
 
 
 def launcher_of(overrides: Sequence[str]) -> tuple[Launcher, str]:
@@ -105,6 +112,32 @@ def launch(jobs: Sequence[Sequence[str]], hydra_overrides: Sequence[str] = ()) -
     """
     if not jobs:
         return []
+    given = [list(map(as_hydra, job)) for job in jobs]
+    # No launcher: composing every run for one takes longer than a small run.
+    outcomes = launched(jobs, given, hydra_overrides) if hydra_overrides else done_here(given)
+    records = []
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+        records.append(outcome)
+    return records
+
+
+def done_here(jobs: Sequence[Sequence[str]]) -> list[Record | Exception]:
+    """The records of jobs in order, or what they raised; one after another in this process."""
+    task, outcomes = Task(Place.here(), 1), list[Record | Exception]()
+    for job in jobs:
+        try:
+            outcomes.append(task.do(job))
+        except Exception as error:
+            outcomes.append(error)
+    return outcomes
+
+
+def launched(
+    jobs: Sequence[Sequence[str]], given: Sequence[list[str]], hydra_overrides: Sequence[str]
+) -> list[Record | Exception]:
+    """The same through the launcher that overrides choose; ``given`` is what Hydra is given."""
     outcomes: dict[int, Record | Exception] = {}
 
     def end(number: int, job: JobReturn) -> None:
@@ -115,7 +148,7 @@ def launch(jobs: Sequence[Sequence[str]], hydra_overrides: Sequence[str] = ()) -
         if isinstance(launcher, EngineLauncher):  # it tells of each as it ends
             launcher.ended, launcher.say = end, current_reporter().say
         try:
-            returns = launcher.launch([list(map(as_hydra, job)) for job in jobs], initial_job_idx=0)
+            returns = launcher.launch(given, initial_job_idx=0)
         except InputError:
             raise
         except Exception as error:
@@ -124,13 +157,7 @@ def launch(jobs: Sequence[Sequence[str]], hydra_overrides: Sequence[str] = ()) -
     for number, job in enumerate(returns):
         if number not in outcomes:
             end(number, job)
-    records = []
-    for number in range(len(jobs)):
-        outcome = outcomes[number]
-        if isinstance(outcome, Exception):
-            raise outcome
-        records.append(outcome)
-    return records
+    return [outcomes[number] for number in range(len(jobs))]
 
 
 def outcome_of(overrides: Sequence[str], job: JobReturn) -> Record | Exception:

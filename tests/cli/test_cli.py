@@ -180,7 +180,7 @@ def test_train_status_and_debug(capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_ablate_prints_the_table(capsys):
+def test_ablate_prints_the_table(capsys, undrawn):
     code = main(
         ["ablate", "ablation=ot", "ablation.axes.method=[vae]", "ablation.seeds=[0]", *TINY]
     )

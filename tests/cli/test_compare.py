@@ -42,7 +42,7 @@ def test_bad_input(given, words):
         comparison(given)
 
 
-def test_a_table_a_difference_and_what_two_seeds_can_tell(capsys, unrendered):
+def test_a_table_a_difference_and_what_two_seeds_can_tell(capsys, undrawn):
     command = ["compare", "methods=[abp,short_run]", "seeds=[0,1]", *TINY]
     assert main(command) == 0
     printed = capsys.readouterr().out

@@ -22,6 +22,7 @@ import torch
 from torch import nn
 
 import ltvm
+from ltvm.cli.main import main as command_line
 from ltvm.config import Config, add_config_dir, resolve
 from ltvm.data.cache import load_data
 from ltvm.errors import DivergedError, InputError
@@ -287,6 +288,34 @@ def a_run_goes_on_with_another_number_of_processes(world: World) -> None:
     assert torch.equal(again.method.codes, undisturbed.method.codes)
 
 
+def alone(function: Callable[[], None]) -> Callable[[], None]:
+    """A case that meets the others itself."""
+    CASES[function.__name__] = lambda world: function()
+    ALONE_CASES.add(function.__name__)
+    return function
+
+
+ALONE_CASES: set[str] = set()
+
+
+@alone
+def the_command_line_trains_one_run() -> None:
+    """What ``test_distributed.py`` looks at: what each process says, and the record."""
+    folder = Path(sys.argv[1])
+    words = [
+        "protocol=smoke", "protocol.iterations=1", "protocol.train_images=60", "protocol.batch=21",
+        "protocol.test_images=20", "evaluation=none", "device=cpu", "precision=float32",
+        "execution.products=torch", "+decoder.widths=[32,16,16]",
+        "+decoder.encoder.widths=[16,16,32]", f"paths.results={folder / 'results'}",
+    ]  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        said = stack.enter_context((folder / f"said-{rank()}").open("w"))
+        stack.enter_context(contextlib.redirect_stdout(said))
+        stack.enter_context(contextlib.redirect_stderr(said))
+        code = command_line(["train", *words])
+    assert code == 0
+
+
 def train(folder: Path, *words: str) -> dict:
     """A run through the Python interface, as every process of it calls it."""
     return ltvm.train([*SMALL, "method=abp", f"paths.results={folder}", *words])
@@ -315,16 +344,6 @@ def failing_on(this: int, owner: object, name: str, error: BaseException):
 
     with mock.patch.object(owner, name, fail):
         yield
-
-
-def alone(function: Callable[[], None]) -> Callable[[], None]:
-    """A case that meets the others itself."""
-    CASES[function.__name__] = lambda world: function()
-    ALONE_CASES.add(function.__name__)
-    return function
-
-
-ALONE_CASES: set[str] = set()
 
 
 @alone

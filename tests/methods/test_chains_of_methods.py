@@ -69,13 +69,13 @@ def test_bfloat16_metrics_agree_with_float32_within_the_spread_of_seeds():
     for precision, seed in itertools.product(("float32", "bfloat16"), range(2)):
         record = ltvm.train(
             ["protocol=smoke", f"precision={precision}", f"seed={seed}", "device=cpu",
-             "evaluation.every=2"]
+             "evaluation.every=2", *SMALL]
         )  # fmt: skip
         for name in ("fd_digits", "mse_train", "mse_test", "latent_energy", "transport_cost"):
             values.setdefault((name, precision), []).append(record["metrics"][name]["value"])
     for name in {name for name, _ in values}:
         full, low = (torch.tensor(values[name, p]) for p in ("float32", "bfloat16"))
         assert not torch.equal(full, low)
-        # Two seeds may lie closer together than bfloat16 resolves (3 digits).
-        allowed = max(full.max() - full.min(), 0.005 * full.mean().abs())
+        # A fifth of it; two seeds may lie closer together than bfloat16 resolves (3 digits).
+        allowed = max((full.max() - full.min()) / 5, 0.005 * full.mean().abs())
         assert (low - full).mean().abs() < allowed, name

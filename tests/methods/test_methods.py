@@ -45,7 +45,7 @@ def test_all_methods_start_equal(tiny):
 @pytest.mark.parametrize("currency", ["flops", "passes", "updates"])
 @pytest.mark.parametrize("name", METHODS)
 def test_methods_spend_what_the_paper_s_costs_within_a_batch(tiny, currency, name):
-    shape = ["protocol.steps=4", "protocol.learn_epochs=2", "protocol.batch=13"]
+    shape = ["protocol.steps=2", "protocol.learn_epochs=1", "protocol.batch=13"]
     method = build(tiny, *small(name), f"protocol.equal={currency}", *shape)
     for _ in range(4):
         method.fit_iteration()
@@ -54,9 +54,9 @@ def test_methods_spend_what_the_paper_s_costs_within_a_batch(tiny, currency, nam
     allowed = (
         4
         * {
-            "passes": n * (4 + 1 + 2),
-            "updates": batches * (1 + 2),
-            "flops": n * (4 * chain + 3 * flops.update),
+            "passes": n * (2 + 1 + 1),
+            "updates": batches * (1 + 1),
+            "flops": n * (2 * chain + 2 * flops.update),
         }[currency]
     )
     spent = {
@@ -65,19 +65,19 @@ def test_methods_spend_what_the_paper_s_costs_within_a_batch(tiny, currency, nam
     price = method.price.of(currency, 14)
     if name.startswith("short_run_"):
         assert spent == allowed  # it is what is spent
-        assert (method.sweeps_done, method.batches_done) == (4 * (1 + 2), 0)
+        assert (method.sweeps_done, method.batches_done) == (4 * (1 + 1), 0)
     else:
         assert abs(spent - allowed) <= price / 2
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_seconds_are_spent_within_a_batch(tiny, name):
-    method = build(tiny, *small(name), "protocol.equal=seconds", "protocol.seconds=2")
+    method = build(tiny, *small(name), "protocol.equal=seconds", "protocol.seconds=1")
     ticks = itertools.count()
     method.problem.clock._now = lambda: next(ticks) / 40  # a look takes 25 ms
     for _ in range(2):
         method.fit_iteration()
-    assert method.problem.clock.training_seconds() == pytest.approx(2, abs=0.2)
+    assert method.problem.clock.training_seconds() == pytest.approx(1, abs=0.15)
 
 
 def test_a_method_of_another_price_is_shorter_in_both_phases_and_still_corrects(tiny):

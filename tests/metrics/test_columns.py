@@ -39,6 +39,8 @@ def test_every_value_has_a_column(group, request):
         weights, checksum = request.getfixturevalue("random_inception")
         chosen = {"dimension": 64, "weights": weights, "checksum": checksum}
         overrides += [f"evaluation.extractor.{key}={value}" for key, value in chosen.items()]
+        overrides += ["protocol.train_images=20", "protocol.test_images=12", "protocol.batch=10",
+                      "protocol.evaluation.codes=20"]  # fmt: skip
     config = resolve([*FEW, f"evaluation={group}", *overrides])
     data = load_data(config)
     method = build_method(config, build_problem(config, data))

@@ -3,6 +3,7 @@
 import json
 import shutil
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -170,9 +171,17 @@ def two_methods(root):
     return results
 
 
+@pytest.fixture(scope="session")
+def _written_once(tmp_path_factory):
+    return two_methods(tmp_path_factory.mktemp("written") / "records")
+
+
 @pytest.fixture
-def written(tmp_path):
-    return two_methods(tmp_path / "records")
+def written(tmp_path, _written_once):
+    """A copy of ``two_methods``, whose pictures take longer to draw than to copy."""
+    results = Results(shutil.copytree(_written_once.root, tmp_path / "records"))
+    results.entries = deepcopy(_written_once.entries)
+    return results
 
 
 @pytest.fixture(scope="session")

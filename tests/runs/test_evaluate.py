@@ -17,7 +17,7 @@ from ltvm.runs.identity import evaluation_identity
 from ltvm.runs.intact import checksum_of
 from ltvm.runs.store import Store
 
-pytestmark = pytest.mark.usefixtures("unrendered")
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 FEW = [
     "protocol=smoke", "protocol.train_images=40", "protocol.test_images=12", "protocol.batch=20",

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 from errands import errand
 from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import OmegaConf
 from pretended_slurm import install
 
 import ltvm
@@ -212,22 +213,37 @@ def test_what_stops_the_master_cancels_the_jobs():
     assert engine.cancelled == [("a",)]
 
 
-def test_a_refused_input_has_a_record_that_says_so_and_the_others_are_done(place, monkeypatch):
+@pytest.fixture(params=[[], ["hydra/launcher=basic"], ["hydra/launcher=ray"]], ids=str)
+def in_this_process(request, place, monkeypatch):
+    """The overrides of a launcher that does errands in place of runs, in this process."""
     plugin = pytest.importorskip("hydra_plugins.ltvm_launchers")
     monkeypatch.setattr(plugin.RayLauncher, "package", "ltvm")
     monkeypatch.setattr(plugin.RayLauncher, "engine", lambda *_: Here())
-    monkeypatch.setattr(launching, "Task", lambda *_: errand)
-    for launcher in (["hydra/launcher=ray"], []):
-        bad, good = launch(jobs(("refused", 1), ("plain", 2)), launcher)
-        assert bad == {"status": "refused", "reason": "method.alpha=7: allowed: less"}
-        assert good["status"] == "done"
+    monkeypatch.setattr(launching, "execute", lambda config, _: errand(OmegaConf.create(config)))
+    return request.param
 
 
-def test_what_else_a_job_raises_is_raised_when_the_others_are_done(place, monkeypatch):
-    monkeypatch.setattr(launching, "Task", lambda *_: errand)
+def test_a_refused_input_has_a_record_that_says_so_and_the_others_are_done(in_this_process):
+    bad, good = launch(jobs(("refused", 1), ("plain", 2)), in_this_process)
+    assert bad == {"status": "refused", "reason": "method.alpha=7: allowed: less"}
+    assert good["status"] == "done"
+
+
+def test_what_else_a_job_raises_is_raised_when_the_others_are_done(in_this_process, place):
     with pytest.raises(ZeroDivisionError):
-        launch(jobs(("wrong", 1), ("plain", 2)))
+        launch(jobs(("wrong", 1), ("plain", 2)), in_this_process)
     assert "plain 2" in (place / "diary").read_text()
+
+
+def test_a_run_that_no_launcher_has_is_told_its_words_as_one_that_basic_has(place, monkeypatch):
+    told = []
+    monkeypatch.setattr(launching, "execute", lambda *told_it: told.append(told_it) or {})
+    words = [*FEW, "method.solver=shortlist", "method.solver_options.gap=0.1",
+             "method.kernel=hamiltonian", "paths.results=a zoë"]  # fmt: skip
+    for launcher in ([], ["hydra/launcher=basic"]):
+        launch([words], launcher)
+    assert told[0] == told[1]
+    assert "method.solver_options.gap=0.1 method.kernel=hamiltonian" in told[0][1]
 
 
 def test_a_run_whose_process_died_waits_for_the_lease_that_it_left(monkeypatch):

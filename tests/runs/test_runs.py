@@ -16,7 +16,7 @@ from ltvm.runs.ablation import plan
 from ltvm.runs.store import PICTURES, Run
 from ltvm.runtime.threads import available_cores
 
-pytestmark = pytest.mark.usefixtures("unrendered")
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 FEW = [
     "protocol=smoke", "protocol.train_images=40", "protocol.test_images=12", "protocol.batch=20",
@@ -63,7 +63,7 @@ def test_the_command_line_overrides_the_base_but_not_an_axis():
         plan(["data=mnist5k"])
 
 
-ABLATION = ["ablation=ot", "ablation.axes.method=[short_run_ot,vae]", "ablation.seeds=[0,1]", *FEW]
+ABLATION = ["ablation=ot", "ablation.axes.method=[short_run_ot,vae]", "ablation.seeds=[0]", *FEW]
 
 
 @pytest.fixture
@@ -82,18 +82,18 @@ def counted(monkeypatch):
 
 def test_an_ablation_runs_once_reports_and_is_not_run_again(counted):
     folder = ltvm.ablate(ABLATION)
-    assert len(counted) == len(set(counted)) == 4
+    assert len(counted) == len(set(counted)) == 2
     table = pd.read_parquet(folder / "long.parquet")
-    assert table.groupby(["method", "seed"]).ngroups == 4
+    assert table.groupby(["method", "seed"]).ngroups == 2
     assert set(table["status"]) == {"done"}
     assert (folder / "README.md").is_file()
     ltvm.ablate(ABLATION)
-    assert len(counted) == 4
-    more = [o.replace("[0,1]", "[0,1,2]") for o in ABLATION]
+    assert len(counted) == 2
+    more = [o.replace("[0]", "[0,1]") for o in ABLATION]
     assert ltvm.ablate(more) == folder
-    assert len(counted) == 6  # only the new seed of both methods
+    assert len(counted) == 4  # only the new seed of both methods
     ltvm.ablate(ABLATION)  # fewer seeds do not make the others vanish from the report
-    assert set(pd.read_parquet(folder / "long.parquet")["seed"]) == {0, 1, 2}
+    assert set(pd.read_parquet(folder / "long.parquet")["seed"]) == {0, 1}
 
 
 def test_changed_axes_make_another_report():
@@ -218,17 +218,17 @@ def test_a_failing_run_is_recorded_and_the_others_go_on(monkeypatch):
         patched.setattr(VariationalAutoEncoder, "fit_iteration", fail)
         outcome = do_ablation(ABLATION)
     assert outcome.failed
-    assert outcome.summary()[0] == "4 runs: 2 done, 2 failed"
+    assert outcome.summary()[0] == "2 runs: 1 done, 1 failed"
     assert "failed: vae seed=0: RuntimeError: out of luck (" in outcome.summary()[1]
     assert "--retry failed tries them again" in outcome.summary()[-1]
     page = (outcome.folder / "README.md").read_text()
     assert "failed: RuntimeError: out of luck" in page
-    assert "0 of 2 (2 failed)" in page
+    assert "0 of 1 (1 failed)" in page
     statuses = sorted(run.status() for run in execution.Store(results()).runs())
-    assert statuses == ["done", "done", "failed", "failed"]
+    assert statuses == ["done", "failed"]
     assert do_ablation(ABLATION).failed  # left as they are
     outcome = do_ablation(ABLATION, retry=["failed"])
-    assert outcome.summary() == ["4 runs: 4 done"]
+    assert outcome.summary() == ["2 runs: 2 done"]
     assert "failed" not in (outcome.folder / "README.md").read_text()
 
 
@@ -309,9 +309,9 @@ def test_export_keeps_what_a_report_needs():
     rebuilt = ltvm.make_report(name, target, results().parent / "again")
     assert (rebuilt / "table.md").read_text() == original
     manifest = json.loads((target / "ablations" / f"{name}.json").read_text())
-    assert len(manifest["runs"]) == 4
+    assert len(manifest["runs"]) == 2
     texts = [file.read_text() for file in target.rglob("config.yaml")]
-    assert len(texts) == 4
+    assert len(texts) == 2
     assert not [text for text in texts if str(results().parent) in text]
 
 

@@ -22,7 +22,7 @@ from ltvm.runs.running import Running
 from ltvm.runs.store import Store
 from ltvm.runs.watch import Watch
 
-pytestmark = pytest.mark.usefixtures("unrendered")
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 TINY = [
     "ablation=ot", "ablation.axes.method=[vae,abp]", "ablation.seeds=[0,1,2]", "protocol=smoke",

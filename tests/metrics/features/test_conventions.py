@@ -152,7 +152,7 @@ def test_folded_weights_give_the_documented_features(weights, real_images, dimen
 @pytest.mark.parametrize(("kind", "size"), [("digits", 28), ("houses", 32), ("faces", 64)])
 def test_the_distance_equals_torch_fidelity(inception, kind, size):
     extractor, images = inception
-    first, second = two_sets(images(kind, 16))
+    first, second = two_sets(images(kind, 8))
     assert first.rounded.shape[2] == size
     distances = by_name(extractor)
     ours = distances["ltvm"](first, second)
@@ -161,7 +161,7 @@ def test_the_distance_equals_torch_fidelity(inception, kind, size):
 
 def test_the_768_features_equal_torch_fidelity(weights, real_images):
     extractor = FoldedInception(weights=str(weights))
-    first, second = two_sets(real_images("faces", 6))
+    first, second = two_sets(real_images("faces", 4))
     distances = by_name(extractor)
     ours = distances["ltvm"](first, second)
     assert distances["torch-fidelity"](first, second) == pytest.approx(ours, rel=PARITY)
@@ -251,11 +251,11 @@ def test_after_resize_is_the_network_without_its_resize(inception):
 
 
 def test_the_metric_runs_the_real_network_on_real_images(weights, real_images):
-    faces = real_images("faces", 12)
+    faces = real_images("faces", 6)
     metric = FrechetDistance(FoldedInception(weights=str(weights)))
-    real = ImageSet("faces", "train", faces[:6])
+    real = ImageSet("faces", "train", faces[:3])
     context = Context(0, CPU)
-    generated = metric.of_images(ImageSet("faces", "test", faces[6:]), context)
+    generated = metric.of_images(ImageSet("faces", "test", faces[3:]), context)
     (name, found), = metric.compare(generated, real, context).items()  # fmt: skip
     assert name == "fid_inception768"
     assert found.provenance["checksum"] == CHECKSUM
