@@ -19,6 +19,7 @@ from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from ltvm.report.cells import (
     by_cell,
@@ -39,6 +40,7 @@ ACROSS = 4  # panels in a row
 UPRIGHT = 8  # cells whose names fit below a panel; of more they stand beside it
 POINTS = 72  # an inch of an SVG
 PRINT, SCREEN = 160, 110  # dots an inch of a PNG
+MARGIN = 0.1  # inches around a figure that has a legend
 
 
 def set_theme() -> None:
@@ -84,11 +86,8 @@ def save(
     plt.close(figure)
 
 
-def cropped(figure: Figure, suffix: str, dpi: int) -> Any:
-    """What of a figure is written where its legend stands outside of it: all that is drawn.
-
-    The same as ``tight``, which would draw the figure once more to find it.
-    """
+def cropped(figure: Figure, suffix: str, dpi: int) -> Bbox:
+    """What of a figure is written, in inches: all of it, and its legend, which stands outside."""
     renderer: RendererBase
     if suffix == ".png":
         figure.set_dpi(dpi)
@@ -97,7 +96,9 @@ def cropped(figure: Figure, suffix: str, dpi: int) -> Any:
         figure.set_dpi(POINTS)
         width, height = (float(inches) * POINTS for inches in figure.get_size_inches())
         renderer = RendererSVG(width, height, io.StringIO())
-    return figure.get_tightbbox(renderer).padded(plt.rcParams["savefig.pad_inches"])
+    boxes = [legend.get_window_extent(renderer) for legend in figure.legends]
+    inches = Bbox.union([figure.bbox, *boxes]).transformed(figure.dpi_scale_trans.inverted())
+    return inches.padded(MARGIN)
 
 
 def add_legend(figure: Figure, axes: list[Axes]) -> None:

@@ -186,7 +186,8 @@ def draw_curve(
 ) -> None:
     """The mean over seeds of one cell, with its interval, after every iteration."""
     own = histories.loc[histories["cell"] == cell, ["iteration", "seed", "flops"]]
-    rows = own.assign(value=histories[column]).dropna(subset=["value"])
+    rows = own.assign(value=histories[column])
+    rows = rows[rows["value"].notna()]
     if rows.empty:
         return
     colour, marker = style

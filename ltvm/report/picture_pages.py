@@ -70,12 +70,13 @@ def sampled_pictures(
 ) -> dict[str, Path]:
     """cell -> samples of its first seed, of cells with another sampler than the method's prior."""
     found: dict[str, Path] = {}
-    for entry in sorted(manifest["runs"], key=lambda entry: entry["seed"]):
+    there = set(rows["cell"])
+    sampled = [e for e in manifest["runs"] if e.get("sampler") and e["cell"] in there]
+    for entry in sorted(sampled, key=lambda entry: entry["seed"]):
         folder = results / entry["path"] / "evaluations"
         pictures = [folder / f"{identity}.png" for identity in entry["evaluations"]]
-        if entry.get("sampler") and entry["cell"] in set(rows["cell"]):
-            drawn = [picture for picture in pictures if picture.is_file()]
-            found.setdefault(entry["cell"], (drawn or pictures)[0])
+        drawn = [picture for picture in pictures if picture.is_file()]
+        found.setdefault(entry["cell"], (drawn or pictures)[0])
     return found
 
 
