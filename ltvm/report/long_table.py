@@ -25,7 +25,7 @@ from ltvm.report.costs import (
 from ltvm.report.declared import column_of
 from ltvm.report.rows import Row, Rows
 from ltvm.runs.content import is_number
-from ltvm.runs.index import indexed
+from ltvm.runs.index import indexed, uncollected
 from ltvm.runs.reading import DISK, Files
 from ltvm.runs.store import Run, Store
 
@@ -60,6 +60,13 @@ def long_table_of_manifest(
     A run has one row per metric: of the first of its evaluations in the manifest that has it.
     It is done where its training and all of these evaluations are.
     """
+    with uncollected():
+        rows = rows_of_manifest(manifest, results, files)
+        files.look_again()  # what was read is in the rows
+        return rows.frame()
+
+
+def rows_of_manifest(manifest: dict[str, Any], results: Path, files: Files) -> Rows:
     rows = Rows()
     tuned = any(entry.get("tuned") for entry in manifest["runs"])
     sampled = any(entry.get("sampler") for entry in manifest["runs"])
@@ -79,7 +86,7 @@ def long_table_of_manifest(
         run = Run(results / entry["path"], files)
         spent = cost_of_tuning(entry.get("tuned"))
         add_entry(rows, run, keys | {"path": entry["path"]}, entry["evaluations"], spent)
-    return rows.frame()
+    return rows
 
 
 def add_entry(
@@ -136,7 +143,7 @@ def long_table_of_store(results: Path) -> pd.DataFrame:
     Keys of the training come from the run's configuration, keys of ``evaluation`` from that of
     each evaluation. A value that several evaluations of a run give has a row for each.
     """
-    with indexed(results) as index:
+    with uncollected(), indexed(results) as index:
         runs = readable(Store(results, index).runs())
         flat = Flattener()
         own = [config for _, config, _ in runs if not is_external(config)]

@@ -14,7 +14,7 @@ from typing import Any
 from ltvm.errors import InputError, UnreadableError, did_you_mean
 from ltvm.runs.ablation import label_of_values
 from ltvm.runs.forecast import in_words
-from ltvm.runs.index import Index, indexed
+from ltvm.runs.index import Index, indexed, uncollected
 from ltvm.runs.manifest import manifest_file, read_manifest
 from ltvm.runs.store import Run
 
@@ -71,7 +71,7 @@ def overview(results: Path, names: Sequence[str] = (), index: Index | None = Non
                 f"status {name}: no such ablation in {results}; {known_names(results, name)}"
             )
     if index is None:
-        with indexed(results) as index:
+        with uncollected(), indexed(results) as index:
             return overview(results, names, index)
     found = Overview([], [])
     for file in [manifest_file(results, name) for name in names] or manifests(results):

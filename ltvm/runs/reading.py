@@ -25,6 +25,9 @@ class Files:
     def yaml(self, path: Path) -> Any:
         return read_yaml(path)
 
+    def look_again(self) -> None:
+        """What was read counts no more."""
+
 
 DISK = Files()
 
