@@ -21,6 +21,7 @@ from benchmarks.faults.strangers import (
     png,
     set_at,
 )
+from ltvm.runtime.files import read_json
 
 EXECUTES = {"_target_": "os.system", "command": "touch executed"}
 OF_RUN = (["evaluate", "RUN", "mnist5k"], ["evaluate", "RUN", "evaluation=latents"])
@@ -42,7 +43,7 @@ def with_json(name: str, change: Callable[[dict[str, Any]], object]) -> Build:
     def build(work: Path) -> None:
         place(work / "results")
         (file,) = (work / "results").rglob(name)
-        content = json.loads(file.read_text())
+        content = read_json(file)
         change(content)
         file.write_text(json.dumps(content))
 
@@ -88,7 +89,7 @@ def evil_weights(run: Path) -> None:
     from ltvm.runtime.files import sha256_of
 
     (run / "final.safetensors").write_bytes(evil_pickle())
-    record = json.loads((run / "record.json").read_text())
+    record = read_json(run / "record.json")
     record["final_sha256"] = sha256_of(run / "final.safetensors")
     (run / "record.json").write_text(json.dumps(record))
 

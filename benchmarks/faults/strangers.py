@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.faults.cases import Case, Ended, start
+from ltvm.runtime.files import read_json
 
 # In a file called .png it is given to Ghostscript by whoever opens images by their content.
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 28 28\n%%EndComments\n(executed) (w) file\n"
@@ -37,7 +38,7 @@ def place(results: Path) -> Path:
 
     Returns the run's folder.
     """
-    manifest = json.loads((REFERENCE / "ablations" / "ot-mnist5k.json").read_text())
+    manifest = read_json(REFERENCE / "ablations" / "ot-mnist5k.json")
     entry = next(run for run in manifest["runs"] if run["method"] == "vae")
     manifest |= {"name": NAME, "runs": [entry], "seeds": [entry["seed"]], "reference": None}
     (results / "ablations").mkdir(parents=True)
