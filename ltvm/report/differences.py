@@ -12,7 +12,6 @@ from ltvm.report.cells import (
     cell_names,
     cell_records,
     external_cells,
-    first_rows,
     swept_keys,
 )
 from ltvm.report.comparability import MIXED, Marks
@@ -46,20 +45,19 @@ def pairs(table: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[tuple[str, 
     """
     keys = ["data", *swept_keys(manifest)]
     external = external_cells(table)
-    cells = first_rows(table)
-    cells = cells[~cells["cell"].isin(external)]
-    own = cells[cells["method"] == manifest.get("reference")]
-    if SAMPLER_LABEL in cells:
-        of_itself = own[own[SAMPLER_LABEL].isna()]
-        if of_itself.empty:  # rows are compared with those that sample alike
+    rows, reference = cell_records(table), manifest.get("reference")
+    own = [row for row in rows if row["method"] == reference and row["cell"] not in external]
+    if SAMPLER_LABEL in table:
+        of_itself = [row for row in own if pd.isna(row[SAMPLER_LABEL])]
+        if not of_itself:  # rows are compared with those that sample alike
             keys = [*keys, SAMPLER]
         else:
             own = of_itself
     references: dict[tuple[Hashable, ...], str] = {}
-    for row in own.to_dict("records"):
+    for row in own:
         references.setdefault(place_of(row, keys), str(row["cell"]))
-    left_out = {*own["cell"], *external}
-    for row in cell_records(table):
+    left_out = {*(row["cell"] for row in own), *external}
+    for row in rows:
         other = references.get(place_of(row, keys))
         if other is not None and row["cell"] not in left_out:
             yield str(row["cell"]), other

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -51,6 +51,11 @@ class Estimate:
 
 def mean_interval(values: Sequence[float]) -> Estimate:
     """Mean and 95 % Student t interval of independent values; raises for none or NaN."""
+    return known_mean_interval(tuple(values))
+
+
+@lru_cache(maxsize=2**16)  # the tables, figures and pages of a report ask for the same ones
+def known_mean_interval(values: tuple[float, ...]) -> Estimate:
     numbers = finite(values)
     mean, n = float(numbers.mean()), len(numbers)
     if n == 1:
