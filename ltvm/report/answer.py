@@ -7,7 +7,7 @@ is not that there is no difference.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -60,6 +60,7 @@ class Line:
     verdict: str
     said: str
     reach: tuple[float, float, float] | None
+    leaning: str = ""  # ``BETTER`` or ``WORSE``, of the mean; empty for a cost
 
 
 @dataclass(frozen=True)
@@ -141,13 +142,24 @@ def sentence(own: str, other: str, lines: Sequence[Line], seeds: int) -> str:
     if not any(counts.values()):
         return where + "differences are not tested."
     if not counts[BETTER] and not counts[WORSE]:
-        return where + "no difference in a headline metric stands after correction."
+        stands = "no difference in a headline metric stands after correction"
+        return f"{where}{stands} ({means_of(lines)})."
     parts: list[str] = []
     for verdict, n in counts.items():
         of = "" if parts else f" of {counted(len(lines), 'headline metric')}"
-        words = "not settled" if verdict == OPEN else f"{verdict} beyond doubt"
+        unsettled = f"not settled ({means_of([line for line in lines if line.verdict == OPEN])})"
+        words = unsettled if verdict == OPEN else f"{verdict} beyond doubt"
         parts += [f"{n}{of} {'is' if n == 1 else 'are'} {words}"] if n else []
     return f"{where}{', '.join(parts)}."
+
+
+def means_of(lines: Sequence[Line]) -> str:
+    """``mean worse``, ``means worse``, ``means: 1 better, 2 worse``"""
+    counts = {way: sum(line.leaning == way for line in lines) for way in (BETTER, WORSE)}
+    there = [way for way, n in counts.items() if n]
+    if len(there) == 1:
+        return f"{'mean' if len(lines) == 1 else 'means'} {there[0]}"
+    return f"means: {', '.join(f'{n} {way}' for way, n in counts.items())}"
 
 
 def counted(n: int, noun: str) -> str:
@@ -181,21 +193,23 @@ def compared_lines(
         if estimate is None:
             continue
         verdict, said = judged(estimate, column, tests.get((metric, pair[0])))
-        yield line_of(titles[metric], column, values, pair, interval, estimate, verdict, said)
+        line = line_of(titles[metric], column, values, pair, interval, estimate, verdict, said)
+        definition = f"{column.family.capitalize()}. {line.definition}"
+        yield replace(line, definition=definition, leaning=leaning_of(estimate, column))
 
 
 def judged(estimate: Estimate, column: Column, test: Outcome | None) -> tuple[str, str]:
     """The verdict on a difference and its words: ``better beyond doubt (p 0.03)``."""
-    better = (estimate.mean < 0) == (column.direction == "lower")
-    leaning = "better" if better else "worse"
+    leaning = leaning_of(estimate, column)
     if test is None:
         return UNTESTED, f"not tested, {leaning} here"
     if test.stands:
-        return (
-            BETTER if better else WORSE,
-            f"{leaning} beyond doubt (p\u00a0{format_p(test.corrected)})",
-        )
+        return leaning, f"{leaning} beyond doubt (p\u00a0{format_p(test.corrected)})"
     return OPEN, f"not settled, mean {leaning} (p\u00a0{format_p(test.corrected)})"
+
+
+def leaning_of(estimate: Estimate, column: Column) -> str:
+    return BETTER if (estimate.mean < 0) == (column.direction == "lower") else WORSE
 
 
 def cost_lines(table: pd.DataFrame, pair: tuple[str, str], interval: str) -> Iterator[Line]:

@@ -71,7 +71,7 @@ def test_the_answer_says_what_stands_and_what_does_not(written):
     # +0.193 with a spread of 0.012 stands; -0.1 with a spread of 0.46 does not
     assert found.sentence == (
         "“short-run OT” against “same, no correction” at 3 shared seeds: "
-        "1 of 2 headline metrics is worse beyond doubt, 1 is not settled."
+        "1 of 2 headline metrics is worse beyond doubt, 1 is not settled (mean better)."
     )
     fd, mse = found.lines
     assert (fd.title, fd.reference, fd.own) == ("FD, digit features ↓", "11.1 ± 2.4", "11.0 ± 2.5")
