@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from ltvm.report.added_cells import added_sweeps
+from ltvm.report.cells import note_texts
 from ltvm.report.long_table import long_table_of_manifest
 from ltvm.report.page import write_report
 from ltvm.runs.manifest import read_manifest
@@ -74,6 +75,13 @@ def test_a_configuration_that_cannot_be_read_leaves_its_cell_out(added):
     (added.root / entry["path"] / "config.yaml").write_text("[")
     (found,) = sweeps(added)
     assert entry["cell"] not in set(found.rows["cell"])
+
+
+def test_their_names_say_what_they_set_but_for_the_method():
+    note = "method=short_run_corrected, method.solver=bsp, method.kernel.size=0.3"
+    assert note_texts({"note": note}) == ["solver = bsp", "kernel.size = 0.3"]
+    assert note_texts({"note": "from elsewhere"}) == ["from elsewhere"]
+    assert note_texts({"note": ""}) == note_texts({"note": None}) == note_texts({}) == []
 
 
 def test_a_report_draws_them(added, tmp_path):

@@ -1,5 +1,6 @@
 """The index of records says what the files say, opens what has changed, and is never believed."""
 
+import gc
 import json
 import multiprocessing
 import os
@@ -9,9 +10,11 @@ import sys
 import pytest
 import yaml
 
+from ltvm.errors import UnreadableError
+from ltvm.runs import content as content_module
 from ltvm.runs import index as index_module
 from ltvm.runs.archive import verify, write_sums
-from ltvm.runs.index import NAME, Index, heading, indexed
+from ltvm.runs.index import NAME, Index, heading, indexed, uncollected
 from ltvm.runs.reading import DISK
 from ltvm.runs.store import Run, Store
 from ltvm.runtime.files import parse_json, parse_yaml, write_json, write_text
@@ -244,3 +247,54 @@ def test_what_is_nested_too_deeply_is_damaged_like_anything_else(root, text):
     if not text.startswith("- "):
         with pytest.raises(ValueError, match="cannot be read"):
             run.config()
+
+
+def checked(monkeypatch):
+    """The contents that are looked through from here on."""
+    contents = []
+    original = content_module.what_is_wrong
+
+    def looked_through(content, kinds):
+        contents.append(content)
+        return original(content, kinds)
+
+    monkeypatch.setattr(content_module, "what_is_wrong", looked_through)
+    return contents
+
+
+def test_what_was_found_sound_is_not_looked_through_again(root, monkeypatch):
+    read(root)
+    contents = checked(monkeypatch)
+    read(root)
+    assert contents == []
+
+
+def test_other_rules_look_through_everything_again(root, monkeypatch):
+    read(root)
+    monkeypatch.setattr(index_module, "RULES", "others")
+    contents = checked(monkeypatch)
+    read(root)
+    assert len(contents) == 3 * 4 * 2
+
+
+def test_what_was_read_as_any_file_is_looked_through_where_it_has_to_be_a_record(root):
+    run = Store(root).runs()[0]
+    write_json(run.record_file, {"status": 3})
+    with indexed(root) as index:
+        assert index.json(run.record_file) == {"status": 3}
+        with pytest.raises(UnreadableError, match="status is not a text"):
+            Run(run.directory, index).record()
+    with indexed(root) as index, pytest.raises(UnreadableError, match="status is not a text"):
+        Run(run.directory, index).record()  # the index has it, as a file of no sort
+
+
+def test_cycles_are_looked_for_again_after_the_reading():
+    def read_in_vain():
+        with uncollected():
+            assert not gc.isenabled()
+            raise ValueError("in vain")
+
+    assert gc.isenabled()
+    with pytest.raises(ValueError, match="in vain"):
+        read_in_vain()
+    assert gc.isenabled()
