@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ltvm.errors import InputError
+from ltvm.report.cells import note_words
 from ltvm.runs.reading import Files
 from ltvm.runs.store import Run
 
@@ -69,8 +70,8 @@ def added_sweeps(
 
 def keys_set(entry: dict[str, Any]) -> list[str]:
     """What an added cell sets, but for its method: ``["method.solver", "method.alpha"]``."""
-    words = [word.partition("=") for word in entry["note"].split(", ")]
-    return [key for key, equals, _ in words if equals and key != "method"]
+    words = note_words(entry["note"])
+    return [key for key, value in words if value is not None and key != "method"]
 
 
 def joined(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -114,13 +114,21 @@ def swept_texts(row: Mapping[Any, Any], keys: list[str]) -> list[str]:
 
 def note_texts(row: Mapping[Any, Any]) -> list[str]:
     """``["solver = bsp", "alpha = 0.3"]``: what a further cell sets, but for its method."""
-    note = row.get("note")
-    words = [word.partition("=") for word in note.split(", ")] if isinstance(note, str) else []
     return [
-        f"{key.split('.', 1)[-1]} = {value}" if equals else key
-        for key, equals, value in words
-        if key and not (equals and key == "method")
+        word if value is None else f"{word.split('.', 1)[-1]} = {value}"
+        for word, value in note_words(row.get("note"))
+        if value is None or word != "method"
     ]
+
+
+def note_words(note: object) -> list[tuple[str, str | None]]:
+    """(key, value) of each override in a further cell's note; a word that is none has no value.
+
+    >>> note_words("method.solver=bsp, method.alpha=0.3")
+    [('method.solver', 'bsp'), ('method.alpha', '0.3')]
+    """
+    words = [word.partition("=") for word in note.split(", ")] if isinstance(note, str) else []
+    return [(key, value if equals else None) for key, equals, value in words if key]
 
 
 def value_text(value: Any) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ltvm.errors import InputError
+from ltvm.report.cells import note_words
 
 MIXED = "†"
 WARNED = "‡"
@@ -134,7 +135,7 @@ def decides_what_is_evaluated(key: str) -> bool:
 
 def evaluated_keys(note: str) -> list[str]:
     """The keys that decide what is evaluated among a further cell's overrides."""
-    keys = [override.split("=")[0] for override in note.split(", ") if "=" in override]
+    keys = [key for key, value in note_words(note) if value is not None]
     return [key for key in keys if decides_what_is_evaluated(key)]
 
 
