@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ltvm.errors import InputError
-from ltvm.report.cells import note_words
 from ltvm.runs.reading import Files
 from ltvm.runs.store import Run
+from ltvm.runs.words import note_words
 
 LEAST = 3  # values that make a sweep
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ltvm.report.long_table import EXTERNAL, SAMPLER, SAMPLER_LABEL, STORED, TRIALS
 from ltvm.report.remembered import remembered
+from ltvm.runs.words import note_words
 
 MOST = 0.6  # of the rows have what a short name leaves out
 
@@ -119,16 +120,6 @@ def note_texts(row: Mapping[Any, Any]) -> list[str]:
         for word, value in note_words(row.get("note"))
         if value is None or word != "method"
     ]
-
-
-def note_words(note: object) -> list[tuple[str, str | None]]:
-    """(key, value) of each override in a further cell's note; a word that is none has no value.
-
-    >>> note_words("method.solver=bsp, method.alpha=0.3")
-    [('method.solver', 'bsp'), ('method.alpha', '0.3')]
-    """
-    words = [word.partition("=") for word in note.split(", ")] if isinstance(note, str) else []
-    return [(key, value if equals else None) for key, equals, value in words if key]
 
 
 def value_text(value: Any) -> str:

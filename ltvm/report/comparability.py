@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ltvm.errors import InputError
-from ltvm.report.cells import note_words
+from ltvm.runs.words import note_words
 
 MIXED = "†"
 WARNED = "‡"

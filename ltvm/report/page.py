@@ -12,6 +12,7 @@ import pandas as pd
 from ltvm.errors import InputError, require
 from ltvm.metrics.columns import Column
 from ltvm.report.cells import cell_names, crossed_key, trained_rows
+from ltvm.report.claims import claims_table
 from ltvm.report.comparability import Marks, differences, refuse_mixed, warned_cells
 from ltvm.report.declared import (
     columns_of,
@@ -136,10 +137,12 @@ def shown_tables(
     for name, lead in (("headline", "table"), ("differences-headline", "differences")):
         if lead in made:
             shown[name] = {"": headline_part(made[lead], columns)}
+    if (told := claims_table(table, manifest, marks)) is not None:
+        shown["claims"] = {"": told}
     if tested := p_value_tables(table, manifest, compared, tests):
         shown["tests"] = tested
-    if (told := sensitivity_table(table, manifest, compared, marks)) is not None:
-        shown["power"] = {"": told}
+    if (able := sensitivity_table(table, manifest, compared, marks)) is not None:
+        shown["power"] = {"": able}
     if costs:
         spent = estimates_table(table, manifest, costs, False, interval=interval)
         shown["cost"] = {"": with_devices(spent, table)}

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ltvm.report.cells import cell_names, crossed_key
+from ltvm.report.claims import CLAIMS
 from ltvm.report.comparability import Marks
 from ltvm.report.declared import columns_of, compared_metrics, headings, names_of
 from ltvm.report.hypotheses import EXPLORATORY, PRIMARY, families_of_tests
@@ -119,6 +120,7 @@ def sections(
     """(table, heading, what to know of it) of every table below the first that is there."""
     reference = manifest["reference"]
     texts = (
+        ("claims", "Claims, stated beforehand", f"{CLAIMS}\n"),
         ("table", "All metrics", ""),
         ("differences", f"Differences to {reference}, paired by seed", differences_text(interval)),
         ("tests", f"Tests of the differences to {reference}", tests_text(table, shown)),

@@ -23,6 +23,7 @@ from ltvm.config import (
 from ltvm.errors import InputError, require, require_one_of
 from ltvm.hydra_private import hydra_session
 from ltvm.overrides import GROUPS, parse, refuse_repeated
+from ltvm.runs.claims import claims_of, refuse_ambiguous
 from ltvm.runs.external import Card, read_cards
 from ltvm.runs.forecast import kind_of
 from ltvm.runs.found import Wanted, as_overrides, check_equal_terms, found_for
@@ -52,6 +53,18 @@ class PlannedRun:
     def command(self) -> str:
         """The exact command that does this run alone."""
         return train_command(self.overrides)
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """What tells its cell from others, as a manifest has it."""
+        return {
+            "cell": self.cell,
+            "data": self.config["data"]["name"],
+            "method": self.config["method"]["name"],
+            "values": self.values,
+            "note": self.note,
+            **sampler_of(self.config),
+        }
 
     @property
     def kind(self) -> str:
@@ -137,6 +150,7 @@ def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
         check_name("--name", name)
     with hydra_session():  # once for all cells
         runs = planned_runs(ablation, shared, overrides)
+    refuse_ambiguous(claims_of(ablation.claims), [planned.row for planned in runs])
     check_reference(ablation, runs, any(o.startswith("ablation.reference=") for o in own))
     command = shlex.join(["ltvm", "ablate", *overrides, *(["--name", name] if name else [])])
     report_name = name or default_name(ablation, own, passed, runs[0].config)

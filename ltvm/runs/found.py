@@ -16,9 +16,9 @@ from typing import Any
 from ltvm.config import Config
 from ltvm.errors import InputError, UnreadableError
 from ltvm.runs.content import Kinds, is_number_or_none, is_object, is_text
-from ltvm.runs.grid import literal
 from ltvm.runs.identity import identity
 from ltvm.runs.trust import check_name
+from ltvm.runs.words import literal
 from ltvm.runtime.files import read_json
 
 PLAIN = (bool, int, float, str, type(None))  # kinds of a setting

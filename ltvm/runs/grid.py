@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ltvm.errors import InputError, did_you_mean, require, require_one_of
+from ltvm.runs.claims import claims_of
+from ltvm.runs.words import literal
 
 COMBINATIONS = ("product", "one_factor", "paired")
 
@@ -84,17 +86,6 @@ def refuse_outside(name: str, key: str, value: Any) -> None:
     require(top not in OF_NO_CELL, name, value, f"what a run's identity has, not {top}")
 
 
-def literal(value: Any) -> str:
-    """A value as Hydra's override grammar reads it."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return "[" + ",".join(literal(v) for v in value) + "]"
-    return str(value)
-
-
 @dataclass(frozen=True)
 class Ablation:
     """The content of ``ablations/ablation/<name>.yaml``.
@@ -106,6 +97,7 @@ class Ablation:
     (``ltvm.runs.external``); ``stored`` takes runs that ship with the package (``true``), trains
     what was taken after all (``false``), or leaves it as it is (null). ``tuned`` takes every cell
     with the settings that so many trials found for it by a metric (``ltvm.runs.found.Wanted``).
+    ``claims`` are what is claimed before it is run (``ltvm.runs.claims``); its report judges them.
     ``max_runs`` and ``max_hours`` are its budget: the first so many runs, all cells at the first
     seed before the second, and no run is begun after so many hours of a command.
     """
@@ -124,6 +116,7 @@ class Ablation:
     external: list[str] = field(default_factory=list)
     stored: bool | None = None
     tuned: dict[str, Any] | None = None
+    claims: list[dict[str, Any]] = field(default_factory=list)
     max_runs: int | None = None
     max_hours: float | None = None
 
@@ -158,6 +151,7 @@ class Ablation:
         require(sound, "ablation.stored", self.stored, "true, false, or null")
         sound = type(self.margin) is float and 0 < self.margin < 1
         require(sound, "ablation.margin", self.margin, "a share between 0 and 1, such as 0.05")
+        claims_of(self.claims)
         self.grids()
 
     def grids(self) -> list[Grid]:

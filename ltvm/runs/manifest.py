@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ltvm.errors import InputError, UnreadableError
-from ltvm.runs.ablation import Plan, sampler_of, tuned_of
+from ltvm.runs.ablation import Plan, tuned_of
+from ltvm.runs.claims import claims_of
 from ltvm.runs.locks import LEASE, holding
 from ltvm.runs.trust import check_inside, check_name, check_stays
 from ltvm.runtime.files import asides, read_json, remove_aside, set_aside, write_sealed_json
@@ -28,7 +29,7 @@ KINDS_OF_RUNS: dict[str, Kind] = {
     "protocol": str, "evaluations": list, "values": dict, "note": str, "command": str,
 }  # fmt: skip
 
-MAY_STAND: dict[str, Kind] = {"margin": float}  # beside these
+MAY_STAND: dict[str, Kind] = {"margin": float, "claims": list}  # beside these
 MAY_STAND_IN_RUNS: dict[str, Kind] = {
     "about": str, "sampler": dict | None, "tuned": dict | None,
 }  # fmt: skip
@@ -55,26 +56,22 @@ def manifest_of(
         "question": plan.ablation.question,
         "reference": plan.ablation.reference,
         "margin": plan.ablation.margin,
+        **({"claims": plan.ablation.claims} if plan.ablation.claims else {}),
         "combine": plan.ablation.combine,
         "axes": plan.ablation.keys,
         "command": plan.command,
         "seeds": list(dict.fromkeys([*plan.ablation.seeds, *(own["seed"] for own in external)])),
         "runs": [
             {
+                **planned.row,
                 "path": str(planned.run.directory.relative_to(results)),
-                "cell": planned.cell,
                 "seed": planned.config["seed"],
-                "data": planned.config["data"]["name"],
-                "method": planned.config["method"]["name"],
                 "label": planned.config["method"].get("label", ""),
                 "about": planned.config["method"].get("about", ""),
                 "style": planned.config["method"].get("style") or {},
                 "protocol": planned.config["protocol"]["name"],
                 "evaluations": [planned.evaluation],
-                "values": planned.values,
                 **tuned_of(planned.config),
-                **sampler_of(planned.config),
-                "note": planned.note,
                 "command": planned.command,
             }
             for planned in plan.runs
@@ -109,6 +106,7 @@ def read_manifest(file: Path) -> dict[str, Any]:
             for evaluation in entry["evaluations"]:
                 check_name("evaluations", evaluation)
         check_kinds(content, KINDS, "its ", MAY_STAND)
+        claims_of(content.get("claims", []))
         for axis in content["axes"]:
             check_name("axes", axis)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -22,8 +22,8 @@ from optuna.trial import FrozenTrial, TrialState
 from ltvm.config import Config
 from ltvm.data.image_set import VALIDATION
 from ltvm.errors import InputError, require
-from ltvm.runs.grid import literal
 from ltvm.runs.locks import holding
+from ltvm.runs.words import literal
 from ltvm.tuning.space import Space, rounded, usual
 
 Direction = Literal["minimize", "maximize"]

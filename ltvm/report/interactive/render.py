@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ltvm.report.answer import answer
+from ltvm.report.claims import CLAIMS, claims_table
 from ltvm.report.comparability import Marks
 from ltvm.report.hypotheses import Key, Outcome
 from ltvm.report.interactive.contents import contents
@@ -66,6 +67,8 @@ def page(
     return environment.get_template("index.html.j2").render(
         name=manifest["name"],
         question=manifest["question"],
+        claims=rows_of(claims_table(table, manifest, marks)),
+        claims_note=CLAIMS,
         answer=answer(table, manifest, marks, interval, tests),
         head=[said(text) for text in texts if text not in FOLDED],
         terms=[said(text) for text in texts if text in FOLDED],
@@ -82,6 +85,10 @@ def page(
         columns=sorted(found["columns"], key=place),
         data=as_script(found),
     )
+
+
+def rows_of(frame: pd.DataFrame | None) -> list[dict[Hashable, Any]]:
+    return [] if frame is None else frame.to_dict("records")
 
 
 def methods_of(manifest: dict[str, Any], cells: Sequence[dict[str, Any]]) -> dict[str, str]:

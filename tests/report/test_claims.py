@@ -1,0 +1,201 @@
+"""Claims stated beforehand: which rows they name, and what is judged of them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from ltvm.errors import InputError, UnreadableError
+from ltvm.report.claims import (
+    ABSENT,
+    PENDING,
+    REFUTED,
+    SUPPORTED,
+    UNDECIDED,
+    Compared,
+    Judged,
+    corrected_by_family,
+    verdict,
+)
+from ltvm.report.page import write_report
+from ltvm.report.statistics import Estimate, mean_interval
+from ltvm.runs.claims import claims_of, fitting, refuse_ambiguous
+from ltvm.runtime.files import read_json, write_json
+
+CLAIM = {
+    "name": "C1", "claim": "The correction lowers the distance.", "metric": "fd_digits",
+    "row": {"method": "short_run_ot"}, "against": {"method": "short_run_uncorrected"},
+    "smallest": 0.1, "stated": "2026-11-29",
+}  # fmt: skip
+
+
+def entry(cell: str, method: str, note: str = "", **values: Any) -> dict[str, Any]:
+    sampler = values.pop("sampler", None)
+    own = {"cell": cell, "data": "mnist5k", "method": method, "note": note, "values": values}
+    return own | ({"sampler": {"name": sampler, "label": sampler}} if sampler else {})
+
+
+ENTRIES = [
+    entry("a", "short_run_ot", **{"method.temperature": 1.0}),
+    entry("a", "short_run_ot", **{"method.temperature": 1.0}),  # another seed
+    entry("b", "short_run_ot", **{"method.temperature": 30.0}),
+    entry("c", "short_run_ot", "method.solver=gaussian, method.alpha=0.5"),
+    entry("d", "short_run_uncorrected"),
+    entry("e", "short_run_uncorrected", sampler="gmm"),
+]
+
+
+@pytest.mark.parametrize(
+    ("row", "cells"),
+    [
+        ({"method": "short_run_uncorrected"}, ["d"]),  # not the one with a sampler
+        ({"method": "short_run_uncorrected", "sampler": "gmm"}, ["e"]),
+        ({"method": "short_run_ot"}, ["a", "b"]),  # not the further cell
+        ({"method": "short_run_ot", "method.temperature": 30.0}, ["b"]),
+        ({"method": "short_run_ot", "method.solver": "gaussian", "method.alpha": 0.5}, ["c"]),
+        ({"method": "short_run_ot", "method.solver": "gaussian"}, []),  # at which alpha?
+        ({"method": "vae"}, []),
+    ],
+)
+def test_a_row_is_named_by_what_tells_it_from_the_others(
+    row: dict[str, Any], cells: list[str]
+) -> None:
+    assert fitting(row, ENTRIES) == cells
+
+
+def test_a_claim_of_two_rows_is_refused_before_anything_is_trained() -> None:
+    with pytest.raises(InputError, match=r"ablation\.claims\.row=method=short_run_ot: .*2 fit"):
+        refuse_ambiguous(claims_of([CLAIM]), ENTRIES)
+    refuse_ambiguous(claims_of([CLAIM]), ENTRIES[3:])  # none is there: said in the report
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"smallest": 10}, "claims.smallest=10"),
+        ({"expected": "lower"}, "claims.expected=lower"),
+        ({"stated": "yesterday"}, "claims.stated=yesterday"),
+        ({"row": {}}, "claims.row="),
+        ({"metrc": "fd"}, "did you mean metric"),
+        ({"metric": None}, "claims.metric=None"),
+    ],
+)
+def test_what_is_no_claim_is_refused(change: dict[str, Any], told: str) -> None:
+    with pytest.raises(InputError, match=told.replace(".", r"\.")):
+        claims_of([CLAIM | change])
+
+
+def test_a_claim_is_whole_and_has_a_name_of_its_own() -> None:
+    with pytest.raises(InputError, match="C1: without against"):
+        claims_of([{key: value for key, value in CLAIM.items() if key != "against"}])
+    with pytest.raises(InputError, match="every name once"):
+        claims_of([CLAIM, CLAIM])
+
+
+def test_verdicts_follow_their_definitions() -> None:
+    """Against scipy, for random differences of many sizes, in both directions."""
+    draw = np.random.default_rng(0)
+    seen = set()
+    for _ in range(300):
+        n = int(draw.integers(2, 8))
+        values = draw.normal(draw.uniform(-3, 3), draw.uniform(0.1, 2), n)
+        p = float(stats.ttest_1samp(values, 0).pvalue)
+        reach = stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / math.sqrt(n)
+        low, high = values.mean() - reach, values.mean() + reach
+        falls = REFUTED if low > -1 else UNDECIDED
+        rises = REFUTED if high < 1 else UNDECIDED
+        falls = SUPPORTED if p < 0.05 and values.mean() <= -1 else falls
+        rises = SUPPORTED if p < 0.05 and values.mean() >= 1 else rises
+        assert verdict(mean_interval(values.tolist()), p, 1.0, falls=True) == falls
+        assert verdict(mean_interval(values.tolist()), p, 1.0, falls=False) == rises
+        seen |= {falls, rises}
+    assert seen == {SUPPORTED, REFUTED, UNDECIDED}
+
+
+def test_one_seed_refutes_nothing() -> None:
+    assert verdict(Estimate(5.0, None, 1), 1.0, 1.0, falls=True) == UNDECIDED
+
+
+def judged(results: Any, tmp_path: Path, *claims: dict[str, Any]) -> pd.DataFrame:
+    manifest = results.manifest(claims=list(claims))
+    folder = write_report(manifest, tmp_path / "reports")
+    return pd.read_csv(folder / "claims.csv", dtype=str, keep_default_na=False).set_index("claim")
+
+
+def test_a_report_judges_what_was_claimed(written, tmp_path):
+    """Errors of unseen images: 0.5, 0.52, 0.51 against 0.3, 0.32, 0.33, so +0.193 ± 0.029."""
+    worse = CLAIM | {"name": "C2", "claim": "It costs.", "metric": "mse_test", "expected": "worse"}
+    better = worse | {"name": "C3", "claim": "It pays.", "expected": "better"}
+    found = judged(written, tmp_path, CLAIM, worse, better)
+    difference = "+0.193 ± 0.029 (+61 %)"
+    assert found.loc["C2: It costs.", ["verdict", "difference"]].tolist() == [
+        "supported", difference,
+    ]  # fmt: skip
+    assert found.loc["C3: It pays.", ["verdict", "difference"]].tolist() == ["refuted", difference]
+    p = stats.ttest_rel([0.5, 0.52, 0.51], [0.3, 0.32, 0.33]).pvalue
+    assert float(found.loc["C2: It costs.", "p, corrected"]) == pytest.approx(p, rel=0.05)
+    first = found.iloc[0]  # 0.1 of 11.1 is not far from -0.1 ± 1.1
+    assert first["verdict"] == "undecided here; seeds that a difference like this needs: 167"
+    assert first["rows"] == "short-run OT against same, no correction"
+    assert first["of interest"] == "better by 10 %"
+    page = (tmp_path / "reports" / "ot-mnist5k" / "README.md").read_text()
+    assert "## Claims, stated beforehand" in page
+    index = (tmp_path / "reports" / "ot-mnist5k" / "index.html").read_text()
+    assert "<strong>Refuted.</strong>" in index
+    assert "C3: It pays." in index
+
+
+def test_claims_of_a_family_are_corrected_together_answered_or_not(written, tmp_path):
+    alone = CLAIM | {"metric": "mse_test", "expected": "worse"}
+    again = CLAIM | {"name": "C2"}  # of a large p, and it counts all the same
+    unasked = alone | {"name": "C3", "row": {"method": "vae"}}
+    found = judged(written, tmp_path, *(c | {"family": "F"} for c in (alone, again, unasked)))
+    other = judged(written, tmp_path, alone)
+    p, of_two = (float(one.iloc[0]["p, corrected"]) for one in (other, found))
+    assert of_two == pytest.approx(2 * p, rel=0.1)
+    told = "not asked here; method=vae: no row"
+    assert found.iloc[2][["verdict", "p, corrected", "seeds"]].tolist() == [told, "-", ""]
+
+
+def test_a_claim_waits_for_the_last_run_and_one_stated_late_says_so(written, tmp_path):
+    for entry in written.entries:
+        file = written.root / entry["path"] / "record.json"
+        started = f"2026-11-{27 + entry['seed']}T12:00:00+00:00"
+        write_json(file, read_json(file) | {"started": started})
+    found = judged(written, tmp_path, CLAIM | {"stated": "2026-11-28"}).iloc[0]
+    assert found["verdict"].endswith("stated after 2 of 6 runs were begun")
+    record = written.root / written.entries[0]["path"] / "record.json"
+    write_json(record, read_json(record) | {"status": "running"})
+    found = judged(written, tmp_path, CLAIM | {"stated": "2026-11-27"}).iloc[0]
+    assert found["verdict"] == "not answered yet; runs are still to come"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"metric": "nosuch"}, "nosuch was not measured"),
+        ({"metric": "mse_train"}, "mse_train has no better direction"),
+    ],
+)
+def test_what_was_not_measured_is_not_judged(written, tmp_path, change, told):
+    assert judged(written, tmp_path, CLAIM | change).iloc[0]["verdict"] == f"not asked here; {told}"
+
+
+def test_a_manifest_with_what_is_no_claim_is_damaged(written, tmp_path):
+    with pytest.raises(UnreadableError, match=r"not a manifest.*claims\.smallest"):
+        write_report(written.manifest(claims=[CLAIM | {"smallest": 7}]), tmp_path / "reports")
+
+
+def test_what_is_asked_and_not_answered_is_one_more_test_of_its_family():
+    (claim,) = claims_of([CLAIM])
+    answered = Judged(claim, ("a", "b"), Compared((1.0, 2.0), 9.0, 0.02), None, "")
+    pending = Judged(claim, ("a", "c"), None, None, PENDING)
+    unasked = Judged(claim, None, None, None, ABSENT)
+    assert corrected_by_family([pending, answered, unasked])[:2] == [1.0, 0.04]
+    assert corrected_by_family([answered, unasked])[0] == 0.02
