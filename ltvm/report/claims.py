@@ -188,7 +188,8 @@ def claims_table(
     names, titles = cell_names(table, manifest), headings(columns_of(table))
     rows = [
         {
-            "claim": f"{one.claim.name}: {one.claim.claim}",
+            "claim": one.claim.name,
+            "in words": one.claim.claim,
             "verdict": "; ".join(filter(None, [one.verdict, one.reason, late(one, table)])),
             "rows": rows_text(one, names),
             "metric": titles.get(one.claim.metric, one.claim.metric),
