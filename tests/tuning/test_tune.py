@@ -67,9 +67,17 @@ def test_around_follows_the_protocol():
 
 def test_what_the_user_sets_is_not_searched():
     config = resolve(["method=abp", "method.kernel.size=0.05"])
-    assert set(space_of(config, ["method.kernel.size"])) == {"protocol.learning_rate"}
+    left = set(space_of(config, ["method.kernel.size"]))
+    assert left == {"protocol.learning_rate", "protocol.batch"}
     with pytest.raises(InputError, match=r"method\.tuning of abp"):
-        space_of(config, ["method.kernel.size", "protocol.learning_rate"])
+        space_of(config, ["method.kernel.size", *left])
+
+
+@pytest.mark.parametrize("method", choices("method"))
+def test_every_method_searches_how_many_updates_its_budget_buys(method):
+    """Rate and batch, which all have: what some alone may search is their own."""
+    space = space_of(resolve([f"method={method}"]), [])
+    assert {"protocol.learning_rate", "protocol.batch"} <= set(space)
 
 
 @pytest.mark.parametrize(
