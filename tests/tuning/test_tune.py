@@ -120,7 +120,7 @@ def search(tmp_path):
     """Of the learning rate and the step of ABP, by ``mse_test``."""
     overrides = ("data=mnist5k", "method=abp", "validation_images=12")
     config = resolve(overrides)
-    space = space_of(config, [])
+    space = space_of(config, ["protocol.batch"])
     return Search("abp-x", overrides, config, space, "mse_test", "minimize", tmp_path / "tuning")
 
 
