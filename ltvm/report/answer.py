@@ -122,7 +122,7 @@ def answer(
         names[cell], names[other],
         lines=tuple(lines),
         cost=tuple(cost_lines(table, (cell, other), interval)),
-        corrected=sum(metric in metrics for metric, _ in tests),
+        corrected=sum(metric in metrics and not test.again for (metric, _), test in tests.items()),
         rows=tuple(rows),
     )  # fmt: skip
 

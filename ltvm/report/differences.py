@@ -35,6 +35,8 @@ from ltvm.report.statistics import (
     probability_of_improvement,
 )
 
+AGAIN = "= "
+
 
 def pairs(table: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """(cell, its reference): the first cell of the reference method, other swept keys equal.
@@ -89,14 +91,24 @@ def difference_tests(
     outstanding = outstanding_cells(table)
     compared = [pair for pair in pairs(table, manifest) if not outstanding.intersection(pair)]
     p_values: dict[Key, float | None] = {}
+    same: dict[Key, Key] = {}
     for metric in [m for names in families.values() for m in names]:
         values = by_cell(table, metric)
+        first: dict[str, Key] = {}  # differences -> the comparison that has them first
         for cell, other in compared:
             subtract, signs = marks.pair(metric, cell, other)
             if subtract and MIXED not in signs:
-                found = paired_p_value(values.get(cell, {}), values.get(other, {}))
-                p_values[metric, cell] = found
-    return correct(p_values, families)
+                own, others = values.get(cell, {}), values.get(other, {})
+                p_values[metric, cell] = paired_p_value(own, others)
+                one = first.setdefault(repr(sorted(paired(own, others).items())), (metric, cell))
+                if one != (metric, cell):
+                    same[metric, cell] = one
+    return correct(p_values, families, same)
+
+
+def paired(first: Mapping[int, float], second: Mapping[int, float]) -> dict[int, Any]:
+    """seed -> both values, of the seeds that both have."""
+    return {seed: (first[seed], second[seed]) for seed in first if seed in second}
 
 
 def differences_table(
@@ -163,10 +175,10 @@ def p_value_tables(
 
 
 def test_text(test: Outcome | None) -> str:
-    """``0.023 (0.16)``, bold where it stands."""
+    """``0.023 (0.16)``, bold where it stands; ``AGAIN`` before that of an earlier comparison."""
     if test is None:
         return "-"
-    text = f"{format_p(test.p)} ({format_p(test.corrected)})"
+    text = f"{AGAIN if test.again else ''}{format_p(test.p)} ({format_p(test.corrected)})"
     return f"**{text}**" if test.stands else text
 
 

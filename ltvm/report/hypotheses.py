@@ -9,7 +9,7 @@ Values without a better direction, diagnostics and curves are not tested.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -36,6 +36,7 @@ class Outcome:
 
     p: float
     corrected: float
+    again: bool = False  # of the very values of another comparison: one test, counted once
 
     @property
     def stands(self) -> bool:
@@ -55,14 +56,27 @@ def families_of_tests(
 
 
 def correct(
-    p_values: Mapping[Key, float | None], families: Mapping[str, Sequence[str]]
+    p_values: Mapping[Key, float | None],
+    families: Mapping[str, Sequence[str]],
+    same: Mapping[Key, Key] | None = None,
 ) -> dict[Key, Outcome]:
-    """Tests by metric and comparison, by ``holm`` within each family; None is no test."""
+    """Tests by metric and comparison, by ``holm`` within each family; None is no test.
+
+    ``same`` names those that are another one over again (a run that several rows share, say), and
+    which: they have its outcome, and the family is none the larger for them.
+    """
     tests: dict[Key, Outcome] = {}
     for metrics in families.values():
-        found = {key: p for key, p in p_values.items() if key[0] in metrics and p is not None}
+        found = {
+            key: p
+            for key, p in p_values.items()
+            if key[0] in metrics and p is not None and key not in (same or {})
+        }
         corrected = holm(list(found.values()))
         tests |= {k: Outcome(p, c) for (k, p), c in zip(found.items(), corrected, strict=True)}
+    for key, first in (same or {}).items():
+        if first in tests:
+            tests[key] = replace(tests[first], again=True)
     return tests
 
 

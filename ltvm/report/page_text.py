@@ -12,6 +12,7 @@ from ltvm.report.cells import cell_names, crossed_key
 from ltvm.report.claims import CLAIMS
 from ltvm.report.comparability import Marks
 from ltvm.report.declared import columns_of, compared_metrics, headings, names_of
+from ltvm.report.differences import AGAIN
 from ltvm.report.hypotheses import EXPLORATORY, PRIMARY, families_of_tests
 from ltvm.report.notes import either, notes, sentence
 from ltvm.report.power import POWER
@@ -182,9 +183,14 @@ def tests_text(table: pd.DataFrame, shown: dict[str, Families]) -> str:
     columns = columns_of(table)
     titles = headings(columns)
     families = families_of_tests(columns, compared_metrics(columns))
-    tests = {
-        family: count_of(int((frame.iloc[:, 1:] != "-").sum().sum()), "test")
+    texts = {
+        family: frame.iloc[:, 1:].to_numpy().ravel().tolist()
         for family, frame in shown.get("tests", {}).items()
+    }
+    again = any(AGAIN in text for own in texts.values() for text in own)
+    tests = {
+        family: count_of(sum(text != "-" and AGAIN not in text for text in own), "test")
+        for family, own in texts.items()
     }
     parts = ["p of the paired t test, and in brackets p after Holm's correction over its family."]
     if PRIMARY in tests:
@@ -197,6 +203,10 @@ def tests_text(table: pd.DataFrame, shown: dict[str, Families]) -> str:
         parts.append(
             f"Exploratory: all other values with a better direction, {tests[EXPLORATORY]}; "
             "what stands there is a lead for an experiment of its own."
+        )
+    if again:
+        parts.append(
+            f"{AGAIN.strip()}: the very values of an earlier comparison, which are one test."
         )
     parts.append("Bold: corrected p below 0.05. Values without a better direction are not tested.")
     return " ".join(parts) + "\n"

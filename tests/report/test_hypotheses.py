@@ -12,6 +12,7 @@ from ltvm.report.differences import difference_tests, differences_table, p_value
 from ltvm.report.hypotheses import best_cells, correct, families_of_tests
 from ltvm.report.page import write_report
 from ltvm.report.statistics import leader, leader_p_value, paired_p_value
+from ltvm.runtime.files import read_json
 
 MANIFEST = {"axes": ["method"], "reference": "base"}
 HEADLINE = Column("head", "", direction="lower", headline=True)
@@ -156,3 +157,26 @@ def test_the_page_says_what_was_looked_at_first_and_shows_both_p(written, tmp_pa
     corrected = [float(text.split("(")[1].rstrip(")")) for text in primary.iloc[0, 1:]]
     assert corrected == pytest.approx(list(multipletests(values, method="holm")[1]), rel=0.1)
     assert "MSE, training images" not in "".join(primary)  # no better direction: not tested
+
+
+def test_the_very_same_comparison_is_one_test(written, tmp_path):
+    """A run that two rows share is tested once, and both rows have its outcome."""
+    alone = told_of(written, tmp_path / "alone")
+    for seed in range(3):
+        first = written.root / written.entries[seed]["path"] / "evaluations" / "e1.json"
+        values = {name: own["value"] for name, own in read_json(first)["values"].items()}
+        written.evaluation(written.run("short_run_ot", seed, cell="again"), "e1", values)
+    found = told_of(written, tmp_path / "both")
+    assert list(found) == ["short-run OT [short_run_ot-cell]", "short-run OT [again]"]
+    first, second = found.values()
+    assert first == alone["short-run OT"]
+    assert second == {name: f"= {text}" for name, text in first.items()}
+    page = (tmp_path / "both" / "ot-mnist5k" / "README.md").read_text()
+    assert "at every comparison: 2 tests." in page
+    assert "=: the very values of an earlier comparison, which are one test." in page
+
+
+def told_of(results, reports):
+    folder = write_report(results.manifest(), reports)
+    frame = pd.read_csv(folder / "tests-primary.csv", dtype=str).set_index("cell")
+    return {str(name): dict(row) for name, row in frame.iterrows()}

@@ -102,18 +102,19 @@ class FrechetDistance(FeatureMetric):
                 definition=(
                     f"Frechet distance on {self.extractor.title} of prior samples minus that of as "
                     "many images decoded from the codes that inference gave for training images; "
-                    "both to the training images."
+                    "both to the training images. It falls from either side: where samples get "
+                    "better, and where decoded codes get worse."
                 ),
                 family="generation",
-                direction="lower",
                 headline=True,
             ),
             self.decoded_name: Column(
                 title=f"{title}, decoded training codes",
                 definition=(
                     f"{distance} the training images and as many images as prior samples, decoded "
-                    "from the codes that inference gave for training images (before a correction, "
-                    "which makes them part prior)."
+                    "from the codes that inference gave for training images: those of the last "
+                    "visit in training, before a correction, which makes them part prior. What "
+                    "the decoder learned after a correction, it did not learn on them."
                 ),
                 family="generation",
             ),
