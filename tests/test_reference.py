@@ -103,3 +103,16 @@ def test_documents_quote_the_benchmarks_as_they_were_measured(document):
 
 def test_no_checkpoint_is_committed():
     assert not list(REFERENCE.rglob("*.pt"))
+
+
+ESTIMATE = re.compile(r"\d[\d.]* ± \d+(?:\.\d+)?")
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/findings.md"])
+def test_every_estimate_in_a_sentence_is_one_of_a_report(document):
+    """Without its sign, which words often say; of p-values there are too few digits to tell."""
+    reports = (ROOT / "reports" / "reference").glob("*/README.md")
+    known = {found for file in reports for found in ESTIMATE.findall(file.read_text())}
+    said = set(ESTIMATE.findall(" ".join((ROOT / document).read_text().split())))
+    assert len(said) > 10
+    assert said <= known
