@@ -24,11 +24,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import ltvm
+from ltvm.chain.choosing import choose_execution
 from ltvm.chain.engine import Engine
 from ltvm.chain.execution import Execution
 from ltvm.chain.kernels.langevin import Langevin
 from ltvm.chain.short_run import energy
-from ltvm.chain.tuning import choose_execution
 from ltvm.config import resolve
 from ltvm.data.cache import load_data
 from ltvm.methods import Method

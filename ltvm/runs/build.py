@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import torch
 
+from ltvm.chain.choosing import choose_execution
 from ltvm.chain.execution import Execution, check_wanted
-from ltvm.chain.tuning import choose_execution
 from ltvm.config import Config
 from ltvm.data.image_set import DataSet
 from ltvm.errors import require

@@ -14,7 +14,7 @@ from small_networks import SMALL
 
 import ltvm
 from ltvm.api import do_ablation, make_report
-from ltvm.chain import tuning
+from ltvm.chain import choosing
 from ltvm.chain.execution import Execution
 from ltvm.cli.main import main
 from ltvm.errors import InputError, UnreadableError, VanishedError
@@ -188,12 +188,12 @@ def test_a_manifest_without_an_entry_is_damaged(done, tmp_path, change, words):
 
 def test_what_no_trial_can_have_found_is_measured_again(tmp_path, monkeypatch):
     monkeypatch.setenv("LTVM_CACHE_DIR", str(tmp_path))
-    tuning.remember("a", Execution(layout="channels_last"))
-    assert tuning.known_executions() == {"a": Execution(layout="channels_last")}
+    choosing.remember("a", Execution(layout="channels_last"))
+    assert choosing.known_executions() == {"a": Execution(layout="channels_last")}
     for text in ("[]", '{"a": 3}', '{"a": {"layout": "cosy"}}', '{"a": {"colour": "red"}}'):
-        tuning.cache_file().write_text(text)
-        assert tuning.known_executions() == {}
-        tuning.remember("b", Execution())
+        choosing.cache_file().write_text(text)
+        assert choosing.known_executions() == {}
+        choosing.remember("b", Execution())
 
 
 def test_a_report_whose_runs_all_failed_says_why(monkeypatch, capsys, tmp_path):

@@ -33,7 +33,7 @@ from cases import (
 )
 
 import ltvm
-from ltvm.chain import tuning
+from ltvm.chain import choosing
 from ltvm.config import resolve
 from ltvm.densities import Gaussian
 from ltvm.doctor.report import examine
@@ -202,7 +202,7 @@ def stopped_after_saving(trainer: Trainer) -> None:
 def the_doctor_finds_two_sound_devices() -> None:
     with (
         mock.patch.object(torch.cuda, "get_device_capability", return_value=(7, 5)),
-        mock.patch.object(tuning, "trial", return_value=2.0),  # graphs are faster
+        mock.patch.object(choosing, "trial", return_value=2.0),  # graphs are faster
     ):
         before = device.graphs["replayed"]
         found = examine("cuda:1", quick=True)

@@ -9,9 +9,9 @@ import torch
 from filelock import FileLock
 from networks_by_name import decoder_of
 
-from ltvm.chain import tuning
+from ltvm.chain import choosing
+from ltvm.chain.choosing import choose_execution
 from ltvm.chain.execution import Execution, check_wanted
-from ltvm.chain.tuning import choose_execution
 from ltvm.errors import InputError
 
 WANTED = {"precision": "float32", "layout": "auto", "products": "auto", "graph": "auto"}
@@ -37,8 +37,8 @@ def test_an_execution_is_measured_once_and_kept(monkeypatch, capsys, tmp_path):
         tried.append((first, second))
         return next(ratios)
 
-    monkeypatch.setattr(tuning, "trial", trial)
-    monkeypatch.setattr(tuning, "onednn_available", lambda: True)
+    monkeypatch.setattr(choosing, "trial", trial)
+    monkeypatch.setattr(choosing, "onednn_available", lambda: True)
     how = choose()
     assert how == Execution("float32", "channels_last", "torch")
     assert tried[1] == (how, Execution("float32", "channels_last", "onednn"))
@@ -46,7 +46,7 @@ def test_an_execution_is_measured_once_and_kept(monkeypatch, capsys, tmp_path):
     assert choose() == how  # the iterator is exhausted: another trial would raise
     kept = json.loads((tmp_path / "cache" / "executions.json").read_text())
     assert len(kept) == 1
-    monkeypatch.setattr(tuning, "software", lambda _: "another driver")
+    monkeypatch.setattr(choosing, "software", lambda _: "another driver")
     with pytest.raises(StopIteration):  # measured again
         choose()
 
@@ -63,8 +63,8 @@ def test_of_several_that_ask_at_once_one_measures_and_all_decide_the_same(monkey
         assert not at_it
         return next(ratios)
 
-    monkeypatch.setattr(tuning, "trial", trial)
-    monkeypatch.setattr(tuning, "onednn_available", lambda: True)
+    monkeypatch.setattr(choosing, "trial", trial)
+    monkeypatch.setattr(choosing, "onednn_available", lambda: True)
     with ThreadPoolExecutor(4) as pool:
         chosen = [asked.result() for asked in [pool.submit(choose) for _ in range(4)]]
     assert set(chosen) == {Execution("float32", "channels_last", "torch")}
@@ -77,15 +77,15 @@ def test_what_others_found_meanwhile_is_kept(monkeypatch, tmp_path):
         other.write_text(json.dumps({"another": {"layout": "contiguous"}}))
         return 1.0
 
-    monkeypatch.setattr(tuning, "trial", trial)
+    monkeypatch.setattr(choosing, "trial", trial)
     choose()
     assert len(json.loads((tmp_path / "cache" / "executions.json").read_text())) == 2
 
 
 @pytest.mark.usefixtures("_own_cache")
 def test_one_that_holds_the_lock_for_ever_is_not_waited_for(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(tuning, "PATIENCE", 0.1)
-    monkeypatch.setattr(tuning, "trial", lambda *_: 1.0)
+    monkeypatch.setattr(choosing, "PATIENCE", 0.1)
+    monkeypatch.setattr(choosing, "trial", lambda *_: 1.0)
     (tmp_path / "cache").mkdir()
     with FileLock(tmp_path / "cache" / "executions.lock"):
         assert choose() == Execution()
@@ -95,13 +95,13 @@ def test_one_that_holds_the_lock_for_ever_is_not_waited_for(monkeypatch, tmp_pat
 @pytest.mark.usefixtures("_own_cache")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_no_timing_decides_the_precision(monkeypatch, precision):
-    monkeypatch.setattr(tuning, "trial", lambda *_: 100.0)
+    monkeypatch.setattr(choosing, "trial", lambda *_: 100.0)
     assert choose({**WANTED, "precision": precision}).precision == precision
 
 
 @pytest.mark.usefixtures("_own_cache")
 def test_what_is_given_is_not_tried(monkeypatch):
-    monkeypatch.setattr(tuning, "trial", None)
+    monkeypatch.setattr(choosing, "trial", None)
     given = {"precision": "bfloat16", "layout": "channels_last", "products": "torch"}
     for graph in (True, False):  # there are none on a CPU
         assert choose({**given, "graph": graph}) == Execution("bfloat16", "channels_last", "torch")
