@@ -13,6 +13,7 @@ from ltvm.report.claims import CLAIMS
 from ltvm.report.comparability import Marks
 from ltvm.report.declared import columns_of, compared_metrics, headings, names_of
 from ltvm.report.differences import AGAIN
+from ltvm.report.gaps import wrong_side_texts
 from ltvm.report.hypotheses import EXPLORATORY, PRIMARY, families_of_tests
 from ltvm.report.notes import either, notes, sentence
 from ltvm.report.power import POWER
@@ -105,6 +106,7 @@ def page_text(
         *tables_text("headline", shown["headline"]),
         *headline_differences_text(manifest, shown),
         command_text(manifest),
+        *(f"- {text}" for text in wrong_side_texts(table, manifest, marks, interval)),
         *notes(table, marks, cell_names(table, manifest), unread),
     ]
     for name, heading, text in sections(manifest, table, shown, interval):

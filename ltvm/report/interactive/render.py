@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ltvm.report.answer import answer
 from ltvm.report.claims import CLAIMS, claims_table
 from ltvm.report.comparability import Marks
+from ltvm.report.gaps import wrong_side_texts
 from ltvm.report.hypotheses import Key, Outcome
 from ltvm.report.interactive.contents import contents
 from ltvm.report.interactive.header import budget_texts
@@ -70,6 +71,7 @@ def page(
         claims=rows_of(claims_table(table, manifest, marks)),
         claims_note=CLAIMS,
         answer=answer(table, manifest, marks, interval, tests),
+        caveats=wrong_side_texts(table, manifest, marks, interval),
         head=[said(text) for text in texts if text not in FOLDED],
         terms=[said(text) for text in texts if text in FOLDED],
         equal=said(equal_text(table)),
