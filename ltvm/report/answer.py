@@ -41,6 +41,11 @@ UNMEASURED = "No headline metric was measured."
 BETTER, WORSE, OPEN, UNTESTED = "better", "worse", "open", "untested"
 SPENT = tuple(CURRENCIES[word] for word in ("flops", "passes", "seconds"))
 BEST = "Best beyond doubt"
+BEST_TEXT = (
+    "Best: one test for each metric, of the row with the best mean against every other at once. It "
+    "needs no correction for the number of rows, so a row may be best where a single difference, "
+    "corrected for all of them, is not settled."
+)
 NAMED = 4  # rows that a sentence names
 
 
@@ -79,6 +84,13 @@ class Answer:
     cost: tuple[Line, ...] = ()
     corrected: int = 0
     rows: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def doubt_text(self) -> str:
+        return (
+            f"Beyond doubt: p below 0.05 after Holm's correction for all {self.corrected} tests of "
+            "headline metrics here, which were chosen before anything was run."
+        )
 
     @property
     def best_found(self) -> bool:

@@ -92,7 +92,7 @@ def test_page_and_text_say_it_of_the_first_rows(tmp_path, undrawn):
     assert "(+88.00 ± 0.00, +175.0 ± 0.0, +175.0 ± 0.0, +175.0 ± 0.0). Such a gap" in text
     assert text in unescape(page(manifest, table, Marks(), "t", written.root))
     folder = write_report(file, tmp_path / "reports")
-    assert f"- {text}" in (folder / "README.md").read_text()
+    assert f"\n- {text}\n" in (folder / "README.md").read_text()
 
 
 def test_the_rows_of_the_committed_report():
