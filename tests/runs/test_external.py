@@ -151,6 +151,7 @@ def compared(gan, monkeypatch):
               torch.randint(0, 255, (44, 1, 28, 28), dtype=torch.uint8))  # fmt: skip
         shutil.copytree(gan / "reconstructions", gan / f"seed={seed}" / "reconstructions")
     shutil.rmtree(gan / "samples")
+    as_array(gan / "seed=1", "samples", ".npy")  # each as it comes
     monkeypatch.setattr("ltvm.report.page.draw", lambda *_: [])
     command = ["compare", "methods=[vae]", f"external=[{gan}]", "seeds=[0]", *TINY]
     assert main(command) == 0
