@@ -6,6 +6,7 @@ is not that there is no difference.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,6 +41,11 @@ UNMEASURED = "No headline metric was measured."
 BETTER, WORSE, OPEN, UNTESTED = "better", "worse", "open", "untested"
 SPENT = tuple(CURRENCIES[word] for word in ("flops", "passes", "seconds"))
 BEST = "Best beyond doubt"
+BEST_TEXT = (
+    "Best: one test for each metric, of the row with the best mean against every other at once. It "
+    "needs no correction for the number of rows, so a row may be best where a single difference, "
+    "corrected for all of them, is not settled."
+)
 NAMED = 4  # rows that a sentence names
 
 
@@ -47,9 +53,9 @@ NAMED = 4  # rows that a sentence names
 class Line:
     """One value of the row and of its reference, and their paired difference over seeds.
 
-    ``reach`` is the interval's (low, mean, high) as shares of what lies farthest from zero; None
-    for a cost that is equal, and with a single seed. ``verdict`` is ``BETTER``, ``WORSE``, ``OPEN``
-    or ``UNTESTED``; empty for a cost.
+    ``reach`` is the interval's (low, mean, high) as shares of ``full``, a round number that none
+    of them exceeds; None for a cost that is equal, and with a single seed. ``verdict`` is
+    ``BETTER``, ``WORSE``, ``OPEN`` or ``UNTESTED``; empty for a cost.
     """
 
     title: str
@@ -60,6 +66,7 @@ class Line:
     verdict: str
     said: str
     reach: tuple[float, float, float] | None
+    full: str = ""
     leaning: str = ""  # ``BETTER`` or ``WORSE``, of the mean; empty for a cost
 
 
@@ -77,6 +84,13 @@ class Answer:
     cost: tuple[Line, ...] = ()
     corrected: int = 0
     rows: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def doubt_text(self) -> str:
+        return (
+            f"Beyond doubt: p below 0.05 after Holm's correction for all {self.corrected} tests of "
+            "headline metrics here, which were chosen before anything was run."
+        )
 
     @property
     def best_found(self) -> bool:
@@ -246,12 +260,24 @@ def line_of(
     better = "" if column.direction is None else f" {column.direction.title()} is better."
     definition = column.definition[:1].upper() + column.definition[1:].rstrip(".") + "." + better
     difference = "" if estimate is None else signed(estimate, False)
-    reach = None
+    reach, full = None, ""
     if estimate is not None and any(estimate.errors):
         low, high = estimate.mean - estimate.errors[0], estimate.mean + estimate.errors[1]
-        most = max(abs(low), abs(high))
-        reach = (low / most, estimate.mean / most, high / most)
-    return Line(title, definition, other, own, difference, verdict, said, reach)
+        most = round_above(max(abs(low), abs(high)))
+        reach, full = (low / most, estimate.mean / most, high / most), number_text(most)
+    return Line(title, definition, other, own, difference, verdict, said, reach, full)
+
+
+def round_above(value: float) -> float:
+    """A round number that a scale may end at, at least ``value``, which is above 0.
+
+    >>> round_above(82), round_above(0.0205), round_above(5)
+    (100.0, 0.03, 5.0)
+    """
+    power = math.floor(math.log10(value))
+    steps = (1, 1.5, 2, 3, 4, 5, 6, 8)
+    found = (float(f"{step}e{at}") for at in (power, power + 1) for step in steps)
+    return next(one for one in found if one >= value)
 
 
 def value_text(estimate: Estimate, equal: bool) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ltvm.errors import InputError, require
 from ltvm.metrics.columns import Column
+from ltvm.report.answer import answer
 from ltvm.report.cells import cell_names, crossed_key, trained_rows
 from ltvm.report.claims import claims_table
 from ltvm.report.comparability import Marks, differences, refuse_mixed, warned_cells
@@ -102,11 +103,12 @@ def write_parts(table: pd.DataFrame, drawing: Drawing, marks: Marks) -> set[str]
             caption = f"{manifest['question']} {manifest['command']}"
             written |= write_table(frame, folder / file_name(name, family), caption)
     pictures = draw(drawing, table, marks)
-    page = page_text(manifest, table, shown, pictures, marks, interval, drawing.unread)
+    said = answer(table, manifest, marks, interval, tests)
+    page = page_text(manifest, table, shown, pictures, marks, interval, said, drawing.unread)
     write_text(folder / "README.md", page)
     whole = [f"{file_name('table', family)}.csv" for family in shown["table"]]
     write_index(
-        manifest, table, marks, interval, drawing.results, folder, drawing.files, tests, whole
+        manifest, table, marks, interval, drawing.results, folder, drawing.files, tests, whole, said
     )
     written |= drawing.written | {"README.md", "index.html"}
     if len(manifest["runs"]) > LISTED:

@@ -8,12 +8,16 @@ from typing import Any
 
 import pandas as pd
 
-from ltvm.report.cells import cell_names, crossed_key
+from ltvm.report.answer import Answer
+from ltvm.report.answer_text import answer_text
+from ltvm.report.cells import cell_names, crossed_key, short_names
 from ltvm.report.claims import CLAIMS
 from ltvm.report.comparability import Marks
 from ltvm.report.declared import columns_of, compared_metrics, headings, names_of
 from ltvm.report.differences import AGAIN
+from ltvm.report.gaps import wrong_side_texts
 from ltvm.report.hypotheses import EXPLORATORY, PRIMARY, families_of_tests
+from ltvm.report.interactive.header import budget_texts, methods_of
 from ltvm.report.notes import either, notes, sentence
 from ltvm.report.power import POWER
 from ltvm.report.published import published, published_frames
@@ -90,21 +94,24 @@ def page_text(
     pictures: list[tuple[str, str]],
     marks: Marks,
     interval: str,
+    said: Answer,
     unread: Sequence[str] = (),
 ) -> str:
     """The page; ``shown`` has its tables by name, ``pictures`` (heading, file without suffix).
 
-    ``unread`` says which histories and pictures could not be read.
+    ``said`` is the answer that it begins with, ``unread`` which histories and pictures could not
+    be read.
     """
     parts = [
         f"# {manifest['name']}\n",
         f"**{manifest['question']}**\n",
-        *head_text(table, manifest),
+        *above_text(manifest, table, said),
         f"{MEANINGS[interval]} {BEST}\n",
         *crossed_text(manifest, shown.get("crossed", {})),
         *tables_text("headline", shown["headline"]),
         *headline_differences_text(manifest, shown),
         command_text(manifest),
+        *(f"- {text}" for text in wrong_side_texts(table, manifest, marks, interval)),
         *notes(table, marks, cell_names(table, manifest), unread),
     ]
     for name, heading, text in sections(manifest, table, shown, interval):
@@ -134,6 +141,21 @@ def sections(
         ("cost", "Cost", equal_text(table) + COST),
     )
     return [section for section in texts if section[0] in shown]
+
+
+def above_text(manifest: dict[str, Any], table: pd.DataFrame, said: Answer) -> list[str]:
+    """What ``index.html`` says above its numbers, in its order."""
+    methods = methods_of(manifest, set(table["method"]))
+    about = [f"- {label}: {' '.join(text.split())}" for label, text in methods.items()]
+    _, common = short_names(table, manifest)
+    alike = f"All rows have {', '.join(common)} unless their names say otherwise.\n"
+    return [
+        *answer_text(said),
+        *([alike] if common else []),
+        *(["What the methods are:\n", *about, ""] if about else []),
+        *(f"{text}\n" for text in budget_texts(table)),
+        *head_text(table, manifest),
+    ]
 
 
 def headline_differences_text(manifest: dict[str, Any], shown: dict[str, Families]) -> list[str]:

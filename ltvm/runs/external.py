@@ -3,12 +3,14 @@
     FOLDER/card.yaml  FOLDER/samples/*.png  FOLDER/reconstructions/*.png    (of one training)
     FOLDER/seed=0/samples/*.png  FOLDER/seed=1/samples/*.png  ...           (of several)
 
+In place of a folder of images there may be one array: ``samples.npy``, ``.npz`` or ``.pt``.
 Reconstructions may be left out; they are of all test images, in the order of the numbers in their
 names. A folder is a stranger's: nothing in it is executed, and no name in it leads anywhere.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,11 +23,11 @@ from ltvm.runs.content import is_number
 from ltvm.runs.identity import evaluation_identity
 from ltvm.runs.trust import check_name
 from ltvm.runtime.files import read_yaml
-from ltvm.runtime.images import refuse_irregular
+from ltvm.runtime.images import ARRAYS, RANGES, refuse_irregular
 
 CARD = "card.yaml"
 REQUIRED = ("name", "source", "data", "split", "n", "cost")
-OPTIONAL = ("label",)
+OPTIONAL = ("label", "range")
 SPLIT = "train"  # what every row is trained on
 COSTS = ("flops", "passes", "decoder_updates", "seconds")  # of one training, as the card has them
 MOST = 100_000  # samples of a seed
@@ -44,6 +46,7 @@ class Card:
     n: int
     cost: Mapping[str, Any]
     label: str
+    range: tuple[int, int] | None = None  # of floats in arrays
     seeds: Mapping[int, Path] = field(default_factory=dict)
 
     def stated(self) -> dict[str, Any]:
@@ -98,7 +101,9 @@ def read_card(folder: Path) -> Card:
     check_card(file, content)
     label = content.get("label", content["name"])
     known = {key: content[key] for key in ("name", "source", "data", "n")}
-    return Card(folder, **known, cost=costs(content), label=label, seeds=seeds_of(folder))
+    span = next((one for one in RANGES if list(one) == content.get("range")), None)
+    return Card(folder, **known, cost=costs(content), label=label, range=span,
+                seeds=seeds_of(folder))  # fmt: skip
 
 
 def check_card(file: Path, content: Mapping[str, Any]) -> None:
@@ -115,6 +120,9 @@ def check_card(file: Path, content: Mapping[str, Any]) -> None:
     require(content["split"] == SPLIT, f"{file}: split", content["split"], f"{SPLIT}, as all rows")
     sound = type(n) is int and 2 <= n <= MOST
     require(sound, f"{file}: n", n, f"2 to {MOST:,}, the images in samples/")
+    ranges = [list(one) for one in RANGES]
+    sound = content.get("range", ranges[0]) in ranges
+    require(sound, f"{file}: range", content.get("range"), " or ".join(map(str, ranges)))
     if isinstance(cost, dict):
         for key, value in cost.items():
             require_one_of(f"{file}: cost", key, (*COSTS, "device"))
@@ -140,11 +148,23 @@ def seeds_of(folder: Path) -> dict[int, Path]:
     """The folder of every training: those called ``seed=N``, or ``folder`` itself as seed 0."""
     found = {path: SEED.fullmatch(path.name) for path in folder.iterdir() if path.is_dir()}
     seeds = {int(match[1]): path for path, match in found.items() if match is not None}
-    both = bool(seeds) and (folder / "samples").exists()
+    both = bool(seeds) and place_of_images(folder, "samples") is not None
     require(not both, "external", folder, "samples/, or seed=N/samples/ of several trainings")
     number = sum(match is not None for match in found.values())
     require(len(seeds) == number, "external", folder, "every seed once")  # seed=1 and seed=01
     return dict(sorted(seeds.items())) or {0: folder}
+
+
+def place_of_images(folder: Path, kind: str) -> Path | None:
+    """The folder ``samples`` or ``reconstructions`` (``kind``) of a training, or its one array.
+
+    None where it has neither; raises :class:`InputError` for several.
+    """
+    names = (kind, *(f"{kind}{suffix}" for suffix in ARRAYS))
+    found = [folder / name for name in names if os.path.lexists(folder / name)]
+    several = " and ".join(path.name for path in found)
+    require(len(found) < 2, f"external={folder}: images", several, "one of these")
+    return found[0] if found else None
 
 
 def home(card: Card, configs: Sequence[Config]) -> Config:

@@ -1,4 +1,4 @@
-"""External rows: the images of a card's folders, scored by the metrics of the other rows.
+"""External rows: the images of a card's folders or arrays, scored by the metrics of the other rows.
 
 cards -> images, all of them checked -> values against the same real images -> records
 
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from ltvm.config import Config
+from ltvm.data.arrays import read_array
 from ltvm.data.cache import load_data
 from ltvm.data.folder import image_files
 from ltvm.data.image_set import DataSet, ImageSet
@@ -28,12 +29,12 @@ from ltvm.metrics.generation.feature_metric import refuse_constant
 from ltvm.runs.ablation import Plan
 from ltvm.runs.build import build_metrics
 from ltvm.runs.environment import commit, now, versions
-from ltvm.runs.external import Card, home
+from ltvm.runs.external import Card, home, place_of_images
 from ltvm.runs.identity import NUMERICS, digits, evaluation_identity
 from ltvm.runs.pictures import save_given
 from ltvm.runs.store import Run, Store
 from ltvm.runtime import devices
-from ltvm.runtime.images import opened
+from ltvm.runtime.images import ARRAYS, opened
 
 
 @dataclass(frozen=True)
@@ -84,25 +85,35 @@ def read_rows(card: Card, plan: Plan) -> list[Row]:
 
 
 def read_made(card: Card, folder: Path, data: DataSet) -> Made:
-    samples = read_images(folder / "samples", data.train, card.n, f"{card.n}, the card's n")
+    place = place_of_images(folder, "samples")
+    names = ", ".join(["samples/", *(f"samples{suffix}" for suffix in ARRAYS)])
+    if place is None:
+        raise InputError(f"external={folder}: no samples; allowed: one of {names}")
+    samples = read_images(place, data.train, card.n, f"{card.n}, the card's n", card.range)
     refuse_constant(samples)
-    rebuilt = folder / "reconstructions"
-    if not rebuilt.exists():
+    rebuilt = place_of_images(folder, "reconstructions")
+    if rebuilt is None:
         return Made(samples)
     n = len(data.test)
     allowed = f"{n}, of every test image of {data.test.name} here, in their order"
-    return Made(samples, read_images(rebuilt, data.test, n, allowed))
+    return Made(samples, read_images(rebuilt, data.test, n, allowed, card.range))
 
 
-def read_images(folder: Path, real: ImageSet, n: int, allowed: str) -> ImageSet:
-    """The ``n`` images of a folder, in the order of the numbers in their names, shaped as the
-    real ones; raises :class:`ltvm.errors.InputError` before more than a header is read of others.
+def read_images(
+    place: Path, real: ImageSet, n: int, allowed: str, span: tuple[int, int] | None = None
+) -> ImageSet:
+    """The ``n`` images of an array, its floats in ``span``, or of a folder, in the order of the
+    numbers in their names; shaped as the real ones.
+
+    Raises :class:`ltvm.errors.InputError` before more than a header is read of others.
     """
-    require(not folder.is_symlink(), "external", folder, "a folder, no link")
-    files = sorted(image_files(str(folder), folder, 1), key=lambda file: by_number(file, folder))
-    require(len(files) == n, f"{folder}: images", len(files), allowed)
+    if place.suffix in ARRAYS:
+        return read_array(place, real, n, allowed, span)
+    require(not place.is_symlink(), "external", place, "a folder, no link")
+    files = sorted(image_files(str(place), place, 1), key=lambda file: by_number(file, place))
+    require(len(files) == n, f"{place}: images", len(files), allowed)
     pixels = np.stack([pixels_of(file, real) for file in files])
-    return ImageSet(str(folder), "external", torch.from_numpy(pixels).permute(0, 3, 1, 2).clone())
+    return ImageSet(str(place), "external", torch.from_numpy(pixels).permute(0, 3, 1, 2).clone())
 
 
 def by_number(file: Path, folder: Path) -> list[tuple[int, str]]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 GREY = ("1", "L", "LA")
 MODES = (*GREY, "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")  # of Pillow, with 8 bits or fewer
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")  # whatever a file is called
+ARRAYS = (".npy", ".npz", ".pt")  # files of many images (ltvm/data/arrays.py)
+RANGES = ((0, 1), (-1, 1))  # of floats in these; [-1, 1] is the suite's own
 LARGEST = 4096  # pixels of a side
 FACTS = "ltvm"  # the text of a PNG that has, as JSON, what a picture of a run says of itself
 

@@ -79,7 +79,8 @@ def test_the_answer_says_what_stands_and_what_does_not(written):
     assert re.fullmatch(r"not settled, mean better \(p\s0\.\d+\)", fd.said)
     assert (mse.verdict, mse.difference[:6]) == ("worse", "+0.193")
     low, mean, high = mse.reach
-    assert 0 < low < mean < high == 1
+    assert 0 < low < mean < high == pytest.approx((0.19333 + 0.02868) / 0.3, abs=1e-4)
+    assert mse.full == "0.3"  # of a bar: round, and no less than where its interval ends
     assert found.corrected == 2  # two headline metrics, one comparison
     assert found.rows == ()  # two rows: the comparison says it all
 

@@ -126,6 +126,27 @@ def test_figures_follow_what_is_chosen(page):
     assert page.locator("dialog[open]").count() == 1
 
 
+def test_rows_that_differ_in_colour_alone_have_numbers(page):
+    legend = page.locator("#legend .order").all_text_contents()
+    assert legend == ["1", "2", "3", "4"]  # three of them are circles
+    assert page.locator("#numbered").is_visible()
+    assert sorted(page.locator("#cost .order").all_text_contents()) == legend
+    assert sorted(page.locator("#sweep .order").all_text_contents()) == ["3", "4"]
+    page.locator("#legend button").first.click()
+    assert sorted(page.locator("#cost .order").all_text_contents()) == ["2", "3", "4"]
+    assert page.locator("#against .order").count() == 0  # names stand there
+
+
+def test_a_bar_states_its_scale_and_a_phone_what_is_spent(page):
+    texts = page.locator(".reach text").all_text_contents()
+    assert texts == ["-1.5", "0", "+1.5", "-0.3", "0", "+0.3"]
+    page.set_viewport_size({"width": 360, "height": 700})
+    definitions = page.locator(".verdicts tr.cost .what")
+    assert definitions.count() == 3
+    assert all(definitions.nth(i).is_visible() for i in range(3))
+    assert "Forward and backward through the decoder" in definitions.nth(1).inner_text()
+
+
 def test_figures_say_what_is_pointed_at_and_show_every_seed(page):
     point = page.locator("#cost .point").first
     point.focus()

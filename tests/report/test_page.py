@@ -6,9 +6,12 @@ import pytest
 import ltvm
 from ltvm.errors import InputError
 from ltvm.metrics.columns import Column
-from ltvm.report.long_table import long_table_of_store
+from ltvm.report.answer import answer
+from ltvm.report.comparability import Marks
+from ltvm.report.long_table import long_table_of_manifest, long_table_of_store
 from ltvm.report.page import write_report
 from ltvm.report.styles import COLOURS, method_styles
+from ltvm.runs.manifest import read_manifest
 from ltvm.runtime.files import read_json
 
 
@@ -37,6 +40,35 @@ def test_a_report_is_complete_and_the_same_when_rebuilt(written, tmp_path):
     assert {f.name: f.read_bytes() for f in folder.iterdir()} == {
         f.name: f.read_bytes() for f in again.iterdir()
     }
+
+
+def test_it_begins_with_what_the_page_begins_with(written, tmp_path, undrawn):
+    for entry in written.entries:
+        entry["about"] = f"What {entry['method']} is,\nin words."
+        entry["values"]["method.batchnorm"] = "batch"
+    for method, batchnorm in (("abp", "batch"), ("vae", "running")):
+        for seed in range(3):
+            folder = written.run(method, seed, values={"method.batchnorm": batchnorm})
+            written.evaluation(folder, "e1", {"fd_digits": 20.0 + seed, "mse_test": 0.2})
+    file = written.manifest(axes=["method", "method.batchnorm"])
+    folder = write_report(file, tmp_path / "reports")
+    manifest = read_manifest(file)
+    table = long_table_of_manifest(manifest, written.root)
+    said = answer(table, manifest, Marks(), "t")
+    text = (folder / "README.md").read_text()
+    begins = text[: text.index("| cell ")]
+    assert f"**{said.sentence}**" in begins
+    for line in (*said.lines, *said.cost):
+        (own,) = [row for row in begins.splitlines() if row.startswith(f"| {line.title} ")]
+        cells = [cell.strip() for cell in own.strip("|").split("|")]
+        assert cells == [line.title, line.reference, line.own, line.difference, line.said]
+    assert len(said.rows) == 2
+    for title, of_rows in said.rows:
+        assert f"- {title}: {of_rows}\n" in begins
+    assert said.doubt_text in begins
+    assert "- short-run OT: What short_run_ot is, in words.\n" in begins
+    assert "All rows have batchnorm = batch unless their names say otherwise." in begins
+    assert "12 of 12 runs are done" in begins
 
 
 def test_headline_columns_come_first_and_floors_and_errors_are_no_columns(

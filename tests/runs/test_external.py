@@ -78,6 +78,57 @@ def test_its_values_are_those_of_the_metrics_of_the_other_rows(config, gan):
         metrics["frechet"].of_made(Made(rebuilt), data, context)
 
 
+def as_array(folder, kind, suffix, change=lambda images: images):
+    """The images of a folder as one array in its place."""
+    with Image.open(folder / kind / "0.png") as first:
+        channels = len(first.getbands())
+    n = len(list((folder / kind).iterdir()))
+    files = [folder / kind / f"{number}.png" for number in range(n)]
+    pixels = np.stack([np.asarray(Image.open(file)).reshape(28, 28, channels) for file in files])
+    values = change(pixels)
+    if suffix == ".pt":
+        torch.save(torch.from_numpy(np.ascontiguousarray(values)), folder / f"{kind}{suffix}")
+    else:
+        {".npy": np.save, ".npz": np.savez}[suffix](folder / f"{kind}{suffix}", values)
+    shutil.rmtree(folder / kind)
+
+
+def to_zero_one(pixels):
+    return (pixels / 255).astype(np.float32)
+
+
+def to_channels_first(pixels):
+    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).astype(np.float64) / 127.5 - 1
+
+
+FORMS = [
+    (".npy", lambda pixels: pixels, None), (".npz", lambda pixels: pixels[..., 0], None),
+    (".npy", to_zero_one, [0, 1]), (".pt", to_channels_first, [-1, 1]),
+    (".pt", lambda pixels: pixels.transpose(0, 3, 1, 2), None),
+]  # fmt: skip
+
+
+def test_an_array_has_the_very_values_of_the_same_images_as_files(config, gan):
+    data, context = load_data(config), Context(0, CPU)
+    metrics = build_metrics(config, CPU).values()
+
+    def scored(folder):
+        (card,) = read_cards([str(folder)], [config])
+        made = read_made(card, card.seeds[0], data)
+        own = [metric.of_made(made, data, context) for metric in metrics]
+        values = {name: one.value for found in own for name, one in found.items()}
+        return made.samples.fingerprint, made.reconstructions.fingerprint, values
+
+    expected = scored(gan)
+    assert {"fd_digits", "mse_test"} <= expected[2].keys()
+    for number, (suffix, change, span) in enumerate(FORMS):
+        folder = shutil.copytree(gan, gan.parent / f"gan{number}")
+        write_card(folder, range=span)
+        as_array(folder, "samples", suffix, change)
+        as_array(folder, "reconstructions", ".npy")  # grey, stored as colour
+        assert scored(folder) == expected, suffix
+
+
 def test_a_reconstruction_error_is_of_the_images_that_other_rows_have(tiny):
     metric = Reconstruction(test_images=5, quality=True)
     noisy = tiny.test.images.clone()
@@ -100,6 +151,7 @@ def compared(gan, monkeypatch):
               torch.randint(0, 255, (44, 1, 28, 28), dtype=torch.uint8))  # fmt: skip
         shutil.copytree(gan / "reconstructions", gan / f"seed={seed}" / "reconstructions")
     shutil.rmtree(gan / "samples")
+    as_array(gan / "seed=1", "samples", ".npy")  # each as it comes
     monkeypatch.setattr("ltvm.report.page.draw", lambda *_: [])
     command = ["compare", "methods=[vae]", f"external=[{gan}]", "seeds=[0]", *TINY]
     assert main(command) == 0
@@ -153,6 +205,8 @@ def test_it_joins_tables_pages_and_pictures_marked_as_external(compared, gan, ca
         ({"split": "test"}, "split=test: allowed: train"),
         ({"n": 1}, "n=1: allowed: 2 to"),
         ({"n": True}, "n=True: allowed: 2 to"),
+        ({"range": [0, 255]}, "range=[0, 255]: allowed: [0, 1] or [-1, 1]"),
+        ({"range": "0 to 1"}, "range=0 to 1: allowed: [0, 1] or [-1, 1]"),
         ({"source": "a\nb"}, "source='a"),
         ({"label": "a|b"}, "label=a|b: allowed"),
         ({"cost": {"euros": 3}}, "cost=euros: allowed: flops"),
@@ -242,6 +296,45 @@ def constant(gan):
         file.replace(file.with_suffix(".png"))
 
 
+def no_samples(gan):
+    shutil.rmtree(gan / "samples")
+
+
+def a_folder_and_an_array(gan):
+    (gan / "samples.npy").touch()
+
+
+def two_arrays(gan):
+    (gan / "reconstructions").rename(gan / "others")
+    for name in ("reconstructions.pt", "reconstructions.npz"):
+        (gan / name).touch()
+
+
+def an_array_and_seeds(gan):
+    as_array(gan, "samples", ".npy")
+    (gan / "seed=0").mkdir()
+
+
+def floats_alone(gan):
+    as_array(gan, "samples", ".npy", to_zero_one)
+
+
+def fewer_in_an_array(gan):
+    as_array(gan, "samples", ".npy", lambda pixels: pixels[:-1])
+
+
+def fewer_rebuilt_in_an_array(gan):
+    as_array(gan, "reconstructions", ".pt", lambda pixels: pixels[:-1])
+
+
+def smaller_in_an_array(gan):
+    as_array(gan, "samples", ".npy", lambda pixels: pixels[:, ::2, ::2])
+
+
+def constant_in_an_array(gan):
+    as_array(gan, "samples", ".npy", np.zeros_like)
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
@@ -261,6 +354,15 @@ def constant(gan):
         (pipe, "3.png: no regular file"),
         (link_out, "a folder, no link"),
         (constant, "all 44 are the same image"),
+        (no_samples, "no samples; allowed: one of samples/, samples.npy, samples.npz, samples.pt"),
+        (a_folder_and_an_array, "images=samples and samples.npy: allowed: one of these"),
+        (two_arrays, "images=reconstructions.npz and reconstructions.pt: allowed: one"),
+        (an_array_and_seeds, "samples/, or seed=N/samples/"),
+        (floats_alone, "values=float32: allowed: uint8, or floats with a line in card.yaml"),
+        (fewer_in_an_array, "images=43: allowed: 44, the card's n"),
+        (fewer_rebuilt_in_an_array, "images=11: allowed: 12, of every test image"),
+        (smaller_in_an_array, "shape=(44, 14, 14, 1): allowed: (n, 28, 28), (n, 1, 28, 28)"),
+        (constant_in_an_array, "all 44 are the same image"),
     ],
 )
 def test_a_bad_folder_is_named(gan, config, damage, words):

@@ -17,8 +17,8 @@ function drawAgainst() {
   }
   if (column.direction) {
     const words = column.direction === "lower" ? ["← better", "worse →"] : ["← worse", "better →"];
-    if (x(0) > left + 70) svg.append(drawn("text", { class: "side", x: x(0) - 8, y: 14, "text-anchor": "end" }, words[0]));
-    if (x(0) < W - right - 70) svg.append(drawn("text", { class: "side", x: x(0) + 8, y: 14 }, words[1]));
+    if (x(0) > left + 60) svg.append(drawn("text", { class: "side", x: x(0) - 8, y: 14, "text-anchor": "end" }, words[0]));
+    if (x(0) < W - right - 60) svg.append(drawn("text", { class: "side", x: x(0) + 8, y: 14 }, words[1]));
   }
   cells.forEach((cell, i) => {
     const found = of[cell.id], y = top + step * i + (narrow ? 27 : 13), value = found.text + (found.stands ? " ★" : "");

@@ -27,7 +27,7 @@ function spread(values, pad) {
 // The axes of a figure; where the x are words, ``words`` has those of 0, 1, ...
 function frame(xs, ys, xTitle, yTitle, log, label, words) {
   W = Math.max(300, Math.min(960, document.querySelector("main").clientWidth - 32));
-  const [x0, x1] = spread(log ? xs.map(Math.log10) : xs, 0.06);
+  const [x0, x1] = spread(log ? xs.map(Math.log10) : xs, numbered ? 0.12 : 0.06); // numbers stand left of points
   const [y0, y1] = spread(ys, 0.06);
   const x = (v) => LEFT + ((log ? Math.log10(v) : v) - x0) / (x1 - x0) * (W - LEFT - RIGHT);
   const y = (v) => H - BOTTOM - (v - y0) / (y1 - y0) * (H - TOP - BOTTOM);
@@ -66,6 +66,17 @@ function mark(plot, cell, x, y, text, open, action) {
   }
   plot.svg.append(group);
 }
+// The number of a row left of its point, where the legend has numbers; further left where another one is
+function order(plot, cell, x, y) {
+  if (!numbered) return;
+  const near = (plot.orders ||= []).filter((o) => Math.abs(o.y - y) <= 10 && Math.abs(o.x - x) <= 56);
+  if (near.some((o) => o.cell === cell)) return;
+  const at = [8, 24, 40].map((step) => x - step).find((u) => near.every((o) => Math.abs(o.x - u) > 15)) ?? x - 8;
+  plot.orders.push({ cell, x: at, y });
+  plot.numbers ||= drawn("g", { "aria-hidden": "true" });
+  plot.numbers.append(drawn("text", { class: "order", x: at, y: y + 4, "text-anchor": "end" }, orderOf.get(cell.id)));
+  plot.svg.append(plot.numbers); // above all points
+}
 function seedMark(plot, cell, x, y) {
   const transform = `translate(${x + 7} ${y}) scale(.45)`;
   plot.svg.append(drawn("path", { class: "seed", d: shapeOf(cell), transform, fill: "none", stroke: colourOf(cell), "stroke-width": 1.6 }));
@@ -98,6 +109,7 @@ function drawCost() {
     for (const s of seeds(c)) seedMark(plot, c, plot.x(k(c).seeds[s]), plot.y(q(c).seeds[s]));
     bar(plot, plot.x(k(c).mean), q(c).low, q(c).high, colourOf(c));
     mark(plot, c, plot.x(k(c).mean), plot.y(q(c).mean), `${c.name}: ${q(c).text} at ${k(c).text}${front.includes(c) ? ", on the frontier" : ""}`, false, () => provenance(c, metric));
+    order(plot, c, plot.x(k(c).mean), plot.y(q(c).mean));
   }
   put("cost", plot.svg);
 }
@@ -123,6 +135,7 @@ function drawSweep() {
       for (const value of Object.values(of(c).seeds)) seedMark(plot, c, place(c), plot.y(value));
       bar(plot, place(c), of(c).low, of(c).high, colourOf(c));
       mark(plot, c, place(c), plot.y(of(c).mean), `${c.name}: ${of(c).text}`, false, () => provenance(c, metric));
+      order(plot, c, place(c), plot.y(of(c).mean));
     }
   }
   put("sweep", plot.svg);
@@ -148,6 +161,7 @@ function drawCurve(plot, cell, points, axis, when, open, dash) {
     const text = `${cell.name}${when}, ${AXES[axis]} ${number(p[axis])}: ${number(p.mean)}`;
     mark(plot, cell, plot.x(p[axis]), plot.y(p.mean), text, open);
   }
+  order(plot, cell, plot.x(points.at(-1)[axis]), plot.y(points.at(-1).mean));
 }
 function drawHistories(id, axis, curves, title) { // curves: [facts, words, open]
   const cells = data.cells.filter((c) => visible(c) && curves.some(([curve]) => curve?.cells[c.id]));

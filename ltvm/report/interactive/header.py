@@ -1,8 +1,9 @@
-"""What the page says above its numbers: how much was run, on what, and what a run spends."""
+"""What a report says above its numbers: methods, how much was run on what, what a run spends."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from typing import Any
 
 import pandas as pd
 
@@ -10,6 +11,14 @@ from ltvm.report.answer import counted
 from ltvm.report.cells import by_cell
 
 SPENT = {"passes": "passes per image", "flops": "FLOP", "training_seconds": "s of training"}
+
+
+def methods_of(manifest: dict[str, Any], shown: Collection[str]) -> dict[str, str]:
+    """label -> what the method is, of these methods in their order, where anything says."""
+    entries = [entry for entry in manifest["runs"] if entry["method"] in shown]
+    return {
+        entry["label"] or entry["method"]: entry["about"] for entry in entries if entry.get("about")
+    }
 
 
 def budget_texts(table: pd.DataFrame) -> list[str]:

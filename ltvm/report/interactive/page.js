@@ -18,6 +18,10 @@ const SHAPES = {
   "*": "M0-7L1.7-2.2L6.7-2.2L2.7 .9L4.1 5.7L0 2.8L-4.1 5.7L-2.7 .9L-6.7-2.2L-1.7-2.2Z",
 };
 const shapeOf = (cell) => SHAPES[cell.marker] || SHAPES.o;
+// Where rows share a shape, and so differ in colour alone, each has a number: in the legend and beside its points
+const numbered = new Set(data.cells.map(shapeOf)).size < data.cells.length;
+const orderOf = new Map(data.cells.map((cell, i) => [cell.id, numbered ? i + 1 : ""]));
+$("numbered").hidden = !numbered;
 
 // The legend
 function legend() {
@@ -26,7 +30,8 @@ function legend() {
     const line = { x1: -14, x2: 14, stroke: colour, "stroke-width": 2, "stroke-dasharray": cell.dash };
     const icon = drawn("svg", { width: 32, height: 16, viewBox: "-16 -8 32 16", "aria-hidden": "true" },
       drawn("line", line), drawn("path", { d: shapeOf(cell), fill: colour }));
-    const button = element("button", { type: "button", "aria-pressed": shownCells.has(cell.id) }, icon, cell.short);
+    const button = element("button", { type: "button", "aria-pressed": shownCells.has(cell.id) },
+      icon, ...(numbered ? [element("span", { class: "order" }, orderOf.get(cell.id))] : []), element("span", {}, cell.short));
     button.addEventListener("click", () => {
       if (!shownCells.delete(cell.id)) shownCells.add(cell.id);
       button.setAttribute("aria-pressed", shownCells.has(cell.id));

@@ -10,12 +10,13 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ltvm.report.answer import answer
+from ltvm.report.answer import BEST_TEXT, Answer, answer
 from ltvm.report.claims import CLAIMS, claims_table
 from ltvm.report.comparability import Marks
+from ltvm.report.gaps import wrong_side_texts
 from ltvm.report.hypotheses import Key, Outcome
 from ltvm.report.interactive.contents import contents
-from ltvm.report.interactive.header import budget_texts
+from ltvm.report.interactive.header import budget_texts, methods_of
 from ltvm.report.terms import HOT, PROTOCOL, SAMPLED, TUNED, equal_text, head_text
 from ltvm.runs.reading import DISK, Files
 from ltvm.runtime.files import write_text
@@ -34,13 +35,14 @@ def write_index(
     files: Files = DISK,
     tests: Mapping[Key, Outcome] | None = None,
     whole: Sequence[str] = (),
+    said: Answer | None = None,
 ) -> Path:
     """Write ``<folder>/index.html`` and return it; ``whole`` names the files with all rows.
 
-    ``tests`` as for ``differences_table``.
+    ``tests`` as for ``differences_table``; ``said`` is the answer, where it is known.
     """
     file = folder / "index.html"
-    write_text(file, page(manifest, table, marks, interval, results, files, tests, whole))
+    write_text(file, page(manifest, table, marks, interval, results, files, tests, whole, said))
     return file
 
 
@@ -53,8 +55,9 @@ def page(
     files: Files = DISK,
     tests: Mapping[Key, Outcome] | None = None,
     whole: Sequence[str] = (),
+    said: Answer | None = None,
 ) -> str:
-    """The page's text."""
+    """The page's text; parameters as for ``write_index``."""
     found = contents(manifest, table, marks, interval, results, files, tests)
     texts = head_text(table, manifest)
     environment = Environment(
@@ -69,14 +72,16 @@ def page(
         question=manifest["question"],
         claims=rows_of(claims_table(table, manifest, marks)),
         claims_note=CLAIMS,
-        answer=answer(table, manifest, marks, interval, tests),
-        head=[said(text) for text in texts if text not in FOLDED],
-        terms=[said(text) for text in texts if text in FOLDED],
-        equal=said(equal_text(table)),
+        answer=said or answer(table, manifest, marks, interval, tests),
+        best_text=BEST_TEXT,
+        caveats=wrong_side_texts(table, manifest, marks, interval),
+        head=[plain_words(text) for text in texts if text not in FOLDED],
+        terms=[plain_words(text) for text in texts if text in FOLDED],
+        equal=plain_words(equal_text(table)),
         several="equal" in table and table["equal"].nunique() > 1,  # currencies of equal terms
         budget=budget_texts(table),
         command=manifest["command"],
-        methods=methods_of(manifest, found["cells"]),
+        methods=methods_of(manifest, {cell["method"] for cell in found["cells"]}),
         interval=INTERVAL[interval],
         contents=found,
         rows=len(found["cells"]) + found["left_out"],
@@ -91,16 +96,7 @@ def rows_of(frame: pd.DataFrame | None) -> list[dict[Hashable, Any]]:
     return [] if frame is None else frame.to_dict("records")
 
 
-def methods_of(manifest: dict[str, Any], cells: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """label -> what the method is, of the cells' methods in their order, where anything says."""
-    shown = {cell["method"] for cell in cells}
-    entries = [entry for entry in manifest["runs"] if entry["method"] in shown]
-    return {
-        entry["label"] or entry["method"]: entry["about"] for entry in entries if entry.get("about")
-    }
-
-
-def said(text: str) -> str:
+def plain_words(text: str) -> str:
     """A text of a Markdown page, as plain words."""
     return text.replace("*", "").replace("`", "").strip()
 
