@@ -89,7 +89,7 @@ class Answer:
     def doubt_text(self) -> str:
         return (
             f"Beyond doubt: p below 0.05 after Holm's correction for all {self.corrected} tests of "
-            "headline metrics here, which were chosen before anything was run."
+            "headline metrics here, which their code declares."
         )
 
     @property

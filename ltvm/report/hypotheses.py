@@ -1,6 +1,6 @@
 """What a page tests, in two families, each corrected for all of its tests.
 
-Primary: the headline values, which their metrics declared before anything was run. Exploratory:
+Primary: the headline values, which their metrics declare in their code. Exploratory:
 all other values that have a better direction. A family is every such metric times every
 comparison of the page, and Holm's method holds the chance of any false mark in it at 5 %.
 Values without a better direction, diagnostics and curves are not tested.

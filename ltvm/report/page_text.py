@@ -217,8 +217,8 @@ def tests_text(table: pd.DataFrame, shown: dict[str, Families]) -> str:
     parts = ["p of the paired t test, and in brackets p after Holm's correction over its family."]
     if PRIMARY in tests:
         parts.append(
-            f"Primary, looked at first: the headline metrics, declared in their code before any "
-            f"run ({'; '.join(titles[m] for m in families[PRIMARY])}), at every comparison: "
+            f"Primary, looked at first: the headline metrics, declared in their code "
+            f"({'; '.join(titles[m] for m in families[PRIMARY])}), at every comparison: "
             f"{tests[PRIMARY]}."
         )
     if EXPLORATORY in tests:

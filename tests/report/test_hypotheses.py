@@ -145,7 +145,7 @@ def test_the_page_says_what_was_looked_at_first_and_shows_both_p(written, tmp_pa
     page = (folder / "README.md").read_text()
     for needed in (
         "## Tests of the differences to short_run_uncorrected",
-        "Primary, looked at first: the headline metrics, declared in their code before any run "
+        "Primary, looked at first: the headline metrics, declared in their code "
         "(FD, digit features ↓; MSE, unseen images ↓), at every comparison: 2 tests.",
         "Exploratory: all other values with a better direction, 1 test;",
         "### Primary", "### Exploratory",
