@@ -30,6 +30,7 @@ from ltvm.densities.base import Density
 from ltvm.errors import InputError, did_you_mean
 from ltvm.methods.base import Method
 from ltvm.methods.chain_method import build_kernel
+from ltvm.methods.counted import TOLERANCE, count_iteration
 from ltvm.metrics.base import Context, Metric
 from ltvm.metrics.columns import Column
 from ltvm.metrics.features.base import Extractor
@@ -233,7 +234,7 @@ def check_data(data: DataSet) -> list[str]:
 
 
 def check_method(config: Config, data: DataSet) -> list[str]:
-    """An iteration, samples, inference and resumption of a method; some seconds."""
+    """An iteration, its cost, samples, inference and resumption of a method; some seconds."""
 
     def fresh() -> Method:
         return build_method(config, build_problem(config, data))
@@ -300,6 +301,23 @@ def check_method(config: Config, data: DataSet) -> list[str]:
     check(
         same and torch.equal(method.codes, resumed.codes),
         "state_dict and load_state_dict resume bit for bit",
+    )
+    return held + check_cost(resumed)
+
+
+def check_cost(method: Method) -> list[str]:
+    """An iteration of a method that has trained before costs what the method declares."""
+    held: list[str] = []
+    holds, counted = checking(held), count_iteration(method)
+    holds(
+        counted.flops_hold,
+        f"fit_iteration declares the FLOPs that it does, within {100 * TOLERANCE:.0f} %: "
+        f"declares {counted.declared_flops:.4g}, does {counted.flops:.4g}",
+    )
+    holds(
+        counted.updates_hold,
+        f"fit_iteration declares the decoder updates that it makes: prices "
+        f"{counted.priced_updates}, counts {counted.declared_updates}, makes {counted.updates}",
     )
     return held
 

@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,6 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture
 def outside(tmp_path, monkeypatch):
-    import sys
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", list(sys.path))
     monkeypatch.setenv(CONFIG_DIRS_VARIABLE, "")
@@ -65,6 +64,14 @@ def test_what_it_writes_keeps_the_contract_and_learns(outside, capsys):
     written.build = lambda overrides: build([*overrides, *fewer])
     written.test_it_keeps_the_contract_of_a_method()
     written.test_it_learns()
+    greedy = outside / "mine" / "my_method.py"
+    once = "losses.append(self.update_decoder(images, codes))"
+    text = greedy.read_text()
+    assert once in text
+    greedy.write_text(text.replace(once, f"[{once} for _ in range(10)]"))
+    del sys.modules["my_method"]
+    with pytest.raises(AssertionError, match="declares the FLOPs that it does"):
+        written.test_it_keeps_the_contract_of_a_method()
 
 
 def test_inside_the_package_it_names_the_package():
