@@ -11,6 +11,7 @@ import yaml
 from ltvm.cli.main import main
 from ltvm.config import resolve
 from ltvm.errors import InputError
+from ltvm.report.leaderboard.contents import contents
 from ltvm.report.leaderboard.entries import read_entries, terms_of
 from ltvm.report.leaderboard.names import file_names, overrides_of, page_titles, settings_of
 from ltvm.report.leaderboard.pages import pages
@@ -212,6 +213,23 @@ def test_the_files_hold_what_the_page_says(results, tmp_path, capsys):
     assert main(arguments) == 0
     assert not list(folder.glob("mnist5k-smoke*"))  # those of the page that is no more
     assert (folder / "mnist5k-small.html").is_file()
+
+
+def test_every_ranking_says_how_many_pairs_its_seeds_tell_apart(results, tmp_path):
+    made = write_leaderboard([results.root], tmp_path)
+    (page,) = made["pages"]
+    assert page["answer"].endswith("of 3 rows. 6 seeds tell 2 of 3 pairs of rows apart.")
+    text = (tmp_path / "leaderboard" / "mnist5k-smoke.html").read_text()
+    shown = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
+    by_error = shown["rankings"]["mse_test"]["answer"]
+    assert by_error.endswith("6 seeds tell 0 of 3 pairs of rows apart.")
+    for folder in results.root.glob("runs/*/*/*/seed=[3-9]"):
+        shutil.rmtree(folder)
+    (page,) = found(results)
+    by_distance = contents(page, "t")["rankings"]["fd_digits"]
+    assert "3 seeds tell 2 of 3 pairs" in by_distance["answer"]
+    at_one = [rank["at_one_seed"] for rank in by_distance["of"].values()]
+    assert at_one[0] == "1.0"  # of three seeds no interval
 
 
 def test_strangers_texts_stay_texts_and_damage_is_named(results, tmp_path):

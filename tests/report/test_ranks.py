@@ -6,6 +6,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from ltvm.report.leaderboard.ranks import (
+    SEEDS_OF_AN_INTERVAL,
     errors_needed,
     expected_ranks,
     one_sided,
@@ -13,7 +14,7 @@ from ltvm.report.leaderboard.ranks import (
     rankings,
     separable,
 )
-from ltvm.report.statistics import probability_of_improvement
+from ltvm.report.statistics import decides, probability_of_improvement
 
 DRAW = np.random.default_rng(0)
 SEEDS = DRAW.normal(0, 50, 12)  # what all rows of a seed have in common
@@ -97,6 +98,25 @@ def test_the_expected_rank_is_the_mean_rank_over_shared_seeds():
     two = {name: values[name] for name in ("row0", "row1")}
     share = probability_of_improvement(two["row1"], two["row0"], "lower").probability
     assert ranking(two, "lower").ranks["row0"].expected == pytest.approx(1 + share)
+
+
+def test_few_seeds_have_no_interval_of_the_rank_at_one():
+    """That two rows agree at every seed is no certainty of as few as five."""
+    assert (decides(SEEDS_OF_AN_INTERVAL), decides(SEEDS_OF_AN_INTERVAL - 1)) == (True, False)
+    found = ranking({"a": row(1, seeds=range(5)), "b": row(2), "c": row(3)}, "lower").ranks
+    assert [rank.bounds for rank in found.values()] == [None, (2.0, 2.0), (3.0, 3.0)]
+    few = ranking(
+        {name: row(level, seeds=range(3)) for name, level in (("a", 1), ("b", 2))}, "lower"
+    )
+    assert [rank.bounds for rank in few.ranks.values()] == [None, None]
+
+
+def test_a_ranking_knows_how_many_pairs_it_tells_apart():
+    found = ranking({"a": row(1), "b": row(2, 0.5, range(5)), "c": row(2.01, 0.5)}, "lower")
+    assert (found.told_apart, found.pairs, found.seeds) == (2, 3, "5 to 6")
+    same = ranking({str(i): row(1) for i in range(4)}, "lower")
+    assert (same.told_apart, same.pairs, same.seeds) == (0, 6, "6")
+    assert (ranking({}, "lower").pairs, ranking({}, "lower").seeds) == (0, "0")
 
 
 def test_both_ways_to_the_expected_rank_agree():

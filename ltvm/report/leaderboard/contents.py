@@ -10,7 +10,7 @@ from ltvm.report.costs import CURRENCIES
 from ltvm.report.leaderboard.entries import Json
 from ltvm.report.leaderboard.names import overrides_of, settings_of
 from ltvm.report.leaderboard.pages import Page, Row, in_words
-from ltvm.report.leaderboard.ranks import Rank, errors_needed
+from ltvm.report.leaderboard.ranks import Rank, Ranking, errors_needed
 from ltvm.report.statistics import INTERVALS, format_estimate
 
 OF_RUN = ("status", "reason", "command", "commit", "device", "precision", "execution", "started",
@@ -155,20 +155,30 @@ def at_one_seed(rank: Rank) -> str:
 
 
 def answer(page: Page, metric: str) -> str:
-    """What the ranking by one metric says beyond doubt, in a sentence or two."""
-    ranks, title = page.rankings[metric].ranks, page.columns[metric].title
+    """What the ranking by one metric says beyond doubt, in a few sentences."""
+    found, title = page.rankings[metric], page.columns[metric].title
+    ranks = found.ranks
     names = {row.id: row.name for row in page.rows}
     if len(ranks) < 2:
         return f"By {title}: {len(ranks)} row, so nothing to rank."
     leaders = [id for id, rank in ranks.items() if rank.low == 1]
+    told = told_apart(found)
     if len(leaders) == 1:
-        return f"By {title}: “{names[leaders[0]]}” is first beyond doubt, of {len(ranks)} rows."
+        first = names[leaders[0]]
+        return f"By {title}: “{first}” is first beyond doubt, of {len(ranks)} rows. {told}"
     expected = next(iter(ranks))
     return (
         f"By {title}: no row is first beyond doubt, {len(leaders)} of {len(ranks)} may be. "
         f"“{names[expected]}” has the best rank at one seed, {ranks[expected].expected:.1f} on "
-        "average."
+        f"average. {told}"
     )
+
+
+def told_apart(found: Ranking) -> str:
+    """``3 seeds tell 120 of 3,160 pairs of rows apart.``"""
+    seeds = "1 seed tells" if found.seeds == "1" else f"{found.seeds} seeds tell"
+    pairs = f"{found.pairs:,} pairs" if found.pairs > 1 else "1 pair"
+    return f"{seeds} {found.told_apart:,} of {pairs} of rows apart."
 
 
 def aside_facts(page: Page, rows: list[Row]) -> list[Json]:

@@ -9,12 +9,13 @@ comparisons).
 
 The rank at one seed: 1 + the sum over the other rows of the share of shared seeds at which they are
 better, a tie counting half (the probability of improvement of Agarwal et al., NeurIPS 2021, section
-4.3). Its interval is of a bootstrap over seeds, which draws the same seeds for all rows: of a
-handful of seeds it is narrower than it says.
+4.3). Its interval is of a bootstrap over seeds, which draws the same seeds for all rows, and is
+shown of rows with ``SEEDS_OF_AN_INTERVAL`` seeds or more.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,10 @@ from scipy import special, stats
 from ltvm.report.statistics import BOOTSTRAP_SEED, CONFIDENCE, Direction, holm
 
 RESAMPLES = 2_000  # of the seeds
+# Few seeds may agree by chance, and the interval of a bootstrap over them has no width then. That
+# one of two equal rows is better at 5 of 5 is too probable for 95 % (2 / 2^5), 6 of 6 is not: see
+# ``statistics.decides``.
+SEEDS_OF_AN_INTERVAL = 6
 
 Values = Mapping[str, Mapping[int, float]]  # row -> seed -> value
 
@@ -35,7 +40,7 @@ class Rank:
     low: int
     high: int
     expected: float
-    bounds: tuple[float, float] | None  # of ``expected``; None with one seed
+    bounds: tuple[float, float] | None  # of ``expected``; None with few seeds
     first: int  # at how many of its seeds no other row is better
     seeds: int
     better_than: tuple[str, ...]  # beyond doubt
@@ -53,6 +58,23 @@ class Ranking:
 
     ranks: dict[str, Rank]
     tests: int
+
+    @property
+    def pairs(self) -> int:
+        """Of rows."""
+        return math.comb(len(self.ranks), 2)
+
+    @property
+    def told_apart(self) -> int:
+        """Pairs of which one row is better beyond doubt."""
+        return sum(len(rank.better_than) for rank in self.ranks.values())
+
+    @property
+    def seeds(self) -> str:
+        """How many its rows have: ``3``, ``3 to 10``"""
+        numbers = [rank.seeds for rank in self.ranks.values()] or [0]
+        least, most = min(numbers), max(numbers)
+        return str(most) if least == most else f"{least} to {most}"
 
 
 def ranking(values: Values, direction: Direction) -> Ranking:
@@ -91,15 +113,17 @@ def ranking_of(names: Sequence[str], costs: np.ndarray, better: np.ndarray, test
     """``better`` is that of ``separable``."""
     expected, bounds = at_one_seed(costs)
     known = np.isfinite(costs)
+    seeds = known.sum(axis=1)
+    enough = seeds >= SEEDS_OF_AN_INTERVAL
     leads = known & (costs <= np.where(known, costs, np.inf).min(axis=0, initial=np.inf))
     found = {
         name: Rank(
             low=1 + int(better[:, place].sum()),
             high=len(names) - int(better[place].sum()),
             expected=float(expected[place]),
-            bounds=None if bounds is None else (float(bounds[0, place]), float(bounds[1, place])),
+            bounds=(float(bounds[0, place]), float(bounds[1, place])) if enough[place] else None,
             first=int(leads[place].sum()),
-            seeds=int(known[place].sum()),
+            seeds=int(seeds[place]),
             better_than=tuple(names[i] for i in np.flatnonzero(better[place]).tolist()),
             worse_than=tuple(names[i] for i in np.flatnonzero(better[:, place]).tolist()),
         )
@@ -149,15 +173,15 @@ def one_sided(row: np.ndarray, costs: np.ndarray) -> np.ndarray:
     return p_values
 
 
-def at_one_seed(costs: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Expected ranks [n], and their interval [2, n] over seeds.
+def at_one_seed(costs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Expected ranks [n], and their interval [2, n] over seeds; NaN of few seeds.
 
     Rows that share no seed, or none of a resample, are as probably better as worse.
     """
     n, seeds = costs.shape
     expected = expected_ranks(costs, np.ones((1, seeds)))[0]
-    if n == 0 or seeds < 2:
-        return expected, None
+    if n == 0 or seeds < SEEDS_OF_AN_INTERVAL:
+        return expected, np.full((2, n), np.nan)
     draw = np.random.default_rng(BOOTSTRAP_SEED)
     counts = draw.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES).astype(float)
     tail = 100 * (1 - CONFIDENCE) / 2

@@ -18,6 +18,7 @@ from ltvm.report.interactive.render import INTERVAL, as_script
 from ltvm.report.leaderboard.contents import contents, ordered, page_summary
 from ltvm.report.leaderboard.entries import Json, read_entries
 from ltvm.report.leaderboard.pages import Page, pages
+from ltvm.report.leaderboard.ranks import SEEDS_OF_AN_INTERVAL
 from ltvm.report.long_table import add_costs, add_evaluation, columns_of_record
 from ltvm.report.rows import Rows
 from ltvm.report.statistics import INTERVALS
@@ -79,6 +80,7 @@ def write_page(
         interval=INTERVAL[interval],
         terms={k: v for k, v in page.terms.items() if v is not None and "._part_" not in k},
         contents=shown,
+        interval_from=SEEDS_OF_AN_INTERVAL,
         links=links,
         results=options(directories),
         again=options(dict.fromkeys([Path("results"), *directories])),  # where one's own runs are
