@@ -26,7 +26,12 @@ from omegaconf.errors import OmegaConfBaseException
 from ltvm.errors import InputError, did_you_mean, nearest, require, require_one_of
 from ltvm.hydra_private import apply_values, group_options, hydra_session, search_path
 from ltvm.overrides import NESTED, as_hydra, is_choice, is_value, parse, parsed, parsed_soundly
-from ltvm.runtime.config_dirs import CONFIG_DIRS_VARIABLE, config_dirs, make_importable
+from ltvm.runtime.config_dirs import (
+    CONFIG_DIRS_VARIABLE,
+    config_dirs,
+    make_importable,
+    own_configuration,
+)
 from ltvm.runtime.precision import Precision, native_precision
 from ltvm.runtime.processes import processes
 
@@ -108,9 +113,9 @@ def composed(overrides: tuple[str, ...], sources: Hashable) -> DictConfig:  # no
 
 def sources() -> Hashable:
     """Where configurations are found, and the state of every file there."""
-    specs = [importlib.util.find_spec(package) for package in ("ablations", *config_packages())]
+    specs = [importlib.util.find_spec(package) for package in config_packages()]
     packages = [p for spec in specs if spec for p in spec.submodule_search_locations or ()]
-    folders = [Path(folder) for folder in (*packages, *config_dirs())]
+    folders = [own_configuration(), *map(Path, (*packages, *config_dirs()))]
     files = (entry for folder in folders for entry in sorted(folder.rglob("*.yaml")))
     states = ((str(file), file.stat()) for file in files)
     return (

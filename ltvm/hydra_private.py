@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 
-from hydra import initialize_config_module
+from hydra import initialize_config_dir
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
@@ -26,8 +26,7 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from ltvm.launcher_keys import store_launchers
-
-MODULE = "ablations"  # the package that holds all configuration
+from ltvm.runtime.config_dirs import own_configuration
 
 
 @contextmanager
@@ -36,7 +35,7 @@ def hydra_session() -> Iterator[None]:
     if GlobalHydra.instance().is_initialized():
         yield
         return
-    with initialize_config_module(MODULE, version_base="1.3"):
+    with initialize_config_dir(str(own_configuration()), version_base="1.3"):
         store_launchers()
         yield
 

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -19,13 +20,30 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
+def built(tmp_path_factory):
+    """A folder with the sdist, and the wheel that is built from it."""
     pytest.importorskip("build")
     out = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out)]
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out)]
     subprocess.run([*command, str(ROOT)], check=True, capture_output=True)
-    (built,) = out.glob("*.whl")
-    return built
+    return out
+
+
+@pytest.fixture(scope="module")
+def wheel(built):
+    (found,) = built.glob("*.whl")
+    return found
+
+
+def test_the_sdist_is_what_the_wheel_is_built_from_and_its_licence(built):
+    (file,) = built.glob("*.tar.gz")
+    with tarfile.open(file) as archive:
+        inside = {name.partition("/")[2] for name in archive.getnames()}
+    assert {name.split("/")[0] for name in inside} == {
+        "ltvm", "ablations", "hydra_plugins", "README.md", "LICENSE", "constraints.txt",
+        "pyproject.toml", "PKG-INFO", ".gitignore",
+    }  # fmt: skip
+    assert "ablations/config.yaml" in inside
 
 
 def test_the_wheel_holds_everything_and_nothing_else(wheel):
@@ -33,14 +51,14 @@ def test_the_wheel_holds_everything_and_nothing_else(wheel):
     for needed in (
         "ltvm/py.typed", "ltvm/metrics/features/digits.npz", "ltvm/report/published.csv",
         "ltvm/runs/stored_runs.json.xz",
-        "ablations/config.yaml", "ablations/method/short_run_ot.yaml", "ablations/ablation/ot.yaml",
+        "ltvm/ablations/config.yaml", "ltvm/ablations/method/short_run_ot.yaml",
+        "ltvm/ablations/ablation/ot.yaml",
         "hydra_plugins/ltvm_launchers.py",
     ):  # fmt: skip
         assert needed in names
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {
         "ltvm",
-        "ablations",
         "hydra_plugins",
     }
     assert wheel.stat().st_size < 2_000_000
@@ -64,7 +82,8 @@ def test_a_smoke_ablation_from_the_wheel_in_another_folder(wheel, tmp_path):
             check=False,
         )  # fmt: skip
 
-    where = run("-c", "import ltvm, ablations; print(ltvm.__file__, ablations.__file__)")
+    told = "import ltvm; from ltvm.runtime.config_dirs import own_configuration as own"
+    where = run("-c", f"{told}; print(ltvm.__file__, own())")
     assert all(path.startswith(str(site)) for path in where.stdout.split()), where
     done = run(
         "-m", "ltvm.cli.main", "ablate", "ablation=ot", "ablation.axes.method=[short_run_ot,vae]",

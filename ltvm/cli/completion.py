@@ -19,7 +19,7 @@ from typing import Any
 
 from ltvm.cli.options import Add
 from ltvm.errors import InputError
-from ltvm.runtime.config_dirs import config_dirs
+from ltvm.runtime.config_dirs import config_dirs, own_configuration
 
 SHELLS = ("bash", "zsh", "fish")
 NESTED = {"kernel": "method.kernel", "extractor": "evaluation.extractor"}
@@ -107,8 +107,9 @@ def names_of_group(group: str, directories: Sequence[str] = ()) -> list[str]:
 
 def packaged() -> Iterator[str]:
     """The folders of configuration of this package and of others that are installed."""
-    for package in ("ablations", *(one.value for one in entry_points(group="ltvm.configs"))):
-        spec = importlib.util.find_spec(package)
+    yield str(own_configuration())
+    for package in entry_points(group="ltvm.configs"):
+        spec = importlib.util.find_spec(package.value)
         yield from (spec.submodule_search_locations or ()) if spec is not None else ()
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from ltvm.config import Config, config_packages
 from ltvm.errors import InputError
-from ltvm.runtime.config_dirs import config_dirs, make_importable
+from ltvm.runtime.config_dirs import config_dirs, make_importable, own_configuration
 
 TRUST_VARIABLE = "LTVM_TRUST"  # 1: ``--trust``
 DOWNLOADED = ("mnist", "svhn", "celeba")  # folders of images below a data root
@@ -64,9 +64,8 @@ def targets(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
 def offered_targets() -> set[str]:
     """What the YAML files of all configuration groups name as a part."""
     found: set[str] = set()
-    packages = ["ablations", *config_packages()]
-    roots = [Path(str(importlib.resources.files(package))) for package in packages]
-    for root in [*roots, *map(Path, config_dirs())]:
+    packages = [Path(str(importlib.resources.files(package))) for package in config_packages()]
+    for root in [own_configuration(), *packages, *map(Path, config_dirs())]:
         for file in root.rglob("*.yaml"):
             found |= set(re.findall(r"_target_:\s*['\"]?([\w.]+)", file.read_text()))
     return found

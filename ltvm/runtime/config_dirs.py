@@ -1,6 +1,7 @@
-"""The user's own directories of configuration, whose Python modules can be imported.
+"""Where configuration is: the suite's own, and the user's directories.
 
-They come last: what is installed keeps its name, whatever a module there is called.
+Python modules of these can be imported. They come last: what is installed keeps its name, whatever
+a module there is called.
 """
 
 from __future__ import annotations
@@ -10,6 +11,14 @@ import sys
 from pathlib import Path
 
 CONFIG_DIRS_VARIABLE = "LTVM_CONFIG_DIRS"  # as PATH; ``--config-dir`` adds to it
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def own_configuration() -> Path:
+    """The suite's own YAML groups: within an installed package, in a checkout beside it."""
+    within = PACKAGE / "ablations"
+    return within if within.is_dir() else PACKAGE.parent / "ablations"
 
 
 def config_dirs() -> list[str]:

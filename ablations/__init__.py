@@ -1,1 +1,0 @@
-"""Hydra configurations of ltvm, packaged as pkg://ablations."""
