@@ -3,6 +3,8 @@ with optimal-transport correction (An, Xie and Li, CVPR 2021)."""
 
 from ltvm.api import (
     ablate,
+    compare,
+    do_ablation,
     evaluate,
     evaluate_runs,
     load,
@@ -15,6 +17,7 @@ from ltvm.api import (
     plan,
     train,
     tune,
+    write_images,
 )
 from ltvm.errors import DivergedError, InputError
 
@@ -24,6 +27,8 @@ __all__ = [
     "DivergedError",
     "InputError",
     "ablate",
+    "compare",
+    "do_ablation",
     "evaluate",
     "evaluate_runs",
     "load",
@@ -36,4 +41,5 @@ __all__ = [
     "plan",
     "train",
     "tune",
+    "write_images",
 ]
