@@ -104,8 +104,8 @@ def parser() -> argparse.ArgumentParser:
     top: argparse.ArgumentParser = Parser(
         prog="ltvm",
         description="Benchmark and ablations of short-run MCMC inference with optimal-transport "
-        "correction. Exit codes: 0 done, 1 a run failed, 2 bad input, 3 others are at some "
-        "runs, 130 interrupted.",
+        "correction. Exit codes: 0 done, 1 a run failed, 2 bad input, 3 another process holds "
+        "some of the runs, 130 interrupted.",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     shared = common()

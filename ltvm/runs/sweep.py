@@ -17,7 +17,7 @@ from ltvm.errors import InputError, VanishedError, in_words
 from ltvm.runs.ablation import Plan, PlannedRun
 from ltvm.runs.execute import check_input
 from ltvm.runs.launch import check_launcher, in_process, launch
-from ltvm.runs.outcome import Options, counted
+from ltvm.runs.outcome import Options
 from ltvm.runs.progress import Reporter, set_reporter, workers_quiet
 from ltvm.runs.resuming import check_checkpoint, discard_checkpoint
 from ltvm.runs.store import FINAL, Store
@@ -127,9 +127,11 @@ class Sweep:
         """Wait for others' runs, and do those that they leave undone; or say whose they are."""
         held = self.others()
         if held and not self.options.wait:
-            who = ", ".join(sorted({str(p.run.holder() or "another process") for p in held}))
+            who = sorted({str(p.run.holder() or "another process") for p in held})
+            holds = "holds" if len(who) == 1 else "hold"
             self.reporter.say(
-                f"{counted(held)} left to {who}; --wait waits, the same command looks again"
+                f"{' and '.join(who)} {holds} {len(held)} of the runs; --wait waits, the same "
+                "command looks again"
             )
         while held and self.options.wait and not self.out_of_time():
             time.sleep(POLL)

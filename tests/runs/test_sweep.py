@@ -253,7 +253,7 @@ def test_what_another_process_is_at_is_left_or_waited_for(pretended, monkeypatch
     taken.run.write_record({"status": "running"})
     swept()
     assert len(done) == 5
-    assert "1 run left to process" in capsys.readouterr().err
+    assert "holds 1 of the runs; --wait waits" in capsys.readouterr().err
     looks = []
 
     def sleep(seconds):
