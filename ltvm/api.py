@@ -10,6 +10,7 @@ Examples:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -195,13 +196,17 @@ def comparison(overrides: Sequence[str]) -> list[str]:
     from ltvm.overrides import parse
 
     ours, hydra_overrides = split_hydra(overrides)
+    bare = [o for o in ours if re.fullmatch(r"[\w.,/-]+", o)]
+    if bare:
+        listed = f"'methods=[{','.join(bare)}]'"
+        raise InputError(f"{' '.join(bare)}: allowed: KEY=VALUE, such as {listed}")
     parsed = list(zip(ours, parse(ours), strict=True))
     given = {key: value for _, (key, value) in parsed}
-    require("method" not in given, "method", given.get("method"), "methods=[A,B]")
+    require("method" not in given, "method", given.get("method"), "'methods=[A,B]'")
     methods = given.get("methods")
     least = 1 if given.get("external") else 2  # beside rows from elsewhere one is enough
     several = isinstance(methods, list) and len(set(map(str, methods))) == len(methods) >= least
-    require(several, "methods", methods, "two methods or more, methods=[short_run_ot,vae]")
+    require(several, "methods", methods, "two methods or more, 'methods=[short_run_ot,vae]'")
     assert isinstance(methods, list)
     reference = given.get("reference", methods[0])
     require(reference in methods, "reference", reference, ", ".join(map(str, methods)))

@@ -142,9 +142,13 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
     missing = re.search(r"Could not find '([\w/]+)/([^'/]*)'", text)
     if missing:
         group, choice = missing.groups()
-        extra = '; pip install "ltvm[joblib]" adds it' if choice == "joblib" else ""
         known = choices(group)
-        return f"{group}={choice}: allowed: {', '.join(known)}{did_you_mean(choice, known)}{extra}"
+        hint = did_you_mean(choice, known)
+        if choice == "joblib":
+            hint += '; pip install "ltvm[joblib]" adds it'
+        elif not hint and not config_dirs() and not group.startswith("hydra"):
+            hint = "; one of your own: with --config-dir FOLDER"
+        return f"{group}={choice}: allowed: {', '.join(known)}{hint}"
     unknown = re.search(r"Could not (?:override|append to config|find|delete).*?'([^']+)'", text)
     if unknown:
         key = unknown.group(1).split("@")[0]

@@ -29,6 +29,8 @@ VALUES = (
     "tensorboard",
 )  # keys that stand in no group
 
+LISTS = ("methods", "seeds", "external")  # keys of `ltvm compare` that take one
+
 SIGNS = r"""[\[\]{}(),:=\\'"$]"""  # of the grammar of overrides, in a value
 
 
@@ -57,8 +59,22 @@ def parsed_soundly(override: str) -> Override:
         hint = quote if re.search(SIGNS, value) and '"' not in value else ""
         raise InputError(f"{override}: cannot be read as KEY=VALUE{hint}") from error
     if found.is_sweep_override():
-        raise InputError(f"{override}: several values; allowed: one (sweeps are ablations){quote}")
+        raise InputError(f"{override}: several values; allowed: {one_or_list(name, value, quote)}")
     return found
+
+
+def one_or_list(name: str, value: str, quote: str) -> str:
+    """What is meant, perhaps, by several values without brackets.
+
+    >>> one_or_list("methods", "vae,abp", "")
+    "a list, 'methods=[vae,abp]'"
+    """
+    listed = f"'{name}=[{value}]'"
+    if name in LISTS or name.startswith("ablation."):
+        return f"a list, {listed}"
+    if name == "method":
+        return f"one; of several: ltvm compare 'methods=[{value}]', ltvm tune {listed}"
+    return f"one (sweeps are ablations){quote}"
 
 
 def refuse_repeated(overrides: Sequence[str]) -> None:

@@ -112,6 +112,9 @@ def test_choices_are_the_yaml_files():
         ("method.kernel.noise=2", "method.kernel.noise=2: allowed: true or false"),
         ("seed=-1", "seed=-1: allowed: 0 or more"),
         ("seed=0,1", "several values"),
+        ("method=vae,abp", "several values; allowed: one; of several: ltvm compare 'methods=[vae,"),
+        ("method=my_method", "wae_mmd; one of your own: with --config-dir FOLDER"),
+        ("decoder=my_decoder", "one of your own: with --config-dir FOLDER"),
         ("protocol.iterations=0", "protocol.iterations=0: allowed: 1 or more"),
         ("evaluation.every=0", "evaluation.every=0"),
         ("method.alpha", "method.alpha"),
@@ -122,6 +125,15 @@ def test_bad_overrides_name_key_value_and_what_is_allowed(override, message):
         resolve([override])
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) <= 2
+
+
+def test_no_directory_is_asked_for_where_one_is_given_or_a_name_is_near(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="did you mean vae") as near:
+        resolve(["method=vea"])
+    monkeypatch.setenv(CONFIG_DIRS_VARIABLE, str(tmp_path))
+    with pytest.raises(InputError, match="method=my_method: allowed: ") as given:
+        resolve(["method=my_method"])
+    assert "--config-dir" not in f"{near.value} {given.value}"
 
 
 @pytest.mark.parametrize(

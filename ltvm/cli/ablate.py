@@ -23,7 +23,7 @@ examples:
   ltvm ablate ablation=ot                          # on the embedded digits, minutes
   ltvm ablate ablation=alpha data=mnist --list     # preview, run nothing
   ltvm ablate ablation=ot evaluation=digits_thorough # more metrics on the same runs, no training
-  ltvm ablate ablation=ot data=svhn protocol=full ablation.seeds=[0,1,2]
+  ltvm ablate ablation=ot data=svhn protocol=full 'ablation.seeds=[0,1,2]'
   ltvm ablate ablation=steps hydra/launcher=joblib hydra.launcher.n_jobs=2"""
 
 

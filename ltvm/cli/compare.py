@@ -10,18 +10,18 @@ from ltvm.cli.options import Add
 CHOOSES = ("data", "method", "protocol", "evaluation", "sampler", "decoder", "prior")
 EXAMPLES = """\
 examples:
-  ltvm compare methods=[my_method,vae,short_run_ot] data=mnist5k --config-dir mine
-  ltvm compare methods=[my_method,vae] protocol=medium seeds=[0,1,2,3,4] margin=0.1
-  ltvm compare methods=[my_method,vae] stored=false   # train the runs that ship with ltvm, too
-  ltvm compare methods=[vae,short_run_ot] external=[my_gan] # a row from another framework
-  ltvm compare methods=[abp,short_run] reference=abp --list      # preview, run nothing"""
+  ltvm compare 'methods=[my_method,vae,short_run_ot]' data=mnist5k --config-dir mine
+  ltvm compare 'methods=[my_method,vae]' protocol=medium 'seeds=[0,1,2,3,4]' margin=0.1
+  ltvm compare 'methods=[my_method,vae]' stored=false   # train the runs that ship with ltvm, too
+  ltvm compare 'methods=[vae,short_run_ot]' 'external=[my_gan]' # a row from another framework
+  ltvm compare 'methods=[abp,short_run]' reference=abp --list      # preview, run nothing"""
 
 
 def add(add_command: Add) -> None:
     text = (
         "Train what is missing of several methods on shared seeds at equal terms, and print their "
         "table, the differences to the first of them (or reference=NAME), and what so many seeds "
-        "can tell: methods=[A,B], seeds=[0,1,2], margin=0.05, external=[FOLDER] (images from "
+        "can tell: 'methods=[A,B]', 'seeds=[0,1,2]', margin=0.05, 'external=[FOLDER]' (images from "
         "elsewhere, with a card), stored=false (train what ships with ltvm, too), and overrides as "
         "of `ltvm ablate`."
     )

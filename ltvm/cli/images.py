@@ -16,7 +16,7 @@ examples:
 def add(add_command: Add) -> None:
     text = (
         "Write the training and test images of a configuration as PNG, to train another framework "
-        "on the same ones: its samples join a table with `ltvm compare external=[FOLDER]`."
+        "on the same ones: its samples join a table with `ltvm compare 'external=[FOLDER]'`."
     )
     command = add_command("images", text, machine())
     command.add_argument("overrides", **OVERRIDES)

@@ -72,12 +72,12 @@ SHARED = ("train",)  # what several processes do together
 FIRST = """\
 ltvm: does the optimal-transport correction help? What to do first:
 
-  ltvm ablate ablation=ot protocol=smoke   the whole path on a few hundred digits, a minute
-  ltvm ablate ablation=ot                  the same on 4,000, in minutes; writes reports/ot-mnist5k
-  ltvm compare methods=[vae,short_run_ot]  methods side by side
-  ltvm new-method my_method                a method of your own
-  ltvm doctor                              whether this machine computes rightly, and how fast
-  ltvm --help                              everything else
+  ltvm ablate ablation=ot protocol=smoke     the whole path on a few hundred digits, a minute
+  ltvm ablate ablation=ot                    the same on 4,000, in minutes; see reports/ot-mnist5k
+  ltvm compare 'methods=[vae,short_run_ot]'  methods side by side
+  ltvm new-method my_method                  a method of your own
+  ltvm doctor                                whether this machine computes rightly, and how fast
+  ltvm --help                                everything else
 """
 
 

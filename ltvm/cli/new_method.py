@@ -12,7 +12,7 @@ EXAMPLES = """\
 examples:
   ltvm new-method my_method                        # mine/my_method.py, its YAML and its test
   ltvm check method=my_method --config-dir mine
-  ltvm compare methods=[my_method,vae,short_run_ot] data=mnist5k --config-dir mine"""
+  ltvm compare 'methods=[my_method,vae,short_run_ot]' data=mnist5k --config-dir mine"""
 
 
 def add(add_command: Add) -> None:

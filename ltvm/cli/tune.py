@@ -21,7 +21,7 @@ examples:
   ltvm tune ablation=tuned                        # every method of it, with the same trials
   ltvm ablate ablation=tuned                      # what was found, compared on the test images
   ltvm tune method=short_run_ot data=mnist5k protocol=small --metric fd_digits
-  ltvm tune method=[short_run_ot,abp,vae] protocol=small --trials 20 --metric fd_digits
+  ltvm tune 'method=[short_run_ot,abp,vae]' protocol=small --trials 20 --metric fd_digits
   ltvm tune method=vae protocol=small --metric mse_test --validation 500 # training images"""
 
 

@@ -191,7 +191,7 @@ def defined(overrides: Sequence[str]) -> tuple[Ablation, list[str]]:
         if key in ablation.keys or key == "seed":
             axis = "seeds" if key == "seed" else f"axes.{key}"
             raise InputError(
-                f"{key}: swept by ablation={ablation.name}; allowed: ablation.{axis}=[...]"
+                f"{key}: swept by ablation={ablation.name}; allowed: 'ablation.{axis}=[...]'"
             )
     return ablation, [*(o for o in ablation.base if o.split("=")[0] not in given), *passed]
 

@@ -82,7 +82,7 @@ def matches(entry: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
 def refuse_outside(name: str, key: str, value: Any) -> None:
     """Raise :class:`ltvm.errors.InputError` for a key that makes no other cell."""
     top = key.lstrip("+~").split(".")[0].split("/")[0]
-    require(top != "seed", name, value, "ablation.seeds=[0,1,...] for seeds")
+    require(top != "seed", name, value, "'ablation.seeds=[0,1,...]' for seeds")
     require(top not in OF_NO_CELL, name, value, f"what a run's identity has, not {top}")
 
 

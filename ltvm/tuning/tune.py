@@ -88,7 +88,6 @@ def asked(
     :class:`ltvm.errors.InputError` for bad input.
     """
     if not any(key.partition(".")[0] == "ablation" for key, _ in parse(overrides)):
-        require(metric is not None, "--metric", metric, "a value of the evaluation")
         trials = TRIALS if trials is None else trials
         found = searches(overrides, str(metric), validation)
         return Asked(found, trials, comparison(found, overrides, trials))

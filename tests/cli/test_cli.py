@@ -1,6 +1,7 @@
 """The command line: exit codes, messages, help, and nothing half-written."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from small_networks import SMALL
 
-from ltvm.cli.main import main
+from ltvm.cli.main import COMMANDS, main
 
 TINY = [
     "protocol=smoke", "protocol.train_images=40", "protocol.test_images=12", "protocol.batch=20",
@@ -109,6 +110,15 @@ def test_help_lists_the_choices(capsys):
         for word in ("short_run_ot", "mnist5k", "smoke", "examples:"):
             assert word in text
     assert "alpha" in text
+
+
+def test_examples_can_be_pasted_into_any_shell(capsys):
+    """zsh takes brackets outside quotes for patterns of files, and refuses the command."""
+    texts = [getattr(command, "EXAMPLES", "") for command in COMMANDS.values()]
+    assert main([]) == 0
+    for line in "\n".join([*texts, capsys.readouterr().out]).splitlines():
+        bare = re.sub(r"'[^']*'|\"[^\"]*\"|#.*", "", line)
+        assert not re.search(r"[\[\]{}]", bare), line
 
 
 def test_an_unknown_flag_is_refused(capsys):

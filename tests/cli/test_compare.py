@@ -33,7 +33,16 @@ def test_it_is_an_ablation_with_the_first_method_as_reference():
         (["methods=vae"], "methods=vae: allowed: two methods"),
         (["methods=[vae]"], "two methods or more"),
         (["methods=[vae,vae]"], "two methods or more"),
-        (["method=vae", "methods=[vae,abp]"], "method=vae: allowed: methods=[A,B]"),
+        (["method=vae", "methods=[vae,abp]"], "method=vae: allowed: 'methods=[A,B]'"),
+        (
+            ["methods=vae,abp"],
+            "methods=vae,abp: several values; allowed: a list, 'methods=[vae,abp]'",
+        ),
+        (["seeds=0,1", "methods=[vae,abp]"], "allowed: a list, 'seeds=[0,1]'"),
+        (["method=vae,abp"], "of several: ltvm compare 'methods=[vae,abp]'"),
+        (["vae", "abp"], "vae abp: allowed: KEY=VALUE, such as 'methods=[vae,abp]'"),
+        (["vae,abp"], "vae,abp: allowed: KEY=VALUE, such as 'methods=[vae,abp]'"),
+        (["vae", "data=mnist5k"], "vae: allowed: KEY=VALUE, such as 'methods=[vae]'"),
         (["methods=[vae,abp]", "reference=short_run"], "reference=short_run: allowed: vae, abp"),
     ],
 )

@@ -318,7 +318,8 @@ def test_one_training_image_in_five_is_for_validation():
         (["--metric", "mse_test", "--validation", "1"], ["validation_images=1", "2 to 3998"]),
         (["--metric", "mse_test", "method=[vae,vae]"], ["method=", "no repeats"]),
         (["--metric", "mse_test", "method=gan"], ["method=gan", "vae"]),
-        ([], ["--metric=None", "a value of the evaluation"]),
+        ([], ["--metric=None", "fd_digits", "mse_test"]),
+        (["method=vae,abp"], ["method=vae,abp", "ltvm tune 'method=[vae,abp]'"]),
     ],
 )
 def test_bad_input(words, message, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -25,7 +26,7 @@ def contents(page: Page, interval: str) -> Json:
     return {
         "title": page.title,
         "heading": heading(page),
-        "overrides": " ".join(overrides_of(page.terms, page.rows[0].first)),
+        "overrides": shlex.join(overrides_of(page.terms, page.rows[0].first)),
         "metrics": [column_facts(page, metric) for metric in page.ranked],
         "costs": [
             column_facts(page, cost)
