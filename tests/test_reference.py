@@ -57,6 +57,8 @@ QUOTED = {  # report -> the document that tells its numbers, and which of its ta
     "temperature-mnist5k": ("docs/findings.md", ["headline", "differences-headline"]),
     "what_matters-mnist5k": ("docs/findings.md", ["differences-headline"]),
     "baselines-mnist5k": ("docs/findings.md", ["headline"]),
+    "baselines-mnist5k-medium": ("docs/findings.md", ["headline"]),
+    "samplers-mnist5k-medium": ("docs/findings.md", ["headline"]),
     "tuned-mnist5k": ("docs/findings.md", ["headline"]),
     "terms-mnist5k": ("docs/findings.md", ["crossed-fd-digit-features"]),
     "learning-mnist5k": ("docs/protocol.md", ["table", "differences"]),
