@@ -169,9 +169,13 @@ def comparison(
 
 
 def seeds_title(counts: set[int]) -> str:
-    """What is drawn of so many values per cell; one seed has no interval."""
+    """What is drawn of so many values per cell; one seed has no interval.
+
+    Of cells without a value the panel says so itself.
+    """
     if max(counts) <= 1:
         return "One seed: no interval"
+    counts = counts - {0}
     seeds = " to ".join(str(n) for n in sorted({min(counts), max(counts)}))
     return f"Mean and 95 % interval, {seeds} seeds (small markers: single seeds)"
 

@@ -90,7 +90,7 @@ def test_the_correction_is_paired_and_tested(folder):
     corrected = [
         float(text.split("(")[1].strip(")")) for text in table["p (corrected)"] if "(" in text
     ]
-    assert len(p) == 6  # three values on two protocols, corrected together
+    assert len(p) == 4  # two values on two protocols, corrected together
     assert corrected == pytest.approx(holm(p), rel=0.1)
     assert "**" not in (folder / "correction.md").read_text()  # while cells are missing
     assert list(table.loc[("svhn, full", "FD ↓")]) == ["missing"] * 4
