@@ -57,7 +57,7 @@ def test_the_command_line_overrides_the_base_but_not_an_axis():
     assert plan(["ablation=ot", "data=svhn"]).report_name == "ot-svhn"
     with pytest.raises(InputError, match=r"method: swept.*allowed: 'ablation\.axes\.method="):
         plan(["ablation=ot", "method=vae"])
-    with pytest.raises(InputError, match=r"allowed: ablation.seeds"):
+    with pytest.raises(InputError, match=r"allowed: 'ablation\.seeds="):
         plan(["ablation=ot", "seed=1"])
     with pytest.raises(InputError, match="ablation=NAME is missing; allowed: alpha"):
         plan(["data=mnist5k"])
