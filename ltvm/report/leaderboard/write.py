@@ -6,6 +6,7 @@ inlined, as ``index.html`` of a report is.
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -71,8 +72,11 @@ def write_page(
     raw, ranks = raw_table(page), ranks_table(page)
     write_parquet(raw, folder / f"{page.name}.parquet")
     plain = raw.drop(columns=["title", "definition", "unit"], errors="ignore")
-    with writing(folder / f"{page.name}.csv.gz") as file:  # the same texts, thousands of times
-        plain.to_csv(file, index=False, mode="wb", compression={"method": "gzip", "mtime": 0})
+    with (  # the same texts, thousands of times; without name and time: equal tables, equal files
+        writing(folder / f"{page.name}.csv.gz") as file,
+        gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed,
+    ):
+        plain.to_csv(packed, index=False)
     with writing(folder / f"{page.name}-ranks.csv") as file:
         ranks.to_csv(file, index=False, mode="wb")
     text = template("page.html.j2").render(
