@@ -183,10 +183,12 @@ def test_text(test: Outcome | None) -> str:
 
 
 def signed(estimate: Estimate, bold: bool, signs: str = "") -> str:
+    """``-87 ± 40``, ``+48 ± 34``; of what is rounded to zero without a sign."""
     text = format_estimate(estimate, bold, signs)
-    return (
-        text if estimate.mean < 0 else text.replace("**", "**+", 1) if "**" in text else "+" + text
-    )
+    number = text.strip("*(").split(" ")[0]
+    if number.startswith("-") or not number.strip("0."):
+        return text
+    return text.replace("**", "**+", 1) if "**" in text else "+" + text
 
 
 def improvement_table(

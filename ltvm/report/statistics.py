@@ -218,11 +218,12 @@ def format_estimate(estimate: Estimate, mark: bool = False, signs: str = "") -> 
         text = f"{text} {signs}" if signs else text
         return f"**{text}**" if mark else text
     digits = digits_of(estimate.mean, sum(estimate.errors) / 2)
+    mean = round(estimate.mean, digits) or 0.0  # no -0
     if estimate.bounds is not None:
         low, high = estimate.bounds
-        text = f"{estimate.mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+        text = f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
     elif estimate.half_width is not None:
-        text = f"{estimate.mean:.{digits}f} ± {estimate.half_width:.{digits}f}"
+        text = f"{mean:.{digits}f} ± {estimate.half_width:.{digits}f}"
     else:
         text = f"{estimate.mean:.4g} (1 seed)"
     text = f"{text} {signs}" if signs else text

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from ltvm.metrics.columns import Column
-from ltvm.report.differences import differences_table, improvement_table
+from ltvm.report.differences import differences_table, improvement_table, signed
 from ltvm.report.resampling_table import resampling_table
 from ltvm.report.statistics import (
     Estimate,
@@ -194,3 +194,14 @@ def test_two_kinds_of_spread_are_shown_apart():
     ]  # fmt: skip
     assert found.iloc[:, 1].tolist() == ["1", "-"]
     assert found.iloc[:, 2].tolist() == [f"{(25 / 3) ** 0.5:.3g}", "2"]
+
+
+def test_what_is_rounded_to_zero_has_no_sign():
+    assert format_estimate(Estimate(-0.2, 21.0, 3)) == "0 ± 21"
+    assert signed(Estimate(-0.0002, 0.015, 3), False) == "0.000 ± 0.015"
+    assert signed(Estimate(0.2, 21.0, 3), False) == "0 ± 21"
+    assert signed(Estimate(-0.6, 2.1, 3), False) == "-0.6 ± 2.1"
+    assert signed(Estimate(4.0, 2.1, 3), True) == "**+4.0 ± 2.1**"
+    assert signed(Estimate(0.0, 0.0, 3), False) == "0 ± 0"
+    assert signed(Estimate(3.1e13, 1e12, 3), False) == "+(3.100 ± 0.100)e13"
+    assert signed(Estimate(-3.1e13, 1e12, 3), False) == "(-3.100 ± 0.100)e13"
