@@ -15,7 +15,7 @@ CHOICES: list[Bad] = [
     ("train method=null", "method=null", "one method of abp"),
     ("train method={}", "method={}", "one method of abp"),
     ("train method=[vae,abp]", "method=[vae,abp]", "one method of abp"),
-    ("train method=vae,abp", "several values", "sweeps are ablations"),
+    ("train method=vae,abp", "several values", "ltvm compare 'methods=[vae,abp]'"),
     ("train method=vae method=abp", "method=vae method=abp", "allowed: one method=NAME"),
     ("train method=1", "method=1"),
     ("train =1", "'=1'", "KEY=VALUE"),
