@@ -63,6 +63,8 @@ TIME_TEXT = (
     "What was spent when a row's learning curve was first as good as the reference's at its end, "
     "at the same seed; where any seed never was, the row missed it and has no mean. Curves are "
     "measured after iterations and on few samples: this is to an iteration, and no final value. "
+    "Over its last quarter: by how much a curve changed in the last quarter of its FLOPs; where it "
+    "still falls by much, more training would change the row. "
     "Clocks count inference, transport and learning, neither the trial of how to compute, nor "
     "trials of tuning, nor measuring; what first steps take to warm up is in them. Seconds stand "
     "here where all rows are of one device.\n"

@@ -15,12 +15,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ltvm.metrics.columns import Column
 from ltvm.report.cells import cell_names, trained_rows
 from ltvm.report.declared import ARROWS
-from ltvm.report.differences import pairs
+from ltvm.report.differences import pairs, signed
 from ltvm.report.statistics import INTERVALS, Direction, format_estimate
 from ltvm.runtime.phases import PHASES
 
@@ -28,8 +29,10 @@ CLOCKS = {"flops": "FLOP", "seconds": "s"}
 TIMED = [f"{phase}_seconds" for phase in PHASES if phase != "evaluation"]
 UP_TO = 4.0  # ratios that a performance profile counts, as in AlgoPerf
 LOOSER = (1.0, 1.25, 1.5)  # targets of profiles: so many times the reference's final value
+LAST = 0.75  # from here on a curve's last quarter
 FEWEST = 3  # data sets that profiles are made of
 MISSED = "missed"
+LAST_QUARTER = "over its last quarter, %"
 CELLS = 30  # of a report with more there is no such table: only what is drawn is read
 
 
@@ -57,6 +60,22 @@ def frontier(
         if not found or sign * value < sign * found[-1][1]:
             found.append((spent, value))
     return found
+
+
+def last_quarter(spent: Sequence[float], values: Sequence[float]) -> float | None:
+    """The change of a curve over the last quarter of what was spent, as a share of where it began.
+
+    Between two measurements the curve is a straight line. None where the first one is later than
+    three quarters, or the curve is zero or less there.
+
+    >>> last_quarter([1, 2, 3, 4], [9.0, 5.0, 4.0, 3.0])
+    -0.25
+    """
+    begin = LAST * spent[-1] if len(spent) else math.nan
+    if not len(spent) or spent[0] > begin:
+        return None
+    before = float(np.interp(begin, spent, values))
+    return values[-1] / before - 1 if before > 0 else None
 
 
 Times = Mapping[str, Mapping[str, float | None]]  # workload -> method -> what it took
@@ -130,6 +149,14 @@ class Measured:
     def finals(self, cell: str) -> dict[int, float]:
         return {seed: float(part[self.curve].iloc[-1]) for seed, part in self.of(cell).items()}
 
+    def last_quarters(self, cell: str) -> list[float]:
+        """The change over the last quarter of the FLOPs in per cent, of every seed that has it."""
+        found = (
+            last_quarter(part["flops"].tolist(), part[self.curve].tolist())
+            for part in self.of(cell).values()
+        )
+        return [100 * change for change in found if change is not None]
+
     def times(self, cell: str, targets: Mapping[int, float], clock: str) -> dict[int, float | None]:
         """seed -> what it took to reach the seed's target; None: missed."""
         return {
@@ -178,9 +205,11 @@ def time_table(
     heading = found.column.title + ARROWS[found.direction]
     for cell, reference in compared_cells(table, manifest).items():
         targets, finals = found.finals(reference), found.finals(cell)
-        row = {"cell": names[cell], heading: "-", "reached": "-"}
+        row = {"cell": names[cell], heading: "-", LAST_QUARTER: "-", "reached": "-"}
         if finals:
             row[heading] = format_estimate(INTERVALS[interval](list(finals.values())))
+        if changes := found.last_quarters(cell):
+            row[LAST_QUARTER] = signed(INTERVALS[interval](changes), bold=False)
         for clock in found.clocks:
             times = found.times(cell, targets, clock)
             own = found.times(reference, targets, clock)

@@ -10,6 +10,7 @@ import ltvm
 from ltvm.report.time_to_quality import (
     frontier,
     integrated,
+    last_quarter,
     profile,
     ratios,
     time_to_target,
@@ -30,6 +31,16 @@ def test_the_frontier_has_what_nothing_cheaper_is_as_good_as():
     assert frontier(points, "lower") == [(1, 9.0), (2, 6.0), (3, 5.0), (5, 1.0)]
     assert frontier(points, "higher") == [(1, 9.0), (2, 9.5)]
     assert frontier([], "lower") == []
+
+
+def test_the_last_quarter_is_a_straight_line_between_measurements():
+    assert last_quarter([10, 20, 30, 40], [9.0, 8.0, 8.0, 6.0]) == pytest.approx(-0.25)
+    assert last_quarter([2, 4], [10.0, 6.0]) == pytest.approx(6 / 8 - 1)  # 8 at 3, half way
+    assert last_quarter([1, 5, 8], [8.0, 4.0, 5.0]) == pytest.approx(5 / (4 + 1 / 3) - 1)
+    assert last_quarter([3.1, 4], [9.0, 8.0]) is None  # begins too late
+    assert last_quarter([1, 4], [-1.0, 1.0]) == pytest.approx(2)  # a third at 3
+    assert last_quarter([3, 4], [0.0, 1.0]) is None
+    assert last_quarter([], []) is None
 
 
 TIMES = {
@@ -85,6 +96,10 @@ def test_a_report_says_what_the_references_quality_took_and_who_missed_it(writte
     table = pd.read_csv(folder / "time-to-quality.csv", dtype=str)
     assert list(table["cell"]) == ["short-run OT", "same, no correction"]
     assert list(table["reached"]) == ["3 of 3", "3 of 3"]
+    changes = [100 * (8.0 / (6.5 + 0.075 * seed) - 1) for seed in range(3)]  # from 2.25e9 FLOP on
+    column = list(table["over its last quarter, %"])
+    assert column[0].startswith(f"+{np.mean(changes):.1f} ± ")
+    assert column[1] == f"{100 * (7 / 7.75 - 1):.3f} ± 0.000"
     assert list(table["FLOP to it"]) == ["2e9", "3e9"]
     assert list(table["s to it"]) == ["6.000 ± 0.000", "9.000 ± 0.000"]  # no evaluation in it
     assert list(table["FLOP, of the reference's"]) == ["0.6667 ± 0.0000", "1.000 ± 0.000"]
