@@ -71,6 +71,7 @@ evidence-check: setup ## one committed run, drawn at random, trained again and h
 
 bench: setup ## speed of chain, learning, iteration, transport, metrics, records here (over ten minutes)
 	$(VENV)/bin/python benchmarks/chain.py --out results/bench
+	$(VENV)/bin/python benchmarks/chain_shares.py --out results/bench
 	$(VENV)/bin/python benchmarks/learning.py --out results/bench
 	$(VENV)/bin/python benchmarks/iteration.py --out results/bench
 	$(VENV)/bin/python benchmarks/transport.py --out results/bench
