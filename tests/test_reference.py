@@ -75,6 +75,21 @@ def test_documents_tell_the_numbers_of_the_reports(name):
         assert text in (ROOT / document).read_text(), table
 
 
+def test_the_times_to_repeat_are_those_of_the_reports():
+    text = (ROOT / "docs" / "findings.md").read_text()
+    rows = [line for line in text[text.index("## Repeating it") :].splitlines() if "](.." in line]
+    assert len(rows) == len(NAMES)
+    for name in NAMES:
+        (row,) = (line for line in rows if line.startswith(f"| [{name}]"))
+        page = (ROOT / "reports" / "reference" / name / "README.md").read_text()
+        told = re.search(r"As recorded, the (\d+) runs took (.*?) one after the other", page)
+        trials = re.search(r"that found settings took (.*?) of training before", page)
+        assert told is not None, name
+        took = told[2] + (f" and {trials[1]} of trials" if trials else "")
+        assert row.endswith(f" | {told[1]} | {took} |"), name
+        assert re.search("^Command: (`.*`)$", page, re.M)[1] in row
+
+
 def test_the_readme_shows_the_headline_table_and_is_short():
     readme = (ROOT / "README.md").read_text()
     table = (ROOT / "reports" / "reference" / "ot-mnist5k" / "headline.md").read_text().strip()

@@ -26,6 +26,7 @@ from ltvm.report.picture_pages import draw_pictures
 from ltvm.report.styles import Style, cell_styles, method_styles
 from ltvm.report.time_figures import time_to_quality
 from ltvm.report.time_to_quality import compared_cells, measured
+from ltvm.report.trade_off import draw_trade_off, traded
 from ltvm.runs.reading import Files
 
 # What one figure shows at most; of pictures there are fewer.
@@ -82,6 +83,7 @@ def draw(drawing: Drawing, table: pd.DataFrame, marks: Marks) -> Drawn:
             continue
         if shown:
             drawn += draw_values(drawing, every, rows, shown, suffix)
+        drawn += draw_frontier(drawing, rows, marks, suffix)
         drawn += draw_histories(drawing, rows, suffix)
         pages = draw_pictures(
             drawing.manifest, rows, drawing.results, drawing.folder, suffix, drawing.unread
@@ -119,6 +121,22 @@ def draw_values(
         some = some_of(chosen["line"].nunique(), lines, "lines")
         drawn.append((f"Metrics against {key}{of_data}{some}", name))
     return drawn + draw_added(drawing, rows, shown, suffix)
+
+
+def draw_frontier(drawing: Drawing, rows: pd.DataFrame, marks: Marks, suffix: str) -> Drawn:
+    """Reconstruction against generation, where one set of images has enough rows with both."""
+    found = traded(rows)
+    if len(found) != 1:
+        return []
+    names, titles = cell_names(rows, drawing.manifest), headings(columns_of(rows))
+    cells = [cell for cell in drawn_cells(rows, CELLS) if cell in found[0].points]
+    name = f"trade-off{suffix}"
+    draw_trade_off(
+        found[0], {cell: names[cell] for cell in cells}, cell_styles(rows, drawing.styles), titles,
+        marks, drawing.path(name), drawing.interval,
+    )  # fmt: skip
+    some = some_of(len(cells), len(found[0].points))
+    return [(f"Reconstruction against generation on {rows['data'].iloc[0]}{some}", name)]
 
 
 def draw_added(drawing: Drawing, rows: pd.DataFrame, shown: dict[str, str], suffix: str) -> Drawn:

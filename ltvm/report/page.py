@@ -11,6 +11,7 @@ import pandas as pd
 
 from ltvm.errors import InputError, require
 from ltvm.metrics.columns import Column
+from ltvm.report.along_training import along_table
 from ltvm.report.answer import answer
 from ltvm.report.cells import cell_names, crossed_key, trained_rows
 from ltvm.report.claims import claims_table
@@ -41,6 +42,7 @@ from ltvm.report.resampling_table import resampling_table
 from ltvm.report.statistics import INTERVALS
 from ltvm.report.tables import by_family, crossed_table, estimates_table, with_devices
 from ltvm.report.time_to_quality import CELLS, measured, profile_table, time_table
+from ltvm.report.trade_off import trade_off_table
 from ltvm.report.writers import file_name, remove_stale, write_long_table, write_table
 from ltvm.runs.index import indexed
 from ltvm.runs.manifest import read_manifest
@@ -141,6 +143,8 @@ def shown_tables(
             shown[name] = {"": headline_part(made[lead], columns)}
     if (told := claims_table(table, manifest, marks)) is not None:
         shown["claims"] = {"": told}
+    if (traded := trade_off_table(table, manifest, marks, interval)) is not None:
+        shown["trade-off"] = {"": traded}
     if tested := p_value_tables(table, manifest, compared, tests):
         shown["tests"] = tested
     if (able := sensitivity_table(table, manifest, compared, marks)) is not None:
@@ -159,7 +163,7 @@ def shown_tables(
 
 
 def time_tables(table: pd.DataFrame, drawing: Drawing) -> dict[str, dict[str, pd.DataFrame]]:
-    """What it took to reach the reference's quality, where histories tell."""
+    """What histories tell: what the reference's quality took, and who was ahead when."""
     rows = trained_rows(table)
     cells = set(rows["cell"])
     if len(cells) > CELLS:
@@ -172,6 +176,7 @@ def time_tables(table: pd.DataFrame, drawing: Drawing) -> dict[str, dict[str, pd
         return {}
     frames = {
         "time-to-quality": time_table(found, rows, drawing.manifest, drawing.interval),
+        "along-training": along_table(found, rows, drawing.manifest, drawing.interval),
         "performance-profiles": profile_table(found, rows, drawing.manifest),
     }
     return {name: {"": frame} for name, frame in frames.items() if frame is not None}

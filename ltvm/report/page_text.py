@@ -21,6 +21,7 @@ from ltvm.report.interactive.header import budget_texts, methods_of
 from ltvm.report.notes import either, notes, sentence
 from ltvm.report.power import POWER
 from ltvm.report.published import published, published_frames
+from ltvm.report.repeating import repeating_text
 from ltvm.report.statistics import RESAMPLES
 from ltvm.report.terms import equal_text, head_text
 from ltvm.report.time_to_quality import UP_TO
@@ -68,6 +69,16 @@ TIME_TEXT = (
     "Clocks count inference, transport and learning, neither the trial of how to compute, nor "
     "trials of tuning, nor measuring; what first steps take to warm up is in them. Seconds stand "
     "here where all rows are of one device.\n"
+)
+TRADE_OFF = (
+    "A row is on the frontier at a seed unless another one is at least as good in both there, and "
+    "better in one; of the means likewise. A row that samples from a density has its run's error. "
+    "A description: nothing here is tested, and near the frontier noise decides.\n"
+)
+ALONG = (
+    "Of the curve above, paired by seed, where that share of the reference's FLOPs is spent: "
+    "straight lines between measurements, a dash before the first. Negative: lower than the "
+    "reference. A description: points of one curve depend on each other, and none is tested.\n"
 )
 PROFILES = (
     "On each data set three targets: the reference's value at its end, and 1.25 and 1.5 times it; "
@@ -136,11 +147,13 @@ def sections(
         ("tests", f"Tests of the differences to {reference}", tests_text(table, shown)),
         ("power", f"What these seeds can tell of differences to {reference}", POWER_TEXT),
         ("improvement", f"Probability of improvement over {reference}", IMPROVEMENT),
+        ("trade-off", "Reconstruction against generation", TRADE_OFF),
         ("resampling", "Spread over seeds, and over draws of the sample", RESAMPLING),
         ("points", "Points of grids", points_text(table)),
         ("time-to-quality", f"Cost of the quality of {reference}", TIME_TEXT),
+        ("along-training", f"Differences to {reference} along training", ALONG),
         ("performance-profiles", "Performance profiles over data sets and targets", PROFILES),
-        ("cost", "Cost", equal_text(table) + COST),
+        ("cost", "Cost", equal_text(table) + COST + repeating_text(table)),
     )
     return [section for section in texts if section[0] in shown]
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import ltvm
+from ltvm.report.along_training import value_at
 from ltvm.report.time_to_quality import (
     frontier,
     integrated,
@@ -111,6 +112,38 @@ def test_a_report_says_what_the_references_quality_took_and_who_missed_it(writte
     table = pd.read_csv(report(written) / "time-to-quality.csv", dtype=str)
     assert list(table["reached"]) == ["2 of 3", "3 of 3"]
     assert list(table["FLOP to it"]) == ["missed", "3e9"]
+
+
+def test_differences_along_training_are_of_equal_flops_and_paired(written, unrendered):
+    for seed in range(3):
+        set_history(written, "short_run_uncorrected", seed, [9.0, 8.0, 7.0, 6.0])
+        # two points, at half and at all of the reference's FLOPs: 10 + seed, 4
+        set_history(written, "short_run_ot", seed, [10.0 + seed, 4.0], scale=2.0)
+    table = pd.read_csv(report(written) / "along-training.csv", dtype=str)
+    (row,) = table.to_dict("records")
+    shares = [row[f"at {share} %"] for share in (25, 50, 75, 100)]
+    assert row["cell"] == "short-run OT"
+    assert shares[0] == "-"  # not measured yet
+    assert shares[1] == "+3.0 ± 2.5"  # 2, 3, 4: 4.303 / sqrt(3)
+    assert shares[2].startswith("+0.5 ± ")  # (10 + seed + 4) / 2 - 7
+    assert shares[3] == "-2.000 ± 0.000"
+    for seed in range(3):  # one that spends more: the shares are of what the reference spends
+        set_history(written, "short_run_ot", seed, [10.0, 5.0], scale=2.5)
+    folder = report(written)
+    (row,) = pd.read_csv(folder / "along-training.csv", dtype=str).to_dict("records")
+    assert row["at 50 %"] == "-"
+    assert row["at 75 %"] == "+2.000 ± 0.000"  # 9 - 7, at 3e9 FLOP
+    text = (folder / "README.md").read_text()
+    assert "## Differences to short_run_uncorrected along training" in text
+
+
+def test_a_curve_is_read_where_it_was_measured():
+    assert value_at([2, 4], [8.0, 4.0], 3) == 6.0
+    assert value_at([2, 4], [8.0, 4.0], 1.99) == 8.0
+    assert value_at([2, 4], [8.0, 4.0], 1.9) is None
+    assert value_at([2, 4], [8.0, 4.0], 4.03) == 4.0  # terms that are equal within a batch
+    assert value_at([2, 4], [8.0, 4.0], 4.1) is None
+    assert value_at([], [], 1) is None
 
 
 def test_seconds_of_several_devices_are_not_compared(written, unrendered):

@@ -1,0 +1,167 @@
+"""Reconstruction against generation: the rows that no other is as good as in both.
+
+Of the first headline metric of either family that has a better direction. A row is on the frontier
+at a seed unless another row is at least as good in both there, and better in one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ltvm.metrics.columns import Column
+from ltvm.report.cells import by_cell, cell_names, cells_by_data, external_cells
+from ltvm.report.comparability import Marks
+from ltvm.report.declared import columns_of, headings
+from ltvm.report.figures import add_legend, panels, save
+from ltvm.report.statistics import INTERVALS, format_estimate
+from ltvm.report.styles import Style
+
+FEWEST, MOST = 3, 100  # rows
+FAMILIES = ("generation", "reconstruction")
+Point = tuple[float, ...]  # a value of either metric
+BySeed = dict[int, Point]
+
+
+@dataclass(frozen=True)
+class Traded:
+    """Both values of all rows on one data set, at the seeds that have both."""
+
+    metrics: tuple[str, str]
+    columns: tuple[Column, Column]
+    points: dict[str, BySeed]  # by cell
+
+    def means(self) -> dict[str, Point]:
+        return {
+            cell: tuple(
+                sum(values) / len(by_seed) for values in zip(*by_seed.values(), strict=True)
+            )
+            for cell, by_seed in self.points.items()
+        }
+
+    def at(self, seed: int) -> dict[str, Point]:
+        return {cell: own[seed] for cell, own in self.points.items() if seed in own}
+
+    def on_frontier(self, points: Mapping[str, Point], marks: Marks) -> set[str]:
+        """The cells of ``points`` that no other, of those they compare with, is as good as."""
+        better = {cell: self.downwards(point) for cell, point in points.items()}
+        return {
+            cell
+            for cell, own in better.items()
+            if not any(
+                dominates(better[other], own)
+                and all(marks.pair(metric, cell, other)[0] for metric in self.metrics)
+                for other in better
+                if other != cell
+            )
+        }
+
+    def downwards(self, point: Point) -> Point:
+        """With signs, so that less is better."""
+        signs = [1 if column.direction == "lower" else -1 for column in self.columns]
+        return tuple(sign * value for sign, value in zip(signs, point, strict=True))
+
+
+def dominates(first: Point, second: Point) -> bool:
+    """Whether the first is at most the second in all, and less in one.
+
+    >>> dominates((1, 2), (1, 3)), dominates((1, 2), (1, 2)), dominates((0, 4), (1, 3))
+    (True, False, False)
+    """
+    return first != second and all(a <= b for a, b in zip(first, second, strict=True))
+
+
+def traded_metrics(columns: Mapping[str, Column]) -> tuple[str, str] | None:
+    """The metrics of the two axes; None where either is absent."""
+    chosen = [name for name, column in columns.items() if column.headline and column.direction]
+    firsts = [next((n for n in chosen if columns[n].family == one), None) for one in FAMILIES]
+    return None if firsts[0] is None or firsts[1] is None else (firsts[0], firsts[1])
+
+
+def traded(table: pd.DataFrame) -> list[Traded]:
+    """What there is for each data set; a row that samples from a density has its run's error."""
+    columns = columns_of(table)
+    metrics = traded_metrics(columns)
+    groups = [cells for _, cells in cells_by_data(table) if FEWEST <= len(cells) <= MOST]
+    if metrics is None or not groups:
+        return []
+    generated, trained = by_cell(table, metrics[0]), by_run(table, metrics[1])
+    paths = table.drop_duplicates(["cell", "seed"]).set_index(["cell", "seed"])["path"].to_dict()
+    outside, found = external_cells(table), []
+    for cells in groups:
+        points: dict[str, BySeed] = {
+            cell: {
+                seed: (value, trained[paths[cell, seed]])
+                for seed, value in generated.get(cell, {}).items()
+                if paths.get((cell, seed)) in trained
+            }
+            for cell in cells
+            if cell not in outside
+        }
+        points = {cell: by_seed for cell, by_seed in points.items() if by_seed}
+        if len(points) >= FEWEST:
+            both = (columns[metrics[0]], columns[metrics[1]])
+            found.append(Traded(metrics, both, points))
+    return found
+
+
+def by_run(table: pd.DataFrame, metric: str) -> dict[str, float]:
+    """path of a run -> its value of a metric in which samples have no part."""
+    rows = table[(table["metric"] == metric) & table["value"].notna()]
+    return dict(zip(rows["path"].tolist(), rows["value"].astype(float).tolist(), strict=True))
+
+
+def trade_off_table(
+    table: pd.DataFrame, manifest: dict[str, Any], marks: Marks, interval: str = "t"
+) -> pd.DataFrame | None:
+    """Every row with both values: at how many of its seeds it is on the frontier; and of means."""
+    names, titles, rows = cell_names(table, manifest), headings(columns_of(table)), []
+    for found in traded(table):
+        seeds = sorted({seed for own in found.points.values() for seed in own})
+        fronts = {seed: found.on_frontier(found.at(seed), marks) for seed in seeds}
+        of_means = found.on_frontier(found.means(), marks)
+        for cell, own in found.points.items():
+            values = zip(found.metrics, zip(*own.values(), strict=True), strict=True)
+            on = sum(cell in fronts[seed] for seed in own)
+            rows.append(
+                {"cell": names[cell]}
+                | {titles[m]: format_estimate(INTERVALS[interval](list(v))) for m, v in values}
+                | {
+                    "on the frontier": f"{on} of {len(own)} seeds",
+                    "of the means": "yes" if cell in of_means else "-",
+                }
+            )
+    return pd.DataFrame(rows) if rows else None
+
+
+def draw_trade_off(
+    found: Traded,
+    names: Mapping[str, str],
+    styles: Mapping[str, Style],
+    titles: Mapping[str, str],
+    marks: Marks,
+    path: Path,
+    interval: str = "t",
+) -> None:
+    """Means with intervals of the cells in ``names``; a line along the frontier of all means."""
+    figure, (axis,) = panels(1, 6.4, 4.4)
+    for cell, name in names.items():
+        values = [list(own) for own in zip(*found.points[cell].values(), strict=True)]
+        up, across = (INTERVALS[interval](own) for own in values)
+        colour, marker = styles[cell]
+        axis.errorbar(
+            across.mean, up.mean, [[e] for e in up.errors], [[e] for e in across.errors],
+            color=colour, marker=marker, capsize=2, linestyle="none", label=name,
+        )  # fmt: skip
+    means = found.means()
+    line = sorted(means[cell][::-1] for cell in found.on_frontier(means, marks))
+    axis.plot(*zip(*line, strict=True), color="black", linewidth=3, alpha=0.25, zorder=0,
+              marker="o", markersize=13, label="frontier of the means")  # fmt: skip
+    axis.set_xlabel(titles[found.metrics[1]])
+    axis.set_ylabel(titles[found.metrics[0]])
+    add_legend(figure, [axis])
+    save(figure, path)
