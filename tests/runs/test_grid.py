@@ -54,7 +54,7 @@ def test_a_method_without_a_key_joins_a_sweep_of_it():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "cells"), [("what_matters", 26), ("chains", 12)])
+@pytest.mark.parametrize(("name", "cells"), [("what_matters", 26), ("chains", 12), ("reasons", 14)])
 def test_every_cell_of_the_variants_has_a_twin_of_its_own_kind(name, cells):
     """Differences are taken to the twin whose swept keys, but for the method, are equal."""
     planned = plan([f"ablation={name}", "ablation.seeds=[0]"])
