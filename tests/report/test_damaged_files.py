@@ -142,7 +142,7 @@ def test_files_of_an_earlier_report_go_and_those_of_others_stay(written, tmp_pat
     after = {file.name for file in folder.iterdir()}
     gone = before - after
     assert {"tests-primary.csv", "differences.md"} <= gone
-    of_reference = ("tests-", "differences", "power", "time-to-quality.")
+    of_reference = ("tests-", "differences", "power", "time-to-quality.", "along-training.")
     assert all(name.startswith(of_reference) for name in gone)
     assert {"mine.csv", "tests-of-mine.csv", "README.md", ".files"} <= after
     assert outside.is_file()
