@@ -55,6 +55,7 @@ def test_the_committed_leaderboard_is_that_of_the_committed_records(tmp_path, mo
 QUOTED = {  # report -> the document that tells its numbers, and which of its tables
     "ot-mnist5k": ("docs/findings.md", ["table", "differences"]),
     "correction-mnist5k-medium": ("docs/findings.md", ["table", "differences"]),
+    "large-twins": ("docs/findings.md", ["headline", "claims", "along-training"]),
     "samplers-mnist5k": ("docs/findings.md", ["headline"]),
     "temperature-mnist5k": ("docs/findings.md", ["headline", "differences-headline"]),
     "what_matters-mnist5k": ("docs/findings.md", ["differences-headline"]),
