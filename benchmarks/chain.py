@@ -46,6 +46,7 @@ from ltvm.runtime.randomness import ImageNoise, image_normals
 
 SETTINGS = {"mnist": (1, 28, 30), "svhn": (3, 32, 64), "celeba": (3, 64, 64)}
 STEPS = {"cpu": 12, "cuda": 30}
+BATCH = {"mnist": 200, "svhn": 64, "celeba": 8}  # on a CPU
 
 
 def build_decoder(architecture: str, d: int, channels: int) -> nn.Module:
@@ -242,7 +243,7 @@ def main() -> None:
     on_cuda = resolve_device(options.device).type == "cuda"
     rows = []
     for architecture in options.architecture:
-        usual = 2000 if on_cuda else {"mnist": 200, "svhn": 64, "celeba": 8}[architecture]
+        usual = 2000 if on_cuda else BATCH[architecture]
         rows += chain_rows(architecture, options.batch or usual, options.repeats, options.device)
     tables = {
         "Chains of "

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from chain import SETTINGS, STEPS, build_decoder
-from common import publish
+from chain import BATCH, SETTINGS, STEPS, build_decoder, flops
+from common import product_rate, publish
 from torch.profiler import ProfilerActivity, profile
 
 from ltvm.chain.engine import Engine
@@ -29,7 +29,7 @@ KINDS = {  # kind -> what its operations' names have in them, looked at in this 
     "products and convolutions": ("mm", "linear", "convolution"),
     "batch norm": ("batch_norm",),
 }
-BATCH = {"mnist": 200, "svhn": 64, "celeba": 8}
+PRODUCTS = next(iter(KINDS))
 
 
 def chain(architecture: str, execution: Execution) -> Callable[[], Any]:
@@ -45,18 +45,31 @@ def chain(architecture: str, execution: Execution) -> Callable[[], Any]:
     )
 
 
-def shares(run: Callable[[], Any], repeats: int) -> dict[str, float]:
-    """kind of operation -> its share of the time that operations take by themselves."""
+def spent(run: Callable[[], Any], repeats: int) -> dict[str, float]:
+    """kind of operation -> the seconds of a chain that operations of it take by themselves."""
     run()  # warms up
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
         for _ in range(repeats):
             run()
-    spent = {event.key: event.self_cpu_time_total for event in profiled.key_averages()}
     found = dict.fromkeys((*KINDS, "all else"), 0.0)
-    for name, time in spent.items():
-        kinds = (kind for kind, parts in KINDS.items() if any(part in name for part in parts))
-        found[next(kinds, "all else")] += time
-    return {kind: time / sum(spent.values()) for kind, time in found.items()}
+    for event in profiled.key_averages():
+        kinds = (k for k, parts in KINDS.items() if any(part in event.key for part in parts))
+        found[next(kinds, "all else")] += event.self_cpu_time_total * 1e-6 / repeats
+    return found
+
+
+def row(architecture: str, way: Execution, repeats: int) -> dict[str, str]:
+    """One decoder in one precision; its products' rate beside that of a large one."""
+    found = spent(chain(architecture, way), repeats)
+    whole = sum(found.values())
+    work = flops(architecture) * BATCH[architecture] * STEPS["cpu"]
+    rate = work / found[PRODUCTS] / product_rate(way.precision, torch.device("cpu"))
+    return {
+        "decoder": architecture, "batch": str(BATCH[architecture]), "computed in": str(way),
+        **{kind: f"{time / whole:.0%}" for kind, time in found.items()},
+        "ratio to products": f"{whole / found[PRODUCTS]:.2f}",
+        "their rate, of a large product's": f"{rate:.0%}",
+    }  # fmt: skip
 
 
 def main() -> None:
@@ -75,14 +88,7 @@ def main() -> None:
     ways = [Execution()]
     if bfloat16_is_native(torch.device("cpu")):
         ways.append(Execution("bfloat16"))
-    rows = []
-    for architecture in options.architecture:
-        for way in ways:
-            found = shares(chain(architecture, way), options.repeats)
-            what = {"decoder": architecture, "batch": str(BATCH[architecture])}
-            texts = {kind: f"{share:.0%}" for kind, share in found.items()}
-            bound = f"{1 / found['products and convolutions']:.2f}"
-            rows.append(what | {"computed in": str(way)} | texts | {"ratio to products": bound})
+    rows = [row(one, way, options.repeats) for one in options.architecture for way in ways]
     caption = f"Chains of {STEPS['cpu']} steps, one thread, {options.repeats} chains."
     publish("chain_shares", "Where a chain's time goes", {caption: rows}, options.out, "cpu")
 

@@ -7,32 +7,16 @@ Descriptions: points of one curve depend on each other, and none of them is test
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ltvm.report.cells import cell_names, trained_rows
 from ltvm.report.differences import signed
 from ltvm.report.statistics import INTERVALS
-from ltvm.report.time_to_quality import Measured, compared_cells
+from ltvm.report.time_to_quality import Measured, compared_cells, value_at
 
 SHARES = (0.25, 0.5, 0.75, 1.0)  # of what the reference spends
-NEARLY = 0.01  # by so much a curve may begin or end beside a share: terms are equal to a batch
-
-
-def value_at(spent: Sequence[float], values: Sequence[float], at: float) -> float | None:
-    """A curve's value where ``at`` is spent, on straight lines between measurements.
-
-    None outside of them, by more than one per cent.
-
-    >>> value_at([2, 4], [8.0, 4.0], 3), value_at([2, 4], [8.0, 4.0], 1)
-    (6.0, None)
-    """
-    if not len(spent) or not spent[0] * (1 - NEARLY) <= at <= spent[-1] * (1 + NEARLY):
-        return None
-    return float(np.interp(at, spent, values))
 
 
 def along_table(

@@ -76,7 +76,8 @@ TRADE_OFF = (
     "A description: nothing here is tested, and near the frontier noise decides.\n"
 )
 ALONG = (
-    "Of the curve above, paired by seed, where that share of the reference's FLOPs is spent: "
+    "Of the first headline learning curve of generation, paired by seed, where that share of the "
+    "reference's FLOPs is spent: "
     "straight lines between measurements, a dash before the first. Negative: lower than the "
     "reference. A description: points of one curve depend on each other, and none is tested.\n"
 )

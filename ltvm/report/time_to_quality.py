@@ -30,6 +30,7 @@ TIMED = [f"{phase}_seconds" for phase in PHASES if phase != "evaluation"]
 UP_TO = 4.0  # ratios that a performance profile counts, as in AlgoPerf
 LOOSER = (1.0, 1.25, 1.5)  # targets of profiles: so many times the reference's final value
 LAST = 0.75  # from here on a curve's last quarter
+NEARLY = 0.01  # by so much a curve may begin or end beside a place: terms are equal to a batch
 FEWEST = 3  # data sets that profiles are made of
 MISSED = "missed"
 LAST_QUARTER = "over its last quarter, %"
@@ -62,20 +63,29 @@ def frontier(
     return found
 
 
+def value_at(spent: Sequence[float], values: Sequence[float], at: float) -> float | None:
+    """A curve's value where ``at`` is spent, on straight lines between measurements.
+
+    None outside of them, by more than one per cent.
+
+    >>> value_at([2, 4], [8.0, 4.0], 3), value_at([2, 4], [8.0, 4.0], 1)
+    (6.0, None)
+    """
+    if not len(spent) or not spent[0] * (1 - NEARLY) <= at <= spent[-1] * (1 + NEARLY):
+        return None
+    return float(np.interp(at, spent, values))
+
+
 def last_quarter(spent: Sequence[float], values: Sequence[float]) -> float | None:
     """The change of a curve over the last quarter of what was spent, as a share of where it began.
 
-    Between two measurements the curve is a straight line. None where the first one is later than
-    three quarters, or the curve is zero or less there.
+    None where the first measurement is later than three quarters, or the curve is zero or less.
 
     >>> last_quarter([1, 2, 3, 4], [9.0, 5.0, 4.0, 3.0])
     -0.25
     """
-    begin = LAST * spent[-1] if len(spent) else math.nan
-    if not len(spent) or spent[0] > begin:
-        return None
-    before = float(np.interp(begin, spent, values))
-    return values[-1] / before - 1 if before > 0 else None
+    before = value_at(spent, values, LAST * spent[-1]) if len(spent) else None
+    return None if before is None or before <= 0 else values[-1] / before - 1
 
 
 Times = Mapping[str, Mapping[str, float | None]]  # workload -> method -> what it took

@@ -83,21 +83,20 @@ def traded_metrics(columns: Mapping[str, Column]) -> tuple[str, str] | None:
 
 
 def traded(table: pd.DataFrame) -> list[Traded]:
-    """What there is for each data set; a row that samples from a density has its run's error."""
+    """What there is for each data set; a row without an error of its own has its run's."""
     columns = columns_of(table)
     metrics = traded_metrics(columns)
     groups = [cells for _, cells in cells_by_data(table) if FEWEST <= len(cells) <= MOST]
     if metrics is None or not groups:
         return []
-    generated, trained = by_cell(table, metrics[0]), by_run(table, metrics[1])
-    paths = table.drop_duplicates(["cell", "seed"]).set_index(["cell", "seed"])["path"].to_dict()
+    generated, errors = by_cell(table, metrics[0]), errors_of(table, metrics[1])
     outside, found = external_cells(table), []
     for cells in groups:
         points: dict[str, BySeed] = {
             cell: {
-                seed: (value, trained[paths[cell, seed]])
+                seed: (value, errors[cell, seed])
                 for seed, value in generated.get(cell, {}).items()
-                if paths.get((cell, seed)) in trained
+                if (cell, seed) in errors
             }
             for cell in cells
             if cell not in outside
@@ -109,10 +108,20 @@ def traded(table: pd.DataFrame) -> list[Traded]:
     return found
 
 
-def by_run(table: pd.DataFrame, metric: str) -> dict[str, float]:
-    """path of a run -> its value of a metric in which samples have no part."""
-    rows = table[(table["metric"] == metric) & table["value"].notna()]
-    return dict(zip(rows["path"].tolist(), rows["value"].astype(float).tolist(), strict=True))
+def errors_of(table: pd.DataFrame, metric: str) -> dict[tuple[str, int], float]:
+    """(cell, seed) -> its own value, or else the one that its run has in another row.
+
+    Rows that sample from a density have none of their own: samples have no part in it.
+    """
+    found = by_cell(table, metric)
+    own = {(cell, seed): value for cell, of in found.items() for seed, value in of.items()}
+    places = table.drop_duplicates(["cell", "seed"])
+    paths = {
+        (str(cell), int(seed)): path
+        for cell, seed, path in zip(places["cell"], places["seed"], places["path"], strict=True)
+    }
+    of_runs = {paths[place]: value for place, value in own.items()}
+    return {place: of_runs[path] for place, path in paths.items() if path in of_runs} | own
 
 
 def trade_off_table(

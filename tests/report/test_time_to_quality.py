@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 import ltvm
-from ltvm.report.along_training import value_at
 from ltvm.report.time_to_quality import (
     frontier,
     integrated,
@@ -15,6 +14,7 @@ from ltvm.report.time_to_quality import (
     profile,
     ratios,
     time_to_target,
+    value_at,
 )
 
 

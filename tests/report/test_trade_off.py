@@ -85,6 +85,22 @@ def test_a_row_that_samples_from_a_density_has_its_runs_error(written, unrendere
     assert table.loc["same, no correction", "on the frontier"] == "0 of 3 seeds"
 
 
+def test_rows_of_one_run_keep_the_errors_that_are_their_own(written, unrendered):
+    """As where cells differ in what is measured, not in what is trained."""
+    for entry in [e for e in written.entries if e["method"] == "short_run_uncorrected"]:
+        folder = written.root / entry["path"]
+        written.evaluation(folder, "e2", {"fd_digits": 9.0, "mse_test": 0.9})
+        entry["evaluations"].remove("e2")
+        again = entry | {"cell": "again", "evaluations": ["e2"]}
+        again["values"] = entry["values"] | {"method.infer_steps": 1}
+        written.entries.append(again)
+    written.manifest(axes=["method", "method.infer_steps"])
+    folder = ltvm.make_report("ot-mnist5k", written.root, written.root / "reports")
+    table = pd.read_csv(folder / "trade-off.csv", dtype=str)
+    errors = table["MSE, unseen images ↓"].tolist()
+    assert len(errors) == len(set(errors)) == 3
+
+
 def test_two_rows_have_no_frontier(written, unrendered):
     folder = ltvm.make_report("ot-mnist5k", written.root, written.root / "reports")
     assert not (folder / "trade-off.csv").exists()
