@@ -12,7 +12,7 @@
         stated: 2026-11-29
 
 A row is named by what tells it from the others: its method, sampler, swept keys, and the keys that
-a further cell sets.
+a further cell sets; ``null`` is the value of a key that a cell does not set.
 """
 
 from __future__ import annotations
@@ -104,7 +104,8 @@ def fitting(row: Mapping[str, Any], entries: Iterable[Mapping[str, Any]]) -> lis
     found: dict[str, None] = {}
     for entry in entries:
         usual, special = facts_of(entry)
-        if special.keys() <= stated.keys() and stated.items() <= (usual | special).items():
+        facts = dict.fromkeys(stated, literal(None)) | usual | special
+        if special.keys() <= stated.keys() and stated.items() <= facts.items():
             found.setdefault(entry["cell"])
     return list(found)
 

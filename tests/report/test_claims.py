@@ -61,6 +61,8 @@ ENTRIES = [
         ({"method": "short_run_ot", "method.solver": "gaussian", "method.alpha": 0.5}, ["c"]),
         ({"method": "short_run_ot", "method.solver": "gaussian"}, []),  # at which alpha?
         ({"method": "vae"}, []),
+        ({"method": "short_run_uncorrected", "method.temperature": None}, ["d"]),
+        ({"method": "short_run_ot", "method.temperature": None}, []),
     ],
 )
 def test_a_row_is_named_by_what_tells_it_from_the_others(

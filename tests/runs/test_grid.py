@@ -4,6 +4,7 @@ import pytest
 
 from ltvm.errors import InputError
 from ltvm.runs.ablation import plan
+from ltvm.runs.claims import claims_of, fitting
 from ltvm.runs.grid import Ablation
 
 
@@ -65,3 +66,13 @@ def test_every_cell_of_the_variants_has_a_twin_of_its_own_kind(name, cells):
 
     twins = [kind(r) for r in planned.runs if r.values["method"] == "short_run_uncorrected"]
     assert all(kind(run) in twins for run in planned.runs)
+
+
+@pytest.mark.parametrize(("name", "claims"), [("large", 5), ("reasons", 3)])
+def test_every_claim_that_ships_is_of_rows_that_are_there(name, claims):
+    planned = plan([f"ablation={name}", "ablation.seeds=[0]", "ablation.tuned=null"])
+    stated = claims_of(planned.ablation.claims)
+    rows = [run.row for run in planned.runs]
+    assert len(stated) == claims
+    for claim in stated:
+        assert [len(fitting(row, rows)) for row in (claim.row, claim.against)] == [1, 1], claim.name
