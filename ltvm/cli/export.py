@@ -14,7 +14,7 @@ EXAMPLES = """\
 examples:
   ltvm export ot-mnist5k --to ot-mnist5k.tar.gz           # one file, for `ltvm import` elsewhere
   ltvm export ot-mnist5k --to ot-mnist5k.tar.gz --weights # with what `ltvm evaluate` needs
-  ltvm export ot-mnist5k --to results/reference           # small files alone, to commit"""
+  ltvm export ot-mnist5k --to results/reference --pictures first  # small files, to commit"""
 
 
 def add(add_command: Add) -> None:
@@ -29,6 +29,12 @@ def add(add_command: Add) -> None:
     )
     command.add_argument("--weights", action="store_true", help="final weights and codes, too")
     command.add_argument(
+        "--pictures",
+        choices=("all", "first"),
+        default="all",
+        help="of every run, or of each cell's first seed alone (%(default)s)",
+    )
+    command.add_argument(
         "--reports",
         default=os.environ.get("LTVM_REPORTS", "reports"),
         help="where the report is that goes into a file (%(default)s)",
@@ -40,12 +46,12 @@ def run(options: argparse.Namespace) -> int:
 
     results, target = Path(options.results), Path(options.to)
     if not is_file_name(target):
-        manifest = export(options.name, results, target, options.weights)
+        manifest = export(options.name, results, target, options.weights, options.pictures)
         if not told(options, {"manifest": manifest}):
             print(manifest)
         return 0
     report = Path(options.reports) / options.name
-    export_file(options.name, results, target, options.weights, report)
+    export_file(options.name, results, target, options.weights, report, options.pictures)
     size = target.stat().st_size
     if not told(options, {"file": target, "bytes": size}):
         print(f"{target}: {size / 1e6:.1f} MB")

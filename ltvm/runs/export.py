@@ -23,8 +23,10 @@ from ltvm.runtime.files import write_sealed_json, write_text
 
 CONFIG = "config.yaml"
 WEIGHTS = "final.safetensors"
-KEPT = (CONFIG, "record.json", "history.csv", *(f"{kind}.png" for kind in PICTURES))
-# and the evaluations that the ablation asked for
+KEPT = (CONFIG, "record.json", "history.csv")
+PICTURED = tuple(f"{kind}.png" for kind in PICTURES)
+# and the evaluations that the ablation asked for, with their pictures
+KEEP_PICTURES = ("all", "first")
 
 PLACES = {"results": "results", "reports": "reports", "data": "~/.cache/ltvm"}  # by default
 
@@ -52,25 +54,28 @@ def without_places(config: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def export(name: str, results: Path, target: Path, weights: bool = False) -> Path:
+def export(
+    name: str, results: Path, target: Path, weights: bool = False, pictures: str = "all"
+) -> Path:
     """Copy the manifest, every run's small files and what was tuned; returns the new manifest.
 
-    With ``weights`` the final weights and codes, too. Configurations are copied without this
-    machine's directories (see ``without_places``). Raises :class:`ltvm.errors.InputError` if there
-    is no such ablation in ``results``.
+    With ``weights`` the final weights and codes, too. ``pictures``: ``all``, or those of a cell's
+    ``first`` seed alone: they are most of an export's bytes. Configurations are copied without
+    this machine's directories (see ``without_places``). Raises
+    :class:`ltvm.errors.InputError` if there is no such ablation in ``results``.
     """
     check_name("export", name)
     file = manifest_file(results, name)
     if not file.is_file():
         raise InputError(f"export {name}: no file {file}; {known_names(results, name)}")
     manifest = read_manifest(file)
-    kept = (*KEPT, WEIGHTS) if weights else KEPT
+    require(pictures in KEEP_PICTURES, "--pictures", pictures, ", ".join(KEEP_PICTURES))
+    first = first_seeds(manifest["runs"])
     for entry in manifest["runs"]:
         source, copy = results / entry["path"], target / entry["path"]
         check_no_link(source)
-        endings = (".json", *(f"{end}.png" for end in SAMPLED.values()))
-        evaluated = [f"evaluations/{one}{end}" for one in entry["evaluations"] for end in endings]
-        for part in (*kept, *evaluated):
+        pictured = pictures == "all" or entry["seed"] == first[entry["cell"]]
+        for part in small_files(entry, pictured) + [WEIGHTS] * weights:
             if is_own(source / part, source):
                 (copy / part).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source / part, copy / part)
@@ -80,6 +85,22 @@ def export(name: str, results: Path, target: Path, weights: bool = False) -> Pat
     copy_found(manifest, results, target)
     write_sealed_json(manifest_file(target, name), manifest)
     return manifest_file(target, name)
+
+
+def first_seeds(entries: list[dict[str, Any]]) -> dict[str, int]:
+    """cell -> the smallest of its seeds."""
+    first: dict[str, int] = {}
+    for entry in entries:
+        first[entry["cell"]] = min(entry["seed"], first.get(entry["cell"], entry["seed"]))
+    return first
+
+
+def small_files(entry: dict[str, Any], pictured: bool) -> list[str]:
+    """What is kept of a manifest's run, below its directory; ``pictured``: with pictures."""
+    evaluations = [f"evaluations/{one}" for one in entry["evaluations"]]
+    files = [*KEPT, *(f"{one}.json" for one in evaluations)]
+    pictures = [*PICTURED, *(f"{one}{end}.png" for one in evaluations for end in SAMPLED.values())]
+    return files + pictures * pictured
 
 
 def copy_found(manifest: dict[str, Any], results: Path, target: Path) -> None:
@@ -97,7 +118,12 @@ def copy_found(manifest: dict[str, Any], results: Path, target: Path) -> None:
 
 
 def export_file(
-    name: str, results: Path, file: Path, weights: bool = False, report: Path | None = None
+    name: str,
+    results: Path,
+    file: Path,
+    weights: bool = False,
+    report: Path | None = None,
+    pictures: str = "all",
 ) -> Path:
     """The same as one ``.tar.gz``, with the folder ``report`` if it exists, and checksums.
 
@@ -106,7 +132,7 @@ def export_file(
     require(file.parent.is_dir(), "--to", file, "a file in a directory that exists")
     with tempfile.TemporaryDirectory(prefix=".export-", dir=file.parent) as temporary:
         folder = Path(temporary) / name
-        export(name, results, folder, weights)
+        export(name, results, folder, weights, pictures)
         if report is not None and report.is_dir():
             shutil.copytree(report, folder / "reports" / name)
         write_sums(folder)

@@ -17,7 +17,7 @@ import yaml
 
 from ltvm.errors import InputError
 from ltvm.runs.archive import SUMS, unpacked, verified
-from ltvm.runs.export import CONFIG, KEPT, PLACES, WEIGHTS, without_places
+from ltvm.runs.export import CONFIG, KEPT, PICTURED, PLACES, WEIGHTS, without_places
 from ltvm.runs.found import found_file, found_folder, read_found
 from ltvm.runs.manifest import changing, manifest_file, read_manifest
 from ltvm.runs.store import SAMPLED, Run, Store
@@ -25,7 +25,7 @@ from ltvm.runs.trust import check_no_link, check_stays, is_own
 from ltvm.runtime.files import write_sealed_json, write_text, writing
 
 RECORD = "record.json"
-TRAINING = (*(file for file in KEPT if file != RECORD), WEIGHTS, RECORD)  # the record last
+TRAINING = (*(f for f in KEPT if f != RECORD), *PICTURED, WEIGHTS, RECORD)  # the record last
 ONE_ABLATION = ("ablation", "axes", "combine", "reference")  # what manifests of one agree in
 
 

@@ -315,6 +315,24 @@ def test_export_keeps_what_a_report_needs():
     assert not [text for text in texts if str(results().parent) in text]
 
 
+def test_an_export_may_have_the_pictures_of_a_first_seed_alone():
+    from ltvm.runs.export import export
+
+    name = ltvm.ablate([*ABLATION, "ablation.seeds=[4,2]"]).name
+    folder = results().parent
+
+    def pictured(pictures):
+        target = folder / pictures
+        export(name, results(), target, pictures=pictures)
+        return {file.parent.name for file in target.rglob("samples.png")}
+
+    assert pictured("all") == {"seed=2", "seed=4"}
+    assert pictured("first") == {"seed=2"}
+    assert len(list((folder / "first").rglob("record.json"))) == 4
+    with pytest.raises(InputError, match="--pictures=some: allowed: all, first"):
+        pictured("some")
+
+
 def test_an_exported_configuration_names_no_directory_of_its_machine():
     from ltvm.runs.export import without_places
 
