@@ -36,9 +36,10 @@ from ltvm.report.hypotheses import Key, Outcome
 from ltvm.report.interactive import write_index
 from ltvm.report.long_table import SAMPLER_LABEL, long_table_of_manifest
 from ltvm.report.notes import SAID, unequal_seeds, unreadable_notes
-from ltvm.report.page_text import LISTED, RUNS, page_text, run_lines
+from ltvm.report.page_text import page_text
 from ltvm.report.power import sensitivity_table
 from ltvm.report.resampling_table import resampling_table
+from ltvm.report.run_list import LISTED, RUNS, link_base, run_lines
 from ltvm.report.statistics import INTERVALS
 from ltvm.report.tables import by_family, crossed_table, estimates_table, with_devices
 from ltvm.report.time_to_quality import CELLS, measured, profile_table, time_table
@@ -106,7 +107,8 @@ def write_parts(table: pd.DataFrame, drawing: Drawing, marks: Marks) -> set[str]
             written |= write_table(frame, folder / file_name(name, family), caption)
     pictures = draw(drawing, table, marks)
     said = answer(table, manifest, marks, interval, tests)
-    page = page_text(manifest, table, shown, pictures, marks, interval, said, drawing.unread)
+    base = link_base(folder, drawing.results)
+    page = page_text(manifest, table, shown, pictures, marks, interval, said, drawing.unread, base)
     write_text(folder / "README.md", page)
     whole = [f"{file_name('table', family)}.csv" for family in shown["table"]]
     write_index(
@@ -114,7 +116,7 @@ def write_parts(table: pd.DataFrame, drawing: Drawing, marks: Marks) -> set[str]
     )
     written |= drawing.written | {"README.md", "index.html"}
     if len(manifest["runs"]) > LISTED:
-        write_text(folder / RUNS, "\n".join(run_lines(manifest, table)) + "\n")
+        write_text(folder / RUNS, "\n".join(run_lines(manifest, table, base)) + "\n")
         written.add(RUNS)
     return written
 

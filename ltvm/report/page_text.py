@@ -22,14 +22,13 @@ from ltvm.report.notes import either, notes, sentence
 from ltvm.report.power import POWER
 from ltvm.report.published import published, published_frames
 from ltvm.report.repeating import repeating_text
+from ltvm.report.run_list import LISTED, RUNS, run_lines
 from ltvm.report.statistics import RESAMPLES
 from ltvm.report.terms import equal_text, head_text
 from ltvm.report.time_to_quality import UP_TO
 from ltvm.report.writers import LONGEST, file_name, to_markdown
 
 ROWS, COLUMNS = 100, 40  # of a table that the page shows
-LISTED = 500  # runs that the page lists; more have a file of their own
-RUNS = "runs.md"
 
 MEANINGS = {
     "t": "Mean ± half-width of the 95 % Student t interval over seeds.",
@@ -63,7 +62,8 @@ RESAMPLING = (
 TIME_TEXT = (
     "What was spent when a row's learning curve was first as good as the reference's at its end, "
     "at the same seed; where any seed never was, the row missed it and has no mean. Curves are "
-    "measured after iterations and on few samples: this is to an iteration, and no final value. "
+    "measured after iterations, of as many images as their definitions say, which may be fewer "
+    "than of final values: this is to an iteration, and no final value. "
     "Over its last quarter: by how much a curve changed in the last quarter of its FLOPs; where it "
     "still falls by much, more training would change the row. "
     "Clocks count inference, transport and learning, neither the trial of how to compute, nor "
@@ -110,11 +110,12 @@ def page_text(
     interval: str,
     said: Answer,
     unread: Sequence[str] = (),
+    base: str | None = None,
 ) -> str:
     """The page; ``shown`` has its tables by name, ``pictures`` (heading, file without suffix).
 
     ``said`` is the answer that it begins with, ``unread`` which histories and pictures could not
-    be read.
+    be read, ``base`` the way from the page to the results.
     """
     parts = [
         f"# {manifest['name']}\n",
@@ -133,7 +134,7 @@ def page_text(
     for data in table["data"].unique():
         parts += published_text(str(data), table)
     parts += [f"## {heading}\n\n![{heading}]({file}.png)\n" for heading, file in pictures]
-    return "\n".join([*parts, *provenance(manifest, table)])
+    return "\n".join([*parts, *provenance(manifest, table, base)])
 
 
 def sections(
@@ -281,7 +282,7 @@ def published_text(data: str, table: pd.DataFrame) -> list[str]:
     return [f"## As published, {data}\n", PUBLISHED, *frames]
 
 
-def provenance(manifest: dict[str, Any], table: pd.DataFrame) -> list[str]:
+def provenance(manifest: dict[str, Any], table: pd.DataFrame, base: str | None) -> list[str]:
     """Where every number comes from."""
     records = table.dropna(subset=["identity"])
     lines = ["## Provenance\n"]
@@ -291,29 +292,16 @@ def provenance(manifest: dict[str, Any], table: pd.DataFrame) -> list[str]:
         lines.append(f"- {column.replace('_name', '')}: {text or 'unknown'}")
     number = len(manifest["runs"])
     if number <= LISTED:
-        lines += ["", "Every run, with its record and the command that does it alone:\n"]
-        lines += run_lines(manifest, table)
+        lines += ["", "Every run: its values, their files, and the command that does it alone:\n"]
+        lines += run_lines(manifest, table, base)
     else:
-        lines += ["", f"The {number:,} runs, with record and command of each: [{RUNS}]({RUNS})."]
+        lines += ["", f"The {number:,} runs, with files and command of each: [{RUNS}]({RUNS})."]
     lines += [
         "",
         f"Rebuild this page without training: `ltvm report {shlex.quote(manifest['name'])}`. "
         f"The long table is `long.parquet`{long_csv(len(table))}.\n",
     ]
     return lines
-
-
-def run_lines(manifest: dict[str, Any], table: pd.DataFrame) -> list[str]:
-    """A table of all runs: status, record, and the command that does it alone.
-
-    Of several rows of one run, that of the first.
-    """
-    commands = {entry["path"]: entry["command"] for entry in reversed(manifest["runs"])}
-    runs = table[["path", "status"]].drop_duplicates("path")
-    return ["| status | record | command |", "| --- | --- | --- |"] + [
-        f"| {status} | `{path}/record.json` | `{commands[path]}` |"
-        for path, status in zip(runs["path"].tolist(), runs["status"].tolist(), strict=True)
-    ]
 
 
 def long_csv(rows: int) -> str:

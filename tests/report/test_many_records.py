@@ -95,7 +95,7 @@ def test_a_page_of_many_cells_says_what_it_does_not_show(many, tmp_path, unrende
         "## Learning curves on mnist5k, 12 of 61 cells",
         "seed 0, 8 of 61 cells",
         "Here: the first 50 of 61 rows. All: [table.csv](table.csv), `.md`.",
-        "The 305 runs, with record and command of each: [runs.md](runs.md).",
+        "The 305 runs, with files and command of each: [runs.md](runs.md).",
     ):  # fmt: skip
         assert said in page, said
     assert len((folder / "runs.md").read_text().splitlines()) == 2 + RECORDS

@@ -151,7 +151,7 @@ class FrechetDistance(FeatureMetric):
         return {
             f"{name}_curve": replace(
                 columns[name],
-                title=f"{columns[name].title}, on a small sample",
+                title=f"{columns[name].title}, along training",
                 definition=f"{what}, after an iteration of training.",
                 headline=True,
             )
@@ -165,7 +165,7 @@ class FrechetDistance(FeatureMetric):
 
     @torch.no_grad()
     def curve(self, method: Method, data: DataSet, context: Context) -> dict[str, float]:
-        """Distances of smaller samples and their gap, for learning curves."""
+        """Distances of ``curve_samples`` at most and their gap, for learning curves."""
         n = min(self.curve_samples, len(data.train))
         generated = self.of_method(method, data, context, n, final=False)
         found = self.distance(generated, data.train, context)

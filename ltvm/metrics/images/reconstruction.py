@@ -85,7 +85,7 @@ class Reconstruction(Metric):
         return {
             "mse_train_curve": replace(
                 self.columns()["mse_train"],
-                title="MSE, training images, own codes, on a small sample",
+                title="MSE, training images, own codes, along training",
                 definition=(
                     f"Mean squared error per pixel of {number} training images decoded from their "
                     "own codes, after an iteration of training."
