@@ -253,6 +253,7 @@ def resolve(overrides: Sequence[str]) -> Config:
     as_floats(plain, plain_default)
     for key, _ in given:
         check_type(key, plain, plain_default)
+        check_name(key, plain, plain_default)
     require(isinstance(plain["device"], str), "device", plain["device"], "auto, cpu, cuda, cuda:N")
     require(plain["seed"] >= 0, "seed", plain["seed"], "0 or more")
     require_one_of("keep", plain["keep"], ("final", "all"))
@@ -270,6 +271,18 @@ def resolve(overrides: Sequence[str]) -> Config:
         plain["evaluation"]["every"] >= 1, "evaluation.every", plain["evaluation"]["every"], ">= 1"
     )
     return plain
+
+
+def check_name(key: str, config: Config, default: Config) -> None:
+    """Raise :class:`InputError` for another class under a choice's name, which records have."""
+    *parents, last = key.split(".")
+    for part in parents:
+        config, default = config.get(part) or {}, default.get(part) or {}
+    if last != "_target_" or not default.get("name") or config[last] == default.get(last):
+        return
+    place = ".".join(parents)
+    free = f"{default[last]}, which is what {default['name']} means; with {place}.name=WORD any"
+    require(config.get("name") != default["name"], key, config[last], free)
 
 
 def settle_statistics(config: Config) -> None:

@@ -126,9 +126,12 @@ def check_command(words: Sequence[str], where: Path) -> None:
 def check_data_root(config: Config, where: Path, trust: bool = False) -> None:
     """Raise :class:`ltvm.errors.InputError` for images that would be downloaded to a place that a
     stored configuration chose.
+
+    What a loader from outside this package does with a ``root`` is its own.
     """
-    root = config["data"]["load"].get("root")
-    if root is None or trusted(trust):
+    load = config["data"]["load"]
+    root = load.get("root")
+    if root is None or trusted(trust) or not str(load["_target_"]).startswith("ltvm."):
         return
     own = os.environ.get("LTVM_DATA_ROOT", "~/.cache/ltvm")
     place = Path(str(root)).expanduser()

@@ -35,7 +35,10 @@ def target_of(key: str, parameters: Mapping[str, Any]) -> Callable[..., Any]:
 
 def takes(key: str, parameters: Mapping[str, Any], name: str) -> bool:
     """Whether the target of ``parameters`` at ``key`` has a parameter of this name."""
-    return name in inspect.signature(target_of(key, parameters)).parameters
+    try:
+        return name in inspect.signature(target_of(key, parameters)).parameters
+    except ValueError:  # of a builtin nothing is known
+        return False
 
 
 def construct(key: str, parameters: Mapping[str, Any], **given: Any) -> Any:
@@ -48,7 +51,7 @@ def construct(key: str, parameters: Mapping[str, Any], **given: Any) -> Any:
     arguments = {k: v for k, v in parameters.items() if k != "_target_"} | given
     try:
         inspect.signature(function).bind(**arguments)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:  # ValueError: of a builtin nothing is known
         raise InputError(f"{key}: {target} takes other parameters: {error}") from error
     try:
         return function(**arguments)

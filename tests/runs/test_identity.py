@@ -1,12 +1,14 @@
 """What makes another run, what makes another evaluation, and what makes neither."""
 
 import copy
+import importlib
 import shlex
 from pathlib import Path
 
 import pytest
 
 from ltvm.config import resolve
+from ltvm.errors import InputError
 from ltvm.runs import identity as module
 from ltvm.runs.identity import evaluation_identity, identity, sampler_identity
 from ltvm.runtime.files import read_json
@@ -105,6 +107,66 @@ def test_a_part_from_outside_counts_with_its_distribution_and_version(monkeypatc
     found["mine"] = ["mine 1.1"]
     assert first != identity(changed("prior", "_target_", value="mine.priors.Mine"))
     assert module.part("torch.nn.Linear", None)[0] == "Linear"
+
+
+MINE = """class Mine:
+    def __init__(self, size=1):
+        self.size = size
+
+
+class Other(Mine):
+    pass
+"""
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """Writes a module of one's own, importable under a name that no other test has."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def write(text):
+        (tmp_path / "part_of_ones_own.py").write_text(text)
+        module.source.cache_clear()
+        importlib.invalidate_caches()
+        return identity(changed("method", "_target_", value="part_of_ones_own.Mine"))
+
+    return write
+
+
+def test_a_part_of_ones_own_is_none_of_the_package_that_has_its_name(mine):
+    """Else it would be given the records, and the shipped runs, of another method."""
+    assert mine(MINE) != identity(resolve([]))
+    first = changed("method", "_target_", value="part_of_ones_own.Other")
+    assert identity(first) != mine(MINE)
+
+
+def test_editing_a_part_of_ones_own_makes_another_run_and_a_comment_does_not(mine):
+    first = mine(MINE)
+    assert mine(MINE.replace("size=1", "size=2")) != first
+    assert mine(MINE.replace("self.size = size", 'self.size = "#" + str(size)')) != first
+    commented = MINE.replace("size=1):", "size=1):  # of what?").replace("class", "# mine\n\nclass")
+    assert mine(commented) == mine(MINE) == first
+    assert mine("class Mine(:\n") != first  # no Python: told when it is built
+
+
+def test_a_solver_by_import_path_is_a_part(mine):
+    def solved(target):
+        return identity(changed("method", "solver", value=target))
+
+    mine(MINE)
+    first = solved("part_of_ones_own.Mine")
+    mine(MINE + "x = 1\n")
+    assert solved("part_of_ones_own.Mine") != first
+    assert solved("ltvm.transport.exact.Exact") == solved("ltvm.transport.exact.Exact")
+
+
+def test_a_class_by_import_path_is_not_taken_for_the_one_that_has_the_name():
+    other = "method._target_=ltvm.methods.ae.AutoEncoder"
+    with pytest.raises(
+        InputError, match=r"^method\._target_=ltvm\.methods\.ae\.AutoEncoder: .*name"
+    ):
+        resolve(["method=vae", other])
+    assert resolve(["method=vae", other, "method.name=mine"])["method"]["name"] == "mine"
 
 
 def test_the_version_is_that_of_the_installed_distribution():
