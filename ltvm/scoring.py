@@ -31,10 +31,10 @@ from ltvm.metrics.generation.frechet import FrechetDistance
 from ltvm.metrics.generation.kernel_distance import KernelDistance
 from ltvm.metrics.generation.manifold import Manifold
 from ltvm.metrics.generation.resampling import LEAST, FrechetResampling
+from ltvm.runs.build import make_extractor
 from ltvm.runs.environment import commit, versions
 from ltvm.runs.identity import NUMERICS
 from ltvm.runs.store import Run
-from ltvm.runtime.construct import construct
 from ltvm.runtime.devices import describe, resolve_device, use_full_float32
 
 if TYPE_CHECKING:
@@ -102,8 +102,7 @@ class Request:
                 known = not named or key in parameters
                 require(known, f"--{key}", value, f"nothing with extractor {name}")
                 parameters[key] = value
-        extractor: Extractor = construct("--extractor", parameters, device=real.images.device)
-        return extractor
+        return make_extractor("--extractor", parameters, real.images.device)
 
 
 def extractor_group(name: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ from ltvm.config import Config, resolve
 from ltvm.data.cache import load_data
 from ltvm.data.image_set import DataSet
 from ltvm.densities.base import Density
-from ltvm.errors import InputError, did_you_mean
+from ltvm.errors import InputError, did_you_mean, require
 from ltvm.methods.base import Method
 from ltvm.methods.chain_method import build_kernel
 from ltvm.methods.counted import TOLERANCE, count_iteration
@@ -190,14 +190,15 @@ def check_metric(metric: Metric, method: Method, data: DataSet, context: Context
     declared = [*columns.values(), *curve_columns.values()]
     holds(all(isinstance(c, Column) for c in declared), "columns are of the class Column")
     holds(all(c.title and c.definition for c in declared), "columns have a title and a definition")
-    values = metric(method, data, context)
+    values, curve = metric(method, data, context), metric.curve(method, data, context)
+    holds(values or curve, "a metric gives a value or a point of a curve")
     holds(set(values) <= set(columns), "every value has a column")
     finite = all(torch.isfinite(torch.tensor(m.value)) for m in values.values())
     holds(finite, "values are finite")
     again = metric(method, data, context)
     same = {k: m.value for k, m in values.items()} == {k: m.value for k, m in again.items()}
     holds(same, "a second call gives the same values")
-    holds(set(metric.curve(method, data, context)) <= set(curve_columns), "curves have columns")
+    holds(set(curve) <= set(curve_columns), "curves have columns")
     return held
 
 
@@ -207,8 +208,15 @@ def check_solver(solver: Solver, n: int = 60, d: int = 5) -> list[str]:
     holds = checking(held)
     draw = stream(0, "contract")
     codes, targets = 2 * torch.randn(n, d, generator=draw) + 1, torch.randn(n, d, generator=draw)
+    before, elsewhere = (codes.clone(), targets.clone()), torch.get_rng_state()
     coupling = solver(codes, targets, {}, stream(1, "contract"))
+    same = torch.equal(elsewhere, torch.get_rng_state())
+    holds(same, "a solver draws from the generator that it is given")
+    same = torch.equal(codes, before[0]) and torch.equal(targets, before[1])
+    holds(same, "a solver leaves codes and targets as they were")
     holds(coupling.mapped.shape == (n, d), "a solver maps every code: [n, d]")
+    again = solver(codes, targets, {}, stream(1, "contract"))
+    holds(torch.equal(coupling.mapped, again.mapped), "a coupling depends on its arguments alone")
     cost = (codes.double() - coupling.mapped.double()).square().sum(1).mean().item()
     holds(abs(coupling.cost - cost) <= 1e-6 * max(1.0, cost), "cost is the mean squared distance")
     if coupling.assignment is not None:
@@ -248,11 +256,6 @@ def check_method(config: Config, data: DataSet) -> list[str]:
     finite = all(torch.isfinite(torch.tensor(float(value))) for value in scalars.values())
     check(finite, "fit_iteration returns finite scalars")
     check(method.iteration == 1, "fit_iteration counts the iteration")
-    allowed = method.problem.allowance
-    check(
-        abs(method.spent() - allowed) <= allowed / 2,
-        "fit_iteration spends its allowance (see Method.visits)",
-    )
     after = {key: value.clone() for key, value in method.decoder.state_dict().items()}
     moved = any(not torch.equal(before[key], after[key]) for key in before)
     check(moved, "fit_iteration trains the decoder")
@@ -310,6 +313,10 @@ def check_cost(method: Method) -> list[str]:
     held: list[str] = []
     holds, counted = checking(held), count_iteration(method)
     holds(
+        counted.allowance_holds,
+        "fit_iteration spends its allowance, within one batch (see Method.visits)",
+    )
+    holds(
         counted.flops_hold,
         f"fit_iteration declares the FLOPs that it does, within {100 * TOLERANCE:.0f} %: "
         f"declares {counted.declared_flops:.4g}, does {counted.flops:.4g}",
@@ -345,6 +352,12 @@ def _prior(config: Config) -> list[str]:
     return check_prior(build_prior(config["prior"], d, config["seed"]), d)
 
 
+def _extractor(config: Config) -> list[str]:
+    extractor = build_extractor(config, torch.device("cpu"))
+    require(extractor is not None, "evaluation.extractor", None, "an extractor")
+    return check_extractor(cast(Extractor, extractor), load_data(config))
+
+
 def _solver(config: Config) -> list[str]:
     method: dict[str, Any] = config["method"]
     return check_solver(build_solver(method["solver"], **method["solver_options"]))
@@ -358,8 +371,6 @@ CHECKS: dict[str, Callable[[Config], list[str]]] = {
     "method.kernel": lambda config: check_kernel(build_kernel(config["method"]["kernel"])),
     "method.solver": _solver,
     "method": lambda config: check_method(config, load_data(config)),
-    "evaluation.extractor": lambda config: check_extractor(
-        build_extractor(config, torch.device("cpu")), load_data(config)
-    ),
+    "evaluation.extractor": _extractor,
     "evaluation": _metrics,
 }

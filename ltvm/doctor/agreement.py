@@ -170,6 +170,7 @@ def distance(device: torch.device) -> tuple[float, float]:
     by_place = []
     for place in (device, torch.device("cpu")):
         extractor = build_extractor(config, place)
+        assert extractor is not None  # mnist5k's evaluation has one
         by_place.append([extractor(part.to(place)) for part in sets])
     moments = [moments_of([part], part.shape[1]) for part in by_place[0]]
     expected = numpy_distance(*(part.double().cpu().numpy() for part in by_place[1]))

@@ -343,13 +343,14 @@ class Method(ABC):
         self.problem.world.check_alike({"codes": self.codes, "weights": weights})
 
     def check_codes(self, codes: Tensor, largest: float = 1e3) -> None:
-        """Raise :class:`DivergedError` if any code is not finite, or |z|^2/d exceeds 1,000."""
+        """Raise :class:`DivergedError` if any code is not finite, or |z|^2/d above ``largest``."""
         size = (codes.square().sum(1) / codes.shape[1]).max().item()
         if not math.isfinite(size):
             raise DivergedError(f"a code is not finite in iteration {self.iteration + 1}")
         if size > largest:
             raise DivergedError(
-                f"codes explode in iteration {self.iteration + 1}: |z|^2/d = {size:.3g} > 1000"
+                f"codes explode in iteration {self.iteration + 1}: |z|^2/d = {size:.3g} > "
+                f"{largest:g}"
             )
 
 

@@ -31,7 +31,9 @@ class Counted:
 
     ``flops`` are those of training, ``flops_apart`` those of the phases that need no price.
     ``updates`` are Adam steps on the decoder; what is declared of them is the price of the visits
-    (``priced_updates``), and what the method has counted (``declared_updates``).
+    (``priced_updates``), and what the method has counted (``declared_updates``). ``left_over`` is
+    how far all iterations together are from their allowance, and ``dearest`` what the dearest
+    batch took, both in the currency in which terms are equal.
     """
 
     flops: int
@@ -40,6 +42,13 @@ class Counted:
     updates: int
     priced_updates: int
     declared_updates: int
+    left_over: float
+    dearest: float
+
+    @property
+    def allowance_holds(self) -> bool:
+        """Whether what was spent is what every method may spend, within one batch."""
+        return self.left_over <= self.dearest
 
     @property
     def flops_hold(self) -> bool:
@@ -60,14 +69,16 @@ def count_iteration(method: Method) -> Counted:
     It has to be one of a method that has trained before: what an iteration computes in order to
     name its prices would be counted with the rest.
     """
-    counter, priced = Counter(), [0]
+    counter, priced, dearest = Counter(), [0], [0.0]
     clock = CountingClock(method.problem.clock, counter)
     flops, updates, visits = method.flops, method.decoder_updates, method.visits
 
     def noting(price: Price, doing: str, share: float = 1.0) -> Iterator[Visit]:
         for visit in visits(price, doing, share):
+            before = method.spent()
             yield visit
             priced[0] += price.updates
+            dearest[0] = max(dearest[0], price_of(price, visit, method, before))
 
     method.visits = noting  # type: ignore[method-assign]
     method.problem.clock = clock
@@ -82,7 +93,17 @@ def count_iteration(method: Method) -> Counted:
         updates=len(steps),
         priced_updates=priced[0],
         declared_updates=method.decoder_updates - updates,
+        left_over=abs(method.spent() - method.iteration * method.problem.allowance),
+        dearest=dearest[0],
     )
+
+
+def price_of(price: Price, visit: Visit, method: Method, before: float) -> float:
+    """What a visit took in the currency of equal terms; ``before`` it so much was spent."""
+    currency = method.problem.budget.equal
+    if currency == "seconds":
+        return method.spent() - before
+    return float(price.of(currency, len(visit.batch)))
 
 
 class CountingClock(Clock):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from ltvm.methods.base import Method
 from ltvm.methods.budget import Budget
 from ltvm.methods.problem import Problem
 from ltvm.metrics.base import Metric
+from ltvm.metrics.features.base import Extractor
 from ltvm.models.networks import build_prior
 from ltvm.runtime.construct import construct, takes
 from ltvm.runtime.devices import resolve_device
@@ -25,7 +27,7 @@ from ltvm.runtime.distributed import ALONE, World
 
 # Of a method: what it is called and drawn as, what of it is searched, and whether it was.
 NOT_PARAMETERS = ("name", "label", "about", "style", "tuning", "tuned")
-_extractors: dict[str, Any] = {}  # the one asked for last: networks are large
+_extractors: dict[str, Extractor] = {}  # the one asked for last: networks are large
 
 
 def build_problem(
@@ -98,7 +100,7 @@ def build_method(config: Config, problem: Problem) -> Method:
     return cast(Method, method)
 
 
-def build_extractor(config: Config, device: torch.device) -> Any:
+def build_extractor(config: Config, device: torch.device) -> Extractor | None:
     """The extractor of ``config["evaluation"]``, made once per process; None where it has none."""
     wanted = config["evaluation"].get("extractor")
     if wanted is None:
@@ -107,8 +109,19 @@ def build_extractor(config: Config, device: torch.device) -> Any:
     if key not in _extractors:
         parameters = {k: v for k, v in wanted.items() if k != "name"}
         _extractors.clear()
-        _extractors[key] = construct("evaluation.extractor", parameters, device=device)
+        _extractors[key] = make_extractor("evaluation.extractor", parameters, device)
     return _extractors[key]
+
+
+def make_extractor(key: str, parameters: Mapping[str, Any], device: torch.device) -> Extractor:
+    """The extractor of ``parameters``, which stand at ``key``.
+
+    Raises :class:`InputError` for a part that is none.
+    """
+    extractor = construct(key, parameters, device=device)
+    sound = isinstance(extractor, Extractor)
+    require(sound, key, parameters["_target_"], "a subclass of Extractor")
+    return cast(Extractor, extractor)
 
 
 def build_metrics(config: Config, device: torch.device) -> dict[str, Metric]:
@@ -126,5 +139,8 @@ def build_metrics(config: Config, device: torch.device) -> dict[str, Metric]:
                 f"an extractor, which {key} needs",
             )  # fmt: skip
             given["extractor"] = extractor
-        metrics[name] = construct(key, parameters, **given)
+        metric = construct(key, parameters, **given)
+        sound = isinstance(metric, Metric)
+        require(sound, f"{key}._target_", parameters["_target_"], "a subclass of Metric")
+        metrics[name] = metric
     return metrics
