@@ -23,12 +23,15 @@ class EncoderMethod(Method):
 
     The encoder makes [n, 2 d], of which the first half are the codes; what the second half is,
     if anything, is the method's own. All allowance goes into visits, but for what encoding the
-    training images takes where samples are made from their codes (``samples_need_codes``).
+    training images takes where samples are made from their codes (``samples_need_codes``). Where
+    terms are equal in seconds, what follows the visits is expected to take as long as it last did.
     """
 
     samples_need_codes: ClassVar[bool] = False
     largest_code: ClassVar[float] = 1e3  # |z|^2 / d that no code may exceed
+    learns_last: ClassVar[bool] = False  # ``complete`` spends what is left of the allowance
     loss_name: ClassVar[str] = "loss"  # of what ``learn`` returns, in the history
+    seconds_after = 0.0  # of the last iteration's clock, after ``learn``
 
     def __init__(self, problem: Problem, *, encoder: Mapping[str, Any] | None) -> None:
         self.encoder = problem.new_encoder(encoder)
@@ -45,12 +48,15 @@ class EncoderMethod(Method):
         phase, needed = self.problem.clock.phase, self.samples_need_codes
         with phase("learning"):
             scalars = {self.loss_name: self.learn_by(self.learn, self.price, self.learning_share)}
+        learned = self.spent()
         with phase("learning" if needed else "evaluation"):
             encoded = self.problem.world.from_first(self.encode_training_images())
             self.flops += self.encoding_flops if needed else 0
         self.codes = encoded.chunk(2, dim=1)[0].contiguous()
         self.check_codes(self.codes, self.largest_code)
         scalars |= self.complete(encoded)
+        if self.problem.budget.equal == "seconds" and not self.learns_last:
+            self.seconds_after = self.spent() - learned
         self.iteration += 1
         return scalars
 
@@ -82,7 +88,7 @@ class EncoderMethod(Method):
         images = self.problem.images
         return len(images) * encoder_flops(self.encoder, images.shape)
 
-    @cached_property
+    @property
     def learning_share(self) -> float:
         """Of an iteration's allowance that ``learn`` may spend."""
         return self.share_without_encoding
@@ -91,6 +97,8 @@ class EncoderMethod(Method):
     def share_without_encoding(self) -> float:
         """Of an iteration's allowance, where its price has to be paid."""
         problem = self.problem
+        if problem.budget.equal == "seconds":
+            return max(0.0, 1 - self.seconds_after / problem.allowance)
         if not self.samples_need_codes or problem.budget.equal != "flops":
             return 1.0
         return max(0.0, 1 - self.encoding_flops / problem.allowance)

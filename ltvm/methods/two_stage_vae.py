@@ -49,6 +49,7 @@ class TwoStageVAE(VariationalAutoEncoder):
     """
 
     samples_need_codes = True
+    learns_last = True
     only_for_training = VariationalAutoEncoder.only_for_training | {"second_optimizer"}
 
     def __init__(
@@ -105,7 +106,7 @@ class TwoStageVAE(VariationalAutoEncoder):
         """Of a visit of stage two: a pass through each of its networks, and an Adam step."""
         return Price(passes=2, flops=code_vae_flops(self.second, self.codes.shape[1]), updates=1)
 
-    @cached_property
+    @property
     def learning_share(self) -> float:
         """Of stage one: by the price of its passes beside those of stage two."""
         n, budget = len(self.problem.images), self.problem.budget

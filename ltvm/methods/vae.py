@@ -15,6 +15,7 @@ from torch import Tensor
 from ltvm.methods.budget import Visit
 from ltvm.methods.encoder_method import EncoderMethod
 from ltvm.models.batchnorm import statistics
+from ltvm.models.weights import frozen
 from ltvm.runtime.randomness import image_normals, normal
 
 
@@ -42,6 +43,11 @@ class VariationalAutoEncoder(EncoderMethod):
         self.update_prior(codes)
         return loss
 
+    def step_flops(self) -> int:
+        """With the energy of a prior that is no standard normal, in the bound and its gradient."""
+        prior = 0 if self.prior.is_standard_normal else self.problem.flops.prior_gradient
+        return super().step_flops() + prior
+
     def misfit(self, residual: Tensor) -> Tensor:
         """-log p(x | z) of residuals [n, c, h, w], up to a constant: [n]."""
         return residual.flatten(1).square().sum(1) / (2 * self.problem.sigma**2)
@@ -50,7 +56,9 @@ class VariationalAutoEncoder(EncoderMethod):
         """KL of N(mean, exp(log_variance)) to the prior [n]; up to a constant if estimated."""
         if self.prior.is_standard_normal:
             return (mean.square() + log_variance.exp() - log_variance - 1).sum(1) / 2
-        return self.prior.energy(codes) - log_variance.sum(1) / 2
+        with frozen(self.prior):  # it learns by ``update_prior`` alone
+            energy = self.prior.energy(codes)
+        return energy - log_variance.sum(1) / 2
 
     def posterior_draws(self) -> Tensor:
         """Draws from q(z | x): the means alone are narrower than the prior by design."""

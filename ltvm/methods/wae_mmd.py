@@ -64,7 +64,8 @@ class WassersteinAutoEncoder(AutoEncoder):
         return weight * distance
 
     def step_flops(self) -> int:
-        return super().step_flops() + mmd_flops(self.problem.budget.batch, self.codes.shape[1])
+        compared = mmd_flops(self.problem.budget.batch, self.codes.shape[1])
+        return super().step_flops() + self.problem.prior_draw.flops + compared
 
     def draw_codes(self, n: int, generator: torch.Generator) -> Tensor:
         return self.problem.sample_prior(n, generator)

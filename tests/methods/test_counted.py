@@ -31,6 +31,15 @@ def test_ten_updates_at_the_price_of_one_are_broken(tiny):
         check_cost(method)
 
 
+@pytest.mark.parametrize("prior", ["lebm", "latent_flow", "latent_diffusion"])
+@pytest.mark.parametrize("name", ["vae", "wae_mmd"])
+def test_what_a_prior_that_learns_takes_is_paid_for(tiny, name, prior):
+    """The WAE's draws and the energy in the VAE's bound; exact but for sums over a batch."""
+    method = trained(tiny, name, f"prior={prior}")
+    counted = count_iteration(method)
+    assert counted.flops == pytest.approx(counted.declared_flops, rel=0.005)
+
+
 def test_work_beside_the_visits_is_counted(tiny):
     method = trained(tiny, "vae")
     fit = method.fit_iteration

@@ -80,6 +80,17 @@ def test_seconds_are_spent_within_a_batch(tiny, name):
     assert method.problem.clock.training_seconds() == pytest.approx(2, abs=0.2)
 
 
+def test_transport_after_the_visits_is_within_the_seconds_of_all(tiny):
+    """AE-OT's: an iteration leaves what the last one's transport took."""
+    method = build(tiny, *small("ae_ot"), "protocol.equal=seconds", "protocol.seconds=2")
+    ticks = itertools.count()
+    method.problem.clock._now = lambda: next(ticks) / 40
+    method.transport = lambda: {"looks": float(len([next(ticks) for _ in range(16)]))}  # 0.4 s
+    for _ in range(2):
+        method.fit_iteration()
+    assert method.problem.clock.training_seconds() == pytest.approx(2, abs=0.2)
+
+
 def test_a_method_of_another_price_is_shorter_in_both_phases_and_still_corrects(tiny):
     usual = build(tiny, "protocol.steps=4", "protocol.learn_epochs=2", "protocol.batch=2")
     longer = build(
