@@ -2,7 +2,8 @@
 
 histories -> curves at shares of the reference's FLOPs, paired by seed -> differences
 
-Descriptions: points of one curve depend on each other, and none of them is tested.
+Descriptions: points of one curve depend on each other, and none of them is tested. Curves are of
+runs that are done; where others diverged it is said of how many seeds a difference is.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ def along_table(
         for share in SHARES:
             differences = differences_at(found, cell, reference, share)
             text = signed(INTERVALS[interval](differences), bold=False) if differences else "-"
-            row[f"at {100 * share:.0f} %"] = text
+            lost = {*found.lost.get(cell, ()), *found.lost.get(reference, ())}
+            seeds = f" ({len(differences)} of {len(differences) + len(lost)} seeds)"
+            row[f"at {100 * share:.0f} %"] = text + seeds * bool(lost and differences)
         rows.append(row)
     shown = pd.DataFrame([row for row in rows if any(t != "-" for t in list(row.values())[1:])])
     return shown if len(shown) else None

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 
 from ltvm.metrics.columns import Column
-from ltvm.report.cells import by_cell, cell_names, runs_texts
+from ltvm.report.cells import by_cell, cell_names, external_cells, runs_texts
 from ltvm.report.comparability import MIXED, Marks
 from ltvm.report.declared import columns_of, headings
 from ltvm.report.differences import signed
-from ltvm.report.hypotheses import outstanding_cells
+from ltvm.report.hypotheses import outstanding_cells, untested_cells
 from ltvm.report.power import percent, seeds_needed, seeds_text
 from ltvm.report.statistics import (
     CONFIDENCE,
@@ -40,7 +40,8 @@ CLAIMS = (
     "(interval: 95 % Student t, not corrected). Supported: p of the two-sided paired t test is "
     "below 0.05 after Holm's correction over the claims of its family, and the mean difference is "
     "at least the smallest of interest, a share of the second row's mean. Refuted: the interval "
-    "has no difference of that size in the claimed direction. Undecided here: everything else. "
+    "has no difference of that size in the claimed direction. Undecided here: everything else, and "
+    "where a run of either row diverged: a miss, that no other seed makes up for. "
     "Where runs were begun before the day on which a claim was stated, that is said."
 )
 
@@ -134,6 +135,12 @@ def look_up(
         return Judged(claim, pair, None, None, ABSENT, f"{claim.metric} has no better direction")
     if outstanding_cells(table).intersection(pair):
         return Judged(claim, pair, None, None, PENDING, "runs are still to come")
+    if external_cells(table).intersection(pair):
+        return Judged(claim, pair, None, None, ABSENT, "a row from elsewhere shares no seed")
+    if lost := untested_cells(table).intersection(pair):
+        counts = runs_texts(table)
+        why = ", ".join(counts[cell] for cell in pair if cell in lost)
+        return Judged(claim, pair, None, None, UNDECIDED, f"runs diverged: {why}")
     subtract, signs = marks.pair(claim.metric, *pair)
     if not subtract or MIXED in signs:
         return Judged(claim, pair, None, None, UNDECIDED, "values of different kinds")

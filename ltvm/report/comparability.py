@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -202,9 +202,15 @@ class Marks:
         warned = WARNED in self.signs(metric, cell) + self.signs(metric, other)
         return True, (MIXED if mixed else "") + (WARNED if warned else "")
 
-    def alike(self, data: str, metric: str) -> bool:
-        """Whether all numbers of a column are of one kind, so that one can be best."""
-        return not any(d.data == data and d.metric == metric for d in self.found)
+    def alike(self, cells: Iterable[str], metric: str) -> bool:
+        """Whether these cells' numbers are all of one kind, so that one can be best."""
+        own = [d for d in self.found if d.metric == metric]
+        cells = set(cells)
+        return all(
+            len(frozenset().union(*(values for cell, values in d.values.items() if cell in cells)))
+            <= 1
+            for d in own
+        )
 
     def panel_sign(self, metric: str) -> str:
         """The sign of a figure's panel that shows mixed numbers."""

@@ -21,7 +21,7 @@ from ltvm.report.hypotheses import (
     Outcome,
     correct,
     families_of_tests,
-    outstanding_cells,
+    untested_cells,
 )
 from ltvm.report.long_table import SAMPLER, SAMPLER_LABEL
 from ltvm.report.statistics import (
@@ -84,12 +84,12 @@ def difference_tests(
 ) -> dict[Key, Outcome]:
     """(metric, cell) -> the paired t test of its difference to the reference, corrected.
 
-    Not tested: numbers that are of different kinds, and cells with runs still to come.
+    Not tested: numbers that are of different kinds, and cells with a run that is not done.
     """
     marks = marks or Marks()
     families = families_of_tests(columns_of(table), metrics)
-    outstanding = outstanding_cells(table)
-    compared = [pair for pair in pairs(table, manifest) if not outstanding.intersection(pair)]
+    untested = untested_cells(table)
+    compared = [pair for pair in pairs(table, manifest) if not untested.intersection(pair)]
     p_values: dict[Key, float | None] = {}
     same: dict[Key, Key] = {}
     for metric in [m for names in families.values() for m in names]:

@@ -2,13 +2,15 @@
 
 Primary: the headline values, which their metrics declare in their code. Exploratory:
 all other values that have a better direction. A family is every such metric times every
-comparison of the page, and Holm's method holds the chance of any false mark in it at 5 %.
-Values without a better direction, diagnostics and curves are not tested.
+comparison of one table, and Holm's method holds the chance of any false mark in it at 5 %:
+differences to the reference are one table, the best rows another, each claim's family a third.
+Values without a better direction, diagnostics and curves are not tested; nor are rows with a run
+that diverged, since the seeds that are left are those that went well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -16,6 +18,7 @@ import pandas as pd
 from ltvm.metrics.columns import Column
 from ltvm.report.cells import by_cell, cells_by_data, external_cells
 from ltvm.report.comparability import Marks
+from ltvm.report.long_table import SAMPLER_LABEL
 from ltvm.report.statistics import CONFIDENCE, holm, leader, leader_p_value
 
 PRIMARY, EXPLORATORY = "primary", "exploratory"
@@ -85,6 +88,11 @@ def outstanding_cells(table: pd.DataFrame) -> set[str]:
     return {str(cell) for cell in table[table["status"].isin(OUTSTANDING)]["cell"]}
 
 
+def untested_cells(table: pd.DataFrame) -> set[str]:
+    """Cells with a run that is not done: still to come, or diverged."""
+    return {str(cell) for cell in table[table["status"] != "done"]["cell"]}
+
+
 def best_cells(
     table: pd.DataFrame, metrics: Sequence[str], columns: Mapping[str, Column], marks: Marks
 ) -> set[Key]:
@@ -92,21 +100,23 @@ def best_cells(
 
     Only where all cells on the same data are done and their numbers are of one kind. Cells from
     elsewhere share no seed, so that nothing of them is tested; beside a better one nothing is best.
+    Rows that sample from a density compete where they have a value: reconstruction has their run's.
     """
     external = external_cells(table)
-    unfinished = set(table[table["status"] != "done"]["cell"])
+    unfinished = untested_cells(table)
     families = families_of_tests(columns, metrics)
-    of_data = cells_by_data(table)
+    of_data = own_and_external(table, external)
+    aside = cells_with_a_density(table)
     p_values: dict[Key, float | None] = {}
     for metric in [m for names in families.values() for m in names]:
         direction = columns[metric].direction
         assert direction is not None, "a tested metric has one"
         values = by_cell(table, metric)
-        for data, every in of_data:
-            cells = [cell for cell in every if cell not in external]
-            outside = [values[cell] for cell in every if cell in external and cell in values]
+        for own, beside in of_data:
+            cells = [cell for cell in own if cell in values or cell not in aside]
+            outside = [values[cell] for cell in beside if cell in values]
             done = all(cell not in unfinished and cell in values for cell in cells)
-            if done and marks.alike(data, metric):
+            if cells and done and marks.alike([*cells, *beside], metric):
                 competing = {cell: values[cell] for cell in cells}
                 best = leader(competing, direction)
                 if any(
@@ -115,3 +125,20 @@ def best_cells(
                     continue
                 p_values[metric, best] = leader_p_value(competing, best)
     return {key for key, test in correct(p_values, families).items() if test.stands}
+
+
+def own_and_external(table: pd.DataFrame, external: Set[str]) -> list[tuple[list[str], list[str]]]:
+    """Cells that compete, and beside them those from elsewhere on images of that name."""
+    groups = cells_by_data(table)
+    outside: dict[str, list[str]] = {}
+    for data, cells in groups:
+        outside.setdefault(data, []).extend(cell for cell in cells if cell in external)
+    own = [(data, [cell for cell in cells if cell not in external]) for data, cells in groups]
+    return [(cells, outside[data]) for data, cells in own if cells]
+
+
+def cells_with_a_density(table: pd.DataFrame) -> set[str]:
+    """Cells that sample from a density in place of the method's prior."""
+    if SAMPLER_LABEL not in table:
+        return set()
+    return {str(cell) for cell in table[table[SAMPLER_LABEL].notna()]["cell"]}

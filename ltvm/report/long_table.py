@@ -46,7 +46,8 @@ UNFINISHED = (
 
 EXTERNAL = "external"  # there where any row is from elsewhere: what its card says
 STORED = "stored"  # there where any run ships with the package: with which version
-TRIALS = "tuning_trials"  # there where the settings of any run were tuned
+# There where the settings of any run were tuned: how many trials, and what the search is called.
+TRIALS, STUDY = "tuning_trials", "tuning_study"
 SAMPLER, SAMPLER_LABEL = "sampler", "sampler_label"  # there where any row has another than its own
 
 NO_VALUE: Row = {"metric": None, "value": None}
@@ -80,13 +81,17 @@ def rows_of_manifest(manifest: dict[str, Any], results: Path, files: Files) -> R
             **{key: value for key, value in entry["values"].items() if key != "method"},
             "cell": entry["cell"],
             "seed": entry["seed"],
-            **({TRIALS: (entry.get("tuned") or {}).get("trials", 0)} if tuned else {}),
+            **(trials_of(entry.get("tuned") or {}) if tuned else {}),
             **({SAMPLER: sampler["name"], SAMPLER_LABEL: sampler["label"]} if sampled else {}),
         }
         run = Run(results / entry["path"], files)
         spent = cost_of_tuning(entry.get("tuned"))
         add_entry(rows, run, keys | {"path": entry["path"]}, entry["evaluations"], spent)
     return rows
+
+
+def trials_of(tuned: dict[str, Any]) -> Row:
+    return {TRIALS: tuned.get("trials", 0), STUDY: tuned.get("study")}
 
 
 def add_entry(

@@ -30,6 +30,7 @@ from ltvm.runs.grid import Ablation
 LEVEL = 1 - CONFIDENCE
 POWER = 0.8
 MOST = 1_000  # seeds; a plan for more is none
+FAR = 1e6  # times the bound of a test: beyond it a difference is found for certain
 
 
 def power(difference: float, deviation: float, n: int) -> float:
@@ -39,7 +40,8 @@ def power(difference: float, deviation: float, n: int) -> float:
     bound = bound_of_test(freedom) ** 2
     missed = float(special.ncfdtr(1, freedom, shift**2, bound))
     if math.isnan(missed):  # here and there at large shifts; the slow way a page does not ask often
-        return float(stats.ncf.sf(bound, 1, freedom, shift**2))
+        found = float(stats.ncf.sf(bound, 1, freedom, shift**2))
+        return 1.0 if math.isnan(found) and shift**2 > FAR * bound else found
     return 1 - missed
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ltvm.report.long_table import STUDY
+
 ONCE = ("training_seconds", "curve_seconds")  # of a run, however many rows are measured of it
 EACH = ("evaluation_seconds",)  # of a run in every row
 TUNING = ("tuning_seconds",)  # of settings, for all their seeds and rows
-MINUTE, HOUR = 60, 3600
+MINUTE = 60
 
 
 def duration(seconds: float) -> str:
@@ -37,7 +39,8 @@ def repeating_text(table: pd.DataFrame) -> str:
         f"other, {duration(measuring)} of it to measure what was made; on "
         f"{places if len(devices) > 1 else devices.index[0]}."
     )
-    trials = total(costs, TUNING, ["identity", "metric"])
+    once = [STUDY] if STUDY in costs else ["identity"]
+    trials = total(costs, TUNING, [*once, "metric"])
     if trials:
         text += f" The trials that found settings took {duration(trials)} of training before."
     return text + "\n"

@@ -1,7 +1,7 @@
 """Means with intervals over seeds, and comparisons on shared seeds.
 
 What is marked in a table is decided by paired t tests, whatever interval is shown, corrected
-over all that a page tests (``ltvm.report.hypotheses``).
+within that table's families (``ltvm.report.hypotheses``).
 """
 
 from __future__ import annotations

@@ -7,7 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from ltvm.report.cells import by_cell, cell_names, runs_texts, temperatures, tuning_trials
+from ltvm.report.cells import (
+    by_cell,
+    cell_names,
+    data_keys,
+    runs_texts,
+    temperatures,
+    tuning_trials,
+)
 from ltvm.report.costs import COSTS, CURRENCIES
 from ltvm.report.hypotheses import OUTSTANDING
 from ltvm.report.long_table import SAMPLER_LABEL, STORED
@@ -72,7 +79,8 @@ def equal_text(table: pd.DataFrame) -> str:
         if equal not in CURRENCIES:  # of another version
             continue
         title = COSTS[CURRENCIES[str(equal)]].title
-        spread = max((spread_of(part, str(equal)) for _, part in rows.groupby("data")), default=0)
+        alike = rows.groupby(terms_keys(rows), dropna=False)
+        spread = max((spread_of(part, str(equal)) for _, part in alike), default=0)
         text = f"{title} (`protocol.equal={equal!s}`; rows agree within {100 * spread:.2g} %)"
         parts.append(text)
     if not parts:
@@ -82,6 +90,12 @@ def equal_text(table: pd.DataFrame) -> str:
         + ("Compare rows of one currency only. " if several else "")
         + machines_text(table)
     )
+
+
+def terms_keys(rows: pd.DataFrame) -> list[str]:
+    """The columns that say which rows' terms are the same: images, how many, and the protocol."""
+    own = [c for c in rows.columns if str(c) in ("protocol", "protocol.train_images")]
+    return [*data_keys(rows), *map(str, own)]
 
 
 def machines_text(table: pd.DataFrame) -> str:

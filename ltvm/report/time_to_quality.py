@@ -5,6 +5,9 @@ histories -> spent when the target is first reached, or a miss -> tables, perfor
 The target is the final value of the reference's curve at the same seed. A curve is measured after
 iterations, so what is spent is that of the first measurement at the target or beyond it. Clocks
 count inference, transport and learning: no trial of an execution, no tuning, no measuring.
+
+Curves are those of runs that are done. One that diverged has no end: a row of it has missed the
+target at that seed, and a reference of it sets none.
 """
 
 from __future__ import annotations
@@ -12,14 +15,14 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ltvm.metrics.columns import Column
-from ltvm.report.cells import cell_names, trained_rows
+from ltvm.report.cells import cell_names, swept_keys, trained_rows
 from ltvm.report.declared import ARROWS
 from ltvm.report.differences import pairs, signed
 from ltvm.report.statistics import INTERVALS, Direction, format_estimate
@@ -144,6 +147,7 @@ class Measured:
     curve: str
     column: Column
     clocks: tuple[str, ...]
+    lost: Mapping[str, Sequence[int]] = field(default_factory=dict)  # cell -> diverged seeds
 
     @property
     def direction(self) -> Direction:
@@ -168,14 +172,15 @@ class Measured:
         return [100 * change for change in found if change is not None]
 
     def times(self, cell: str, targets: Mapping[int, float], clock: str) -> dict[int, float | None]:
-        """seed -> what it took to reach the seed's target; None: missed."""
-        return {
+        """seed -> what it took to reach the seed's target; None: missed, or diverged before."""
+        times = {
             seed: time_to_target(
                 part[clock].tolist(), part[self.curve].tolist(), targets[seed], self.direction
             )
             for seed, part in self.of(cell).items()
             if seed in targets
         }
+        return times | {seed: None for seed in self.lost.get(cell, ()) if seed in targets}
 
 
 def measured(
@@ -192,7 +197,18 @@ def measured(
     known = "seconds" in histories and bool(histories["seconds"].notna().all())
     alike = "device" in table and table["device"].dropna().nunique() == 1
     clocks = tuple(clock for clock in CLOCKS if clock == "flops" or (known and alike))
-    return Measured(histories, curve, curves[curve], clocks)
+    runs = table.drop_duplicates(["cell", "seed"])
+    seeds = {
+        status: set(zip(part["cell"].map(str), part["seed"].map(int), strict=True))
+        for status, part in runs.groupby("status")
+    }
+    done = seeds.get("done", set())
+    places = zip(histories["cell"].map(str), histories["seed"].map(int), strict=True)
+    histories = histories[[place in done for place in places]]
+    lost: dict[str, list[int]] = {}
+    for cell, seed in sorted(seeds.get("diverged", ())):
+        lost.setdefault(cell, []).append(seed)
+    return Measured(histories, curve, curves[curve], clocks, lost)
 
 
 def compared_cells(table: pd.DataFrame, manifest: dict[str, Any]) -> dict[str, str]:
@@ -274,8 +290,11 @@ def profile_table(
 ) -> pd.DataFrame | None:
     """A row per method: its integrated profile on every clock, and how often it is within 1 and 2.
 
-    None for fewer than ``FEWEST`` data sets with a reference.
+    None for fewer than ``FEWEST`` data sets with a reference, and where anything but the method is
+    swept: rows with several references have several targets, and no least cost in common.
     """
+    if swept_keys(manifest):
+        return None
     columns: dict[str, dict[str, str]] = {}
     for clock in found.clocks:
         times = workloads(found, table, manifest, clock)

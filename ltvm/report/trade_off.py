@@ -1,13 +1,14 @@
 """Reconstruction against generation: the rows that no other is as good as in both.
 
 Of the first headline metric of either family that has a better direction. A row is on the frontier
-at a seed unless another row is at least as good in both there, and better in one.
+at a seed unless another row is at least as good in both there, and better in one. A row with a run
+that diverged counts so many seeds the fewer, and has no part in the frontier of the means.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,16 @@ class Traded:
     metrics: tuple[str, str]
     columns: tuple[Column, Column]
     points: dict[str, BySeed]  # by cell
+    lost: Mapping[str, int] = field(default_factory=dict)  # cell -> runs that diverged
 
     def means(self) -> dict[str, Point]:
+        """Of the cells all of whose runs went well."""
         return {
             cell: tuple(
                 sum(values) / len(by_seed) for values in zip(*by_seed.values(), strict=True)
             )
             for cell, by_seed in self.points.items()
+            if not self.lost.get(cell)
         }
 
     def at(self, seed: int) -> dict[str, Point]:
@@ -91,6 +95,8 @@ def traded(table: pd.DataFrame) -> list[Traded]:
         return []
     generated, errors = by_cell(table, metrics[0]), errors_of(table, metrics[1])
     outside, found = external_cells(table), []
+    diverged = table[table["status"] == "diverged"].drop_duplicates(["cell", "seed"])
+    lost = {str(cell): int(n) for cell, n in diverged["cell"].value_counts().items()}
     for cells in groups:
         points: dict[str, BySeed] = {
             cell: {
@@ -104,7 +110,7 @@ def traded(table: pd.DataFrame) -> list[Traded]:
         points = {cell: by_seed for cell, by_seed in points.items() if by_seed}
         if len(points) >= FEWEST:
             both = (columns[metrics[0]], columns[metrics[1]])
-            found.append(Traded(metrics, both, points))
+            found.append(Traded(metrics, both, points, lost))
     return found
 
 
@@ -140,7 +146,7 @@ def trade_off_table(
                 {"cell": names[cell]}
                 | {titles[m]: format_estimate(INTERVALS[interval](list(v))) for m, v in values}
                 | {
-                    "on the frontier": f"{on} of {len(own)} seeds",
+                    "on the frontier": f"{on} of {len(own) + found.lost.get(cell, 0)} seeds",
                     "of the means": "yes" if cell in of_means else "-",
                 }
             )

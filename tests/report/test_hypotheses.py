@@ -7,7 +7,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from ltvm.metrics.columns import Column
-from ltvm.report.comparability import Marks
+from ltvm.report.comparability import Marks, differences
 from ltvm.report.differences import difference_tests, differences_table, p_value_tables
 from ltvm.report.hypotheses import best_cells, correct, families_of_tests
 from ltvm.report.page import write_report
@@ -138,6 +138,55 @@ def test_cells_with_runs_to_come_and_single_seeds_are_not_tested():
     single = long_table({"f": {"base": [5.0], "a": [1.0]}}, {"f": FURTHER})
     assert p_value_tables(single, MANIFEST, ["f"]) == {}
     assert differences_table(single, MANIFEST, ["f"]).iloc[0, 1] == "-4 (1 seed)"
+
+
+def of_digits(values, **fields):
+    """``values``: digit -> cell -> values by seed, as of a sweep of the digit that is left out."""
+    parts = [
+        long_table({"f": cells}, {"f": FURTHER}, **{"data.load.digit": digit}, **fields)
+        for digit, cells in values.items()
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    table["cell"] += table["data.load.digit"].map("{:.0f}".format)
+    return table
+
+
+def test_rows_on_other_digits_do_not_compete_and_are_of_a_kind_of_their_own():
+    """Provenance follows the digit, so that no two numbers of different digits are of one kind."""
+    good, bad = [0.9, 0.91, 0.905], [0.1, 0.12, 0.11]
+    table = of_digits({1: {"a": good, "b": bad}, 7: {"a": bad, "b": good}})
+    stated = table["data.load.digit"].map(lambda digit: f'{{"trained_on": "without {digit}"}}')
+    table = table.assign(provenance=stated)
+    names = {cell: cell for cell in table["cell"].unique()}
+    marks = Marks(differences(table, names, ["data.load.digit"]))
+    assert best_cells(table, ["f"], {"f": FURTHER}, marks) == {("f", "a1"), ("f", "b7")}
+    mixed = table.assign(provenance=[f'{{"n": {n}}}' for n in range(len(table))])
+    marks = Marks(differences(mixed, names, ["data.load.digit"]))
+    assert best_cells(mixed, ["f"], {"f": FURTHER}, marks) == set()
+
+
+def test_a_row_from_elsewhere_stands_beside_the_rows_on_every_digit():
+    good, bad = [0.9, 0.91, 0.905], [0.1, 0.12, 0.11]
+    table = of_digits({1: {"a": good, "b": bad}}, external=None)
+    outside = table[table["seed"] == 0].tail(1).assign(cell="gan", external="gan", value=0.2)
+    outside["data.load.digit"] = None
+    every = pd.concat([table, outside], ignore_index=True)
+    assert best_cells(every, ["f"], {"f": FURTHER}, Marks()) == {("f", "a1")}
+    better = every.assign(value=every["value"].where(every["cell"] != "gan", 0.99))
+    assert best_cells(better, ["f"], {"f": FURTHER}, Marks()) == set()
+
+
+def test_a_row_that_samples_from_a_density_competes_where_it_has_a_value():
+    values = {
+        "f": {"a": [5.0, 5.1, 5.2], "b": [1.0, 1.1, 1.2], "a+gmm": [9.0, 9.1, 9.2]},
+        "g": {"a": [5.0, 5.1, 5.2], "b": [1.0, 1.1, 1.2]},  # samples have no part in it
+    }
+    columns = {"f": FURTHER, "g": FURTHER}
+    table = long_table(values, columns)
+    table["sampler_label"] = table["cell"].map({"a+gmm": "GMM"})
+    assert best_cells(table, ["f", "g"], columns, Marks()) == {("f", "a+gmm"), ("g", "a")}
+    none = table.assign(sampler_label=None)  # a row that lacks a value for no reason
+    assert best_cells(none, ["f", "g"], columns, Marks()) == {("f", "a+gmm")}
 
 
 def test_the_page_says_what_was_looked_at_first_and_shows_both_p(written, tmp_path, unrendered):

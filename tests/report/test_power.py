@@ -63,6 +63,13 @@ def test_equivalence_is_that_of_statsmodels(margin):
     assert equivalence_p_value(list(first - second), margin) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("difference", [1e5, 1e8, 1e9, 1e12])
+def test_what_cannot_be_missed_needs_two_seeds(difference):
+    """Far out the noncentral law is not a number to scipy; chances are 1 there."""
+    assert seeds_needed(difference, 1.0) == 2
+    assert power(difference, 1.0, 1_000) == pytest.approx(1.0)
+
+
 def test_no_spread_tells_nothing():
     assert sensitivity([1.0], 1.0) is None
     assert sensitivity([2.0, 2.0], 1.0) is None

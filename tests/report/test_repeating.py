@@ -47,6 +47,17 @@ def test_a_run_is_counted_once_and_its_measuring_in_every_row():
     assert repeating_text(pd.DataFrame(rows[2:3])) == ""  # no run says what it took
 
 
+def test_a_search_that_two_rows_share_is_counted_once():
+    trained = {"training_seconds": 600.0, "tuning_seconds": 3600.0}
+    rows = [
+        *costs("medium", "p0", trained, identity="i"),
+        *costs("large", "p1", trained, identity="j"),  # by what was found at medium
+        *costs("other", "p2", trained, identity="k"),
+    ]
+    table = pd.DataFrame(rows).assign(tuning_study=["s"] * 4 + ["t"] * 2)
+    assert "settings took 2 h of training" in repeating_text(table)
+
+
 def test_a_page_says_it_beside_the_costs(written, unrendered):
     folder = ltvm.make_report("ot-mnist5k", written.root, written.root / "reports")
     text = (folder / "README.md").read_text()

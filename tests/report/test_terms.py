@@ -50,6 +50,16 @@ def test_four_currencies_stand_side_by_side_with_the_one_that_is_equal(written, 
     assert "rows of one currency only" not in page
 
 
+def test_rows_that_learn_from_more_images_do_not_disagree(written, tmp_path):
+    """What 60,000 images cost is no breach of the terms of 1,000."""
+    change_records(written, "short_run_ot", flops=60 * 31_000_000_000_000)
+    for entry in written.entries:
+        many = 60_000 if entry["method"] == "short_run_ot" else 1_000
+        entry["values"]["protocol.train_images"] = many
+    page = page_of(written, tmp_path, axes=["method", "protocol.train_images"])[1]
+    assert "(`protocol.equal=flops`; rows agree within 0 %)" in page
+
+
 def test_rows_of_several_currencies_are_told_apart(written, tmp_path):
     change_records(written, "short_run_ot", equal="updates")
     page = page_of(written, tmp_path)[1]

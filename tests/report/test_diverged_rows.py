@@ -1,0 +1,117 @@
+"""A run that diverged is a miss: what is left of its row is told, and neither tested nor best."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import ltvm
+from ltvm.metrics.columns import Column
+from ltvm.report.along_training import along_table
+from ltvm.report.comparability import Marks
+from ltvm.report.differences import difference_tests
+from ltvm.report.hypotheses import best_cells
+from ltvm.report.time_to_quality import measured, time_table
+from ltvm.runtime.files import read_json, write_json
+
+CLAIM = {
+    "name": "C1", "claim": "It is worse.", "metric": "mse_test", "expected": "worse",
+    "row": {"method": "short_run_ot"}, "against": {"method": "short_run_uncorrected"},
+    "smallest": 0.1, "stated": "2026-11-29",
+}  # fmt: skip
+HEADS = {"head": Column("head", "", "generation", direction="lower", headline=True)}
+CURVE = {"curve": Column("curve", "", "generation", direction="lower", headline=True)}
+MANIFEST = {"axes": ["method"], "reference": "base"}
+
+
+def diverge(results, method, seed):
+    """Have a run end with too large a code, after its first iteration."""
+    for entry in results.entries:
+        if (entry["method"], entry["seed"]) == (method, seed):
+            folder = results.root / entry["path"]
+            record = read_json(folder / "record.json")
+            write_json(folder / "record.json", record | {"status": "diverged", "reason": "codes"})
+            (folder / "evaluations" / "e1.json").unlink()
+            rows = (folder / "history.csv").read_text().splitlines()
+            (folder / "history.csv").write_text("\n".join(rows[:2]) + "\n")
+
+
+def page(results, name, **fields):
+    results.manifest(**fields)
+    folder = ltvm.make_report("ot-mnist5k", results.root, results.root / "reports")
+    return pd.read_csv(folder / f"{name}.csv", dtype=str, keep_default_na=False)
+
+
+@pytest.mark.parametrize("method", ["short_run_ot", "short_run_uncorrected"])
+def test_a_claim_of_a_row_that_diverged_is_undecided(written, unrendered, method):
+    assert page(written, "claims", claims=[CLAIM]).loc[0, "verdict"] == "supported"
+    diverge(written, method, 2)
+    found = page(written, "claims", claims=[CLAIM]).iloc[0]
+    assert found["verdict"] == "undecided here; runs diverged: 2 of 3 (1 diverged)"
+
+
+def test_a_claim_pairs_no_row_from_elsewhere(written, unrendered):
+    for entry in written.entries[:3]:
+        file = written.root / entry["path"] / "record.json"
+        card = {"external": {"source": "s", "n": 9, "cost": {"text": "a day"}}}
+        write_json(file, read_json(file) | card)
+    found = page(written, "claims", claims=[CLAIM]).iloc[0]
+    assert found["verdict"] == "not asked here; a row from elsewhere shares no seed"
+
+
+def long_table(values):
+    """``values``: cell -> values by seed; None: diverged."""
+    return pd.DataFrame([
+        {"data": "d", "label": cell, "method": cell, "cell": cell, "seed": seed,
+         "path": f"{cell}{seed}", "status": "diverged" if value is None else "done",
+         "metric": None if value is None else "head", "value": value, **HEADS["head"].as_dict()}
+        for cell, numbers in values.items()
+        for seed, value in enumerate(numbers)
+    ])  # fmt: skip
+
+
+def test_survivors_are_neither_tested_nor_best():
+    values = {"base": [9.0, 9.1, 9.3], "a": [1.0, 1.2, 1.1], "b": [5.0, 5.1, 4.9]}
+    table = long_table(values)
+    assert set(difference_tests(table, MANIFEST, ["head"])) == {("head", "a"), ("head", "b")}
+    assert best_cells(table, ["head"], HEADS, Marks()) == {("head", "a")}
+    table = long_table(values | {"a": [1.0, 1.2, None]})
+    assert set(difference_tests(table, MANIFEST, ["head"])) == {("head", "b")}
+    assert best_cells(table, ["head"], HEADS, Marks()) == set()
+
+
+def curves(values):
+    """``values``: cell -> per seed, values after iterations 1, 2, ..., a GFLOP each."""
+    return pd.DataFrame([
+        {"cell": cell, "seed": seed, "iteration": i, "flops": 1e9 * i, "curve": value}
+        for cell, seeds in values.items()
+        for seed, own in enumerate(seeds)
+        for i, value in enumerate(own, start=1)
+    ])  # fmt: skip
+
+
+def test_who_diverged_has_missed_the_target_and_a_reference_that_did_sets_none():
+    of_curves = {
+        "base": [[9.0, 8.0], [9.0, 8.0], [99.0]],
+        "a": [[7.0, 6.0], [7.0], [7.0, 6.0]],
+    }
+    table = long_table({"base": [8.0, 8.0, None], "a": [6.0, None, 6.0]})
+    found = measured(curves(of_curves), CURVE, table)
+    assert found.finals("base") == {0: 8.0, 1: 8.0}  # not 99: that run has no end
+    assert found.times("a", found.finals("base"), "flops") == {0: 1e9, 1: None}
+    rows = time_table(found, table, MANIFEST).set_index("cell")
+    assert rows["reached"].to_dict() == {"base": "2 of 2", "a": "1 of 2"}
+    assert rows.loc["a", "FLOP to it"] == "missed"
+    along = along_table(found, table, MANIFEST).set_index("cell")
+    assert along.loc["a", "at 100 %"] == "-2 (1 seed) (1 of 3 seeds)"
+
+
+def test_a_row_that_diverged_counts_its_miss_on_the_frontier(written, unrendered):
+    best = {"fd_digits": 1.0, "mse_test": 0.01}
+    for seed in range(3):
+        written.evaluation(written.run("vae", seed), "e1", best)
+    before = page(written, "trade-off").set_index("cell").loc["vae"]
+    assert list(before[["on the frontier", "of the means"]]) == ["3 of 3 seeds", "yes"]
+    diverge(written, "vae", 1)
+    after = page(written, "trade-off").set_index("cell").loc["vae"]
+    assert list(after[["on the frontier", "of the means"]]) == ["2 of 3 seeds", "-"]
+    assert np.isclose(float(after["FD, digit features ↓"].split()[0]), 1.0)
