@@ -1,6 +1,6 @@
 """The answer of a report, computed from its tests: a sentence, its values, and what all rows say.
 
-What is tested and stands after correction is "beyond doubt"; what does not is "not settled", which
+What is tested and stands after correction is "significant"; what does not is "not settled", which
 is not that there is no difference.
 """
 
@@ -40,7 +40,7 @@ UNFINISHED = "Not answered yet: runs are still to come."
 UNMEASURED = "No headline metric was measured."
 BETTER, WORSE, OPEN, UNTESTED = "better", "worse", "open", "untested"
 SPENT = tuple(CURRENCIES[word] for word in ("flops", "passes", "seconds"))
-BEST = "Best beyond doubt"
+BEST = "Significantly best"
 BEST_TEXT = (
     "Best: one test for each metric, of the row with the best mean against every other at once. It "
     "needs no correction for the number of rows, so a row may be best where a single difference, "
@@ -86,15 +86,15 @@ class Answer:
     rows: tuple[tuple[str, str], ...] = ()
 
     @property
-    def doubt_text(self) -> str:
+    def significance_text(self) -> str:
         return (
-            f"Beyond doubt: p below 0.05 after Holm's correction for all {self.corrected} tests of "
+            f"Significant: p below 0.05 after Holm's correction for all {self.corrected} tests of "
             "headline metrics here, which their code declares."
         )
 
     @property
     def best_found(self) -> bool:
-        """Whether a row is the best of a metric beyond doubt."""
+        """Whether a row is significantly the best of a metric."""
         return any(text.startswith(BEST) for _, text in self.rows)
 
 
@@ -148,7 +148,7 @@ def competing(table: pd.DataFrame) -> bool:
 
 
 def sentence(own: str, other: str, lines: Sequence[Line], seeds: int) -> str:
-    """``“A” against “B” at 3 shared seeds: 1 of 3 headline metrics better beyond doubt, ...``"""
+    """``“A” against “B” at 3 shared seeds: 1 of 3 headline metrics significantly better, ...``"""
     counts = {v: sum(line.verdict == v for line in lines) for v in (BETTER, WORSE, OPEN)}
     where = f"“{own}” against “{other}” at {counted(seeds, 'shared seed')}: "
     if not lines:
@@ -162,7 +162,7 @@ def sentence(own: str, other: str, lines: Sequence[Line], seeds: int) -> str:
     for verdict, n in counts.items():
         of = "" if parts else f" of {counted(len(lines), 'headline metric')}"
         unsettled = f"not settled ({means_of([line for line in lines if line.verdict == OPEN])})"
-        words = unsettled if verdict == OPEN else f"{verdict} beyond doubt"
+        words = unsettled if verdict == OPEN else f"significantly {verdict}"
         parts += [f"{n}{of} {'is' if n == 1 else 'are'} {words}"] if n else []
     return f"{where}{', '.join(parts)}."
 
@@ -213,12 +213,12 @@ def compared_lines(
 
 
 def judged(estimate: Estimate, column: Column, test: Outcome | None) -> tuple[str, str]:
-    """The verdict on a difference and its words: ``better beyond doubt (p 0.03)``."""
+    """The verdict on a difference and its words: ``significantly better (p 0.03)``."""
     leaning = leaning_of(estimate, column)
     if test is None:
         return UNTESTED, f"not tested, {leaning} here"
     if test.stands:
-        return leaning, f"{leaning} beyond doubt (p\u00a0{format_p(test.corrected)})"
+        return leaning, f"significantly {leaning} (p\u00a0{format_p(test.corrected)})"
     return OPEN, f"not settled, mean {leaning} (p\u00a0{format_p(test.corrected)})"
 
 
@@ -308,9 +308,9 @@ def of_all_rows(
             external = external_cells(table)
             own = {cell: v for cell, v in values.items() if cell not in external}
             first = names[leader(own, column.direction)]
-            yield f"Best by its mean, not beyond doubt: {quoted(first)}."
+            yield f"Best by its mean, not significantly: {quoted(first)}."
         else:
-            yield "No row is best beyond doubt."
+            yield "No row is significantly best."
     tested = [(cell, other) for cell, other in compared if (metric, cell) in tests]
     if len(tested) < 2:
         return
@@ -324,7 +324,7 @@ def of_all_rows(
     whom = quoted(names[others.pop()]) if len(others) == 1 else "the reference, all else equal"
     parts = [f"{verdict}: {some(found[verdict])}" for verdict in (BETTER, WORSE)]
     parts += [f"not settled: {len(found[OPEN])}"] if found[OPEN] else []
-    yield f"Against {whom}, beyond doubt {'; '.join(parts)}."
+    yield f"Against {whom}, significantly {'; '.join(parts)}."
 
 
 def quoted(name: str) -> str:

@@ -14,7 +14,7 @@ def answer_text(said: Answer) -> list[str]:
     if said.lines:
         parts += [to_markdown(lines_table(said)) + "\n"]
     if said.lines and said.corrected:
-        parts.append(f"{said.doubt_text}\n")
+        parts.append(f"{said.significance_text}\n")
     if said.rows:
         parts += ["All rows:\n", *(f"- {title}: {text}" for title, text in said.rows), ""]
         parts += [f"{BEST_TEXT}\n"] if said.best_found else []

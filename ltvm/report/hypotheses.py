@@ -96,7 +96,7 @@ def untested_cells(table: pd.DataFrame) -> set[str]:
 def best_cells(
     table: pd.DataFrame, metrics: Sequence[str], columns: Mapping[str, Column], marks: Marks
 ) -> set[Key]:
-    """(metric, cell) of what is best beyond doubt, corrected for the metrics and data sets.
+    """(metric, cell) of what is significantly best, corrected for the metrics and data sets.
 
     Only where all cells on the same data are done and their numbers are of one kind. Cells from
     elsewhere share no seed, so that nothing of them is tested; beside a better one nothing is best.

@@ -14,7 +14,7 @@ from ltvm.runtime.files import read_json, write_json
 
 
 def test_a_row_from_elsewhere_is_not_tested_and_takes_the_mark_from_a_worse_one(written):
-    for seed in range(3):  # best beyond doubt without it
+    for seed in range(3):  # significantly best without it
         written.change("short_run_ot", [seed], value=1.0 + seed / 100)
     folder = written.run("short_run", 0, cell="outside")
     written.evaluation(folder, "e1", {"fd_digits": 0.5})

@@ -71,7 +71,7 @@ def test_the_answer_says_what_stands_and_what_does_not(written):
     # +0.193 with a spread of 0.012 stands; -0.1 with a spread of 0.46 does not
     assert found.sentence == (
         "“short-run OT” against “same, no correction” at 3 shared seeds: "
-        "1 of 2 headline metrics is worse beyond doubt, 1 is not settled (mean better)."
+        "1 of 2 headline metrics is significantly worse, 1 is not settled (mean better)."
     )
     fd, mse = found.lines
     assert (fd.title, fd.reference, fd.own) == ("FD, digit features ↓", "11.1 ± 2.4", "11.0 ± 2.5")
@@ -112,8 +112,8 @@ def test_without_a_reference_it_names_what_is_best(written):
     manifest, table = read(written, written.manifest(reference=None))
     found = answer(table, manifest, Marks(), "t")
     assert (found.sentence, dict(found.rows)) == ("", {
-        "FD, digit features ↓": "Best by its mean, not beyond doubt: “short-run OT”.",
-        "MSE, unseen images ↓": "Best beyond doubt: “same, no correction”.",
+        "FD, digit features ↓": "Best by its mean, not significantly: “short-run OT”.",
+        "MSE, unseen images ↓": "Significantly best: “same, no correction”.",
     })  # fmt: skip
 
 
@@ -126,7 +126,7 @@ def test_of_many_rows_the_answer_says_which_differ_and_rows_on_other_terms_do_no
     manifest, table = read(written)
     rows = dict(answer(table, manifest, Marks(), "t").rows)
     assert rows["MSE, unseen images ↓"] == (
-        "Best beyond doubt: “abp”. Against “same, no correction”, beyond doubt better: 1 (“abp”); "
+        "Significantly best: “abp”. Against “same, no correction”, significantly better: 1 (“abp”); "
         "worse: 2 (“short-run OT”, “vae”)."
     )
     assert rows["FD, digit features ↓"].endswith("better: none; worse: none; not settled: 3.")

@@ -99,7 +99,7 @@ def test_a_number_opens_its_records_and_differences_show(page):
 
 def test_the_answer_stands_first_and_every_row_against_its_reference(page):
     verdicts = page.locator(".answer .verdicts tbody tr.worse")
-    assert "worse beyond doubt" in verdicts.inner_text()
+    assert "significantly worse" in verdicts.inner_text()
     assert page.locator(".answer .reach").count() == 2  # of two metrics; costs are the same
     points = page.locator("#against .point")
     assert points.count() == 1  # the swept rows have no reference

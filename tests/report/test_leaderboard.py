@@ -190,7 +190,7 @@ def test_names_of_pages_and_files():
 def test_the_files_hold_what_the_page_says(results, tmp_path, capsys):
     arguments = ["leaderboard", "--results", str(results.root), "--reports", str(tmp_path / "r")]
     assert main(arguments) == 0
-    assert "“abp” is first beyond doubt, of 3 rows" in capsys.readouterr().out
+    assert "“abp” is significantly first, of 3 rows" in capsys.readouterr().out
     folder = tmp_path / "r" / "leaderboard"
     text = (folder / "mnist5k-smoke.html").read_text()
     shown = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])

@@ -190,7 +190,7 @@ def values_of(
     marks: Marks,
     interval: str,
 ) -> Json:
-    """metric -> cell -> text, mean, interval, seeds, whether it is best beyond doubt among all."""
+    """metric -> cell -> text, mean, interval, seeds, whether it is significantly best of all."""
     best = best_cells(table, main_metrics(columns), columns, marks)
     values: Json = {}
     for metric in shown:

@@ -75,7 +75,7 @@ function numberIn(cell, metric) {
   const value = entry(metric, cell.id), best = value && (value.best || value.stands);
   const part = element("td", { "data-metric": metric, class: best ? "best" : "" });
   if (!value) { part.append(element("span", { class: "missing" }, "–")); return part; }
-  const why = value.best ? ", best beyond doubt" : value.stands ? ", stands after correction" : "";
+  const why = value.best ? ", significantly best" : value.stands ? ", stands after correction" : "";
   const label = `${cell.name}, ${columnOf[metric].title}: ${value.text}${why}`;
   const button = element("button", { type: "button", class: "number", "aria-label": label }, value.text + (best ? " ★" : ""));
   button.addEventListener("click", () => provenance(cell, metric));

@@ -156,7 +156,7 @@ def at_one_seed(rank: Rank) -> str:
 
 
 def answer(page: Page, metric: str) -> str:
-    """What the ranking by one metric says beyond doubt, in a few sentences."""
+    """What the ranking by one metric says significantly, in a few sentences."""
     found, title = page.rankings[metric], page.columns[metric].title
     ranks = found.ranks
     names = {row.id: row.name for row in page.rows}
@@ -166,10 +166,10 @@ def answer(page: Page, metric: str) -> str:
     told = told_apart(found)
     if len(leaders) == 1:
         first = names[leaders[0]]
-        return f"By {title}: “{first}” is first beyond doubt, of {len(ranks)} rows. {told}"
+        return f"By {title}: “{first}” is significantly first, of {len(ranks)} rows. {told}"
     expected = next(iter(ranks))
     return (
-        f"By {title}: no row is first beyond doubt, {len(leaders)} of {len(ranks)} may be. "
+        f"By {title}: no row is significantly first, {len(leaders)} of {len(ranks)} may be. "
         f"“{names[expected]}” has the best rank at one seed, {ranks[expected].expected:.1f} on "
         f"average. {told}"
     )

@@ -65,8 +65,8 @@ function provenance(row, id) {
   const facts = { value: value.text, definition: column.definition, unit: column.unit, marks: row.marks.join("; "),
     tuned: row.tuned, "not ranked": row.unranked };
   if (rank) Object.assign(facts, { rank: rank.text, "rank at one seed": rank.at_one_seed,
-    "better beyond doubt than": rank.better_than,
-    "worse beyond doubt than": rank.worse_than });
+    "significantly better than": rank.better_than,
+    "significantly worse than": rank.worse_than });
   const body = [list(facts)];
   if (Object.keys(row.settings).length) body.push(element("h3", {}, "Set otherwise than by default"), list(row.settings));
   if (row.stated[id]) body.push(element("h3", {}, "What the number says of itself (first seed)"), list(row.stated[id]));

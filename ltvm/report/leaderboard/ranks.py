@@ -43,7 +43,7 @@ class Rank:
     bounds: tuple[float, float] | None  # of ``expected``; None with few seeds
     first: int  # at how many of its seeds no other row is better
     seeds: int
-    better_than: tuple[str, ...]  # beyond doubt
+    better_than: tuple[str, ...]  # significantly
     worse_than: tuple[str, ...]
 
     @property
@@ -66,7 +66,7 @@ class Ranking:
 
     @property
     def told_apart(self) -> int:
-        """Pairs of which one row is better beyond doubt."""
+        """Pairs of which one row is significantly better."""
         return sum(len(rank.better_than) for rank in self.ranks.values())
 
     @property
@@ -134,7 +134,7 @@ def ranking_of(names: Sequence[str], costs: np.ndarray, better: np.ndarray, test
 
 
 def separable(several: Sequence[np.ndarray]) -> tuple[list[np.ndarray], int]:
-    """Of each of several metrics [i, j]: whether row i is better than row j beyond doubt.
+    """Of each of several metrics [i, j]: whether row i is significantly better than row j.
 
     And the number of tests. Each is [n rows, seeds], as ``costs_of`` has them.
     """

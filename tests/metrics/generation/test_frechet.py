@@ -146,4 +146,4 @@ def test_tables_and_figures_show_the_gap():
     assert "at most 50 unseen" in metric.columns()["fd_digits_unseen"].definition
     headings = learning_curve_headings(metric.curve_columns())
     assert list(headings) == ["fd_digits_curve", "fd_digits_decoded_curve", "prior_gap_curve"]
-    assert headings["prior_gap_curve"] == "prior gap, FD, digit features, on a small sample"
+    assert headings["prior_gap_curve"] == "prior gap, FD, digit features, along training"
