@@ -20,7 +20,7 @@ from ltvm.report.comparability import MIXED, Marks
 from ltvm.report.declared import columns_of, headings
 from ltvm.report.differences import signed
 from ltvm.report.hypotheses import outstanding_cells, untested_cells
-from ltvm.report.power import percent, seeds_needed, seeds_text
+from ltvm.report.power import needed_text, percent
 from ltvm.report.statistics import (
     CONFIDENCE,
     Estimate,
@@ -181,9 +181,7 @@ def judge(found: Judged, corrected: float, columns: Mapping[str, Column]) -> Jud
     reason = ""
     if word == UNDECIDED:
         differences = np.asarray(compared.differences)
-        deviation = float(differences.std(ddof=1))
-        needed = seeds_needed(float(differences.mean()), deviation) if deviation else None
-        reason = f"seeds that a difference like this needs: {seeds_text(needed)}"
+        reason = f"seeds that a difference like this needs: {needed_text(differences.tolist())}"
     return Judged(claim, found.cells, compared, corrected, word, reason)
 
 

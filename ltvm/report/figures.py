@@ -32,11 +32,13 @@ from ltvm.report.cells import (
     swept_texts,
     value_text,
 )
+from ltvm.report.hypotheses import cells_with_a_density
 from ltvm.report.statistics import INTERVALS
 from ltvm.report.styles import Style, cell_styles, line_styles
 from ltvm.runtime.files import writing
 
-ACROSS = 4  # panels in a row
+ACROSS = 4  # panels in a row, at most
+NEAR_ZERO = 1 / 3  # of the largest value: an axis that begins at zero where the least is below it
 UPRIGHT = 8  # cells whose names fit below a panel; of more they stand beside it
 POINTS = 72  # an inch of an SVG
 PRINT, SCREEN = 160, 110  # dots an inch of a PNG
@@ -50,10 +52,26 @@ def set_theme() -> None:
     plt.rcParams["axes.titley"] = 1.0
 
 
+def in_a_row(count: int) -> int:
+    """Panels in a row of so many: rows are as few as ``ACROSS`` allows, and as equal as can be.
+
+    >>> [in_a_row(count) for count in (1, 4, 5, 6, 9)]
+    [1, 4, 3, 3, 3]
+    """
+    rows = -(-count // ACROSS)
+    return -(-count // rows)
+
+
+def from_zero(axis: Axes, least: float, most: float) -> None:
+    """Have a scale begin at zero where values come near it; else their differences are shown."""
+    if 0 <= least <= NEAR_ZERO * most:
+        axis.set_ylim(bottom=0)
+
+
 def panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
     """A figure of ``count`` panels, each of that size in inches, at most ``ACROSS`` in a row."""
     set_theme()
-    columns = min(count, ACROSS)
+    columns = in_a_row(count)
     rows = -(-count // columns)
     figure, grid = plt.subplots(
         rows, columns, figsize=(width * columns, height * rows), squeeze=False
@@ -143,8 +161,10 @@ def comparison(
     """Cells side by side, a panel per metric: every seed, the mean and its 95 % interval.
 
     ``names`` are those of the cells to show, ``metrics`` gives each panel its title, ``styles``
-    those of the methods. A cell without a value keeps its place and says so.
+    those of the methods. A cell without a value keeps its place and says so, but for one that
+    samples from a density where samples have no part in the value.
     """
+    aside = cells_with_a_density(table)
     of_cells = cell_styles(table, styles)
     lying = len(names) > UPRIGHT
     figure, axes = panels(len(metrics), 3.6, 0.27 * len(names) + 1.2 if lying else 3.6)
@@ -154,9 +174,11 @@ def comparison(
         for position, cell in enumerate(names):
             values = list(found.get(cell, {}).values())
             counts.add(len(values))
-            draw_cell(axis, position, values, of_cells[cell], interval, lying)
+            if values or cell not in aside:
+                draw_cell(axis, position, values, of_cells[cell], interval, lying)
         if lying:
-            labels = list(names.values()) if number % ACROSS == 0 else [""] * len(names)
+            first = number % in_a_row(len(metrics)) == 0
+            labels = list(names.values()) if first else [""] * len(names)
             axis.set_yticks(range(len(names)), labels)
             axis.set_ylim(len(names) - 0.4, -0.6)
         else:

@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from ltvm.errors import InputError
 from ltvm.metrics.columns import Column
 from ltvm.report.declared import ARROWS, column_of, headings
-from ltvm.report.figures import add_legend, interval_rows, panels, save
+from ltvm.report.figures import add_legend, from_zero, interval_rows, panels, save
 from ltvm.report.styles import Style, cell_styles
 from ltvm.runs.intact import check_history
 from ltvm.runs.reading import DISK, Files
@@ -121,10 +121,14 @@ def corrections(curves: Mapping[str, Column]) -> dict[str, str]:
 
 
 def learning_curve_headings(curves: Mapping[str, Column]) -> dict[str, str]:
-    """Column -> heading, of the headline columns that are no part of a correction."""
+    """Column -> heading, of the headline columns that are no part of a correction.
+
+    Those that have a better direction first.
+    """
     paired = {effect + when for effect in corrections(curves) for when in (BEFORE, AFTER)}
     shown = {n: c for n, c in curves.items() if c.headline and n not in paired}
-    return headings(shown)
+    better = sorted(shown, key=lambda name: shown[name].direction is None)
+    return headings({name: shown[name] for name in better})
 
 
 def learning_curves(
@@ -162,11 +166,11 @@ def correction_effects(
     figure, axes = panels(len(effects), 3.8, 3.6)
     for axis, (effect, heading) in zip(axes, effects.items(), strict=True):
         for cell, style in of_cells.items():
-            for when in (BEFORE, AFTER):
+            for when in (AFTER, BEFORE):  # where there is no correction both are one line
                 label = names[cell] if when == BEFORE else None
                 draw_curve(axis, histories, cell, effect + when, style, interval, label, when)
         finish(axis, heading, pd.concat([histories[effect + when] for when in (BEFORE, AFTER)]))
-    for when, text in ((BEFORE, "before the correction"), (AFTER, "after the correction")):
+    for when, text in ((BEFORE, "before the correction"), (AFTER, "after it, if there is one")):
         fill = "grey" if when == BEFORE else "white"
         axes[0].plot([], [], color="grey", linestyle=STYLE_OF[when], marker="o",
                      markerfacecolor=fill, label=text)  # fmt: skip
@@ -203,5 +207,4 @@ def draw_curve(
 def finish(axis: Axes, heading: str, values: pd.Series) -> None:
     axis.set_xlabel("training, FLOP")
     axis.set_title(heading)
-    if values.min() >= 0:  # an unbiased estimate, or a log-likelihood, may be below
-        axis.set_ylim(bottom=0)
+    from_zero(axis, values.min(), values.max())

@@ -165,14 +165,25 @@ def sensitivity_table(
 
 def texts_of(found: Sensitivity, reference: float, n: int, share: float) -> dict[str, str]:
     part = f" ({percent(found.detectable / reference)})" if reference else ""
-    low, high = (seeds_text(bound) for bound in found.needed_range)
-    needed = seeds_text(found.needed)
     return {
         "seeds": str(n),
         "detectable": f"{found.detectable:.3g}{part}",
-        "seeds needed": needed if low == high else f"{needed} [{low}, {high}]",
+        "seeds needed": range_text(found),
         f"equivalent within {100 * share:g} %, p": format_p(found.equivalent),
     }
+
+
+def range_text(found: Sensitivity) -> str:
+    """``17 [8, 122]``"""
+    low, high = (seeds_text(bound) for bound in found.needed_range)
+    needed = seeds_text(found.needed)
+    return needed if low == high else f"{needed} [{low}, {high}]"
+
+
+def needed_text(differences: Sequence[float]) -> str:
+    """The seeds that a true difference like these needs, with the range of their spread."""
+    found = sensitivity(differences, 0.0)
+    return seeds_text(None) if found is None else range_text(found)
 
 
 def percent(share: float) -> str:

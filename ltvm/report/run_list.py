@@ -23,8 +23,10 @@ def link_base(folder: Path, results: Path) -> str | None:
 
     A page should not name directories of one machine.
     """
-    way = os.path.relpath(results.resolve(), folder.resolve())
-    return way if Path(way).parts.count("..") <= FARTHEST else None
+    places = [results.resolve(), folder.resolve()]
+    way = os.path.relpath(*places)
+    near = Path(way).parts.count("..") <= FARTHEST
+    return way if near and os.path.commonpath(places) != places[0].anchor else None
 
 
 def run_lines(manifest: dict[str, Any], table: pd.DataFrame, base: str | None) -> list[str]:

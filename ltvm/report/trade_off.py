@@ -7,12 +7,14 @@ that diverged counts so many seeds the fewer, and has no part in the frontier of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from ltvm.metrics.columns import Column
 from ltvm.report.cells import by_cell, cell_names, cells_by_data, external_cells
@@ -23,6 +25,7 @@ from ltvm.report.statistics import INTERVALS, format_estimate
 from ltvm.report.styles import Style
 
 FEWEST, MOST = 3, 100  # rows
+WIDE = 4.0  # times the least value: from here on a scale is logarithmic
 FAMILIES = ("generation", "reconstruction")
 Point = tuple[float, ...]  # a value of either metric
 BySeed = dict[int, Point]
@@ -153,6 +156,20 @@ def trade_off_table(
     return pd.DataFrame(rows) if rows else None
 
 
+def logarithmic(axes: Axes, scale: str) -> None:
+    """Make ``x`` or ``y`` logarithmic, its ticks plain numbers at 1, 2, 5 times powers of ten."""
+    axes.set(**{f"{scale}scale": "log"})
+    axis = axes.xaxis if scale == "x" else axes.yaxis
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
+def is_wide(values: Sequence[float]) -> bool:
+    """Whether a few rows far away would press the others together on a linear scale."""
+    return bool(values) and min(values) > 0 and max(values) > WIDE * min(values)
+
+
 def draw_trade_off(
     found: Traded,
     names: Mapping[str, str],
@@ -178,5 +195,8 @@ def draw_trade_off(
               marker="o", markersize=13, label="frontier of the means")  # fmt: skip
     axis.set_xlabel(titles[found.metrics[1]])
     axis.set_ylabel(titles[found.metrics[0]])
+    for scale, place in (("y", 0), ("x", 1)):
+        if is_wide([means[cell][place] for cell in names if cell in means]):
+            logarithmic(axis, scale)
     add_legend(figure, [axis])
     save(figure, path)

@@ -143,7 +143,10 @@ def test_a_report_judges_what_was_claimed(written, tmp_path):
     p = stats.ttest_rel([0.5, 0.52, 0.51], [0.3, 0.32, 0.33]).pvalue
     assert float(found.loc["C2", "p, corrected"]) == pytest.approx(p, rel=0.05)
     first = found.iloc[0]  # 0.1 of 11.1 is not far from -0.1 ± 1.1
-    assert first["verdict"] == "undecided here; seeds that a difference like this needs: 167"
+    assert (
+        first["verdict"]
+        == "undecided here; seeds that a difference like this needs: 167 [47, >1000]"
+    )
     assert first["rows"] == "short-run OT against same, no correction"
     assert first["of interest"] == "better by 10 %"
     page = (tmp_path / "reports" / "ot-mnist5k" / "README.md").read_text()

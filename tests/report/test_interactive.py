@@ -126,8 +126,8 @@ def test_of_many_rows_the_answer_says_which_differ_and_rows_on_other_terms_do_no
     manifest, table = read(written)
     rows = dict(answer(table, manifest, Marks(), "t").rows)
     assert rows["MSE, unseen images ↓"] == (
-        "Significantly best: “abp”. Against “same, no correction”, significantly better: 1 (“abp”); "
-        "worse: 2 (“short-run OT”, “vae”)."
+        "Significantly best: “abp”. Against “same, no correction”, significantly better: 1 "
+        "(“abp”); worse: 2 (“short-run OT”, “vae”)."
     )
     assert rows["FD, digit features ↓"].endswith("better: none; worse: none; not settled: 3.")
     table.loc[table["method"] == "abp", "equal"] = "passes"

@@ -56,3 +56,7 @@ def test_a_run_that_is_not_done_has_no_link(written, unrendered):
 )
 def test_results_far_from_a_report_are_not_linked(folder, results, base, tmp_path):
     assert link_base(tmp_path / folder, tmp_path / Path(results)) == base
+
+
+def test_no_way_leads_through_the_root():
+    assert link_base(Path("/here/reports/ot"), Path("/elsewhere/results")) is None
