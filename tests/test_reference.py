@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import ltvm
+from ltvm.runtime.files import read_json
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "results" / "reference"
@@ -20,7 +21,8 @@ def test_there_is_a_reference():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_committed_report_is_that_of_the_committed_records(name, tmp_path, unrendered):
-    rebuilt = ltvm.make_report(name, REFERENCE, tmp_path)
+    (tmp_path / "results").symlink_to(REFERENCE.parent)  # where a page has its links lead
+    rebuilt = ltvm.make_report(name, tmp_path / "results/reference", tmp_path / "reports/reference")
     committed = ROOT / "reports" / "reference" / name
     texts = [file.name for file in rebuilt.iterdir() if file.suffix in (".md", ".csv", ".tex")]
     assert {"README.md", "cost.csv", "long.csv"} <= set(texts)
@@ -28,6 +30,22 @@ def test_the_committed_report_is_that_of_the_committed_records(name, tmp_path, u
         assert (rebuilt / file).read_text() == (committed / file).read_text(), file
     assert without_pictures(rebuilt) == without_pictures(committed)
     assert {f.name for f in committed.iterdir()} == {f.name for f in rebuilt.iterdir()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_committed_page_leads_to_the_files_of_its_numbers(name):
+    folder = ROOT / "reports" / "reference" / name
+    links = re.findall(r"\]\(([^)#:]+)\)", (folder / "README.md").read_text())
+    assert sum(link.endswith("/record.json") for link in links) > 1
+    assert [link for link in links if not (folder / link).is_file()] == []
+
+
+def test_the_reports_are_listed_with_their_questions():
+    listed = (ROOT / "reports" / "reference" / "README.md").read_text()
+    assert len(re.findall(r"^\| \[", listed, re.M)) == len(NAMES)
+    for name in NAMES:
+        question = read_json(REFERENCE / "ablations" / f"{name}.json")["question"]
+        assert f"| [{name}]({name}/README.md) | {question} |" in listed
 
 
 def without_pictures(report):

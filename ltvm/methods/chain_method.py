@@ -101,6 +101,12 @@ class ChainMethod(Method):
         """Of where a visit's chains begin: see ``first_state``."""
         return self.problem.prior_draw if self.start == "prior" else Price()
 
+    def fit_iteration(self) -> dict[str, float]:
+        """Visits alone: chains, and decoder updates on what they have inferred."""
+        loss = self.infer_and_learn()
+        self.iteration += 1
+        return {"sweep_loss": loss}
+
     def infer_and_learn(self, share: float = 1.0) -> float:
         """Visits until this share of the iteration's allowance is spent; the mean loss."""
         with self.problem.clock.phase("inference"):

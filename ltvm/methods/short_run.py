@@ -37,8 +37,3 @@ class ShortRun(ChainMethod):
             infer_steps=infer_steps,
             infer_noise_free=infer_noise_free,
         )
-
-    def fit_iteration(self) -> dict[str, float]:
-        loss = self.infer_and_learn()
-        self.iteration += 1
-        return {"sweep_loss": loss}

@@ -23,7 +23,7 @@ def link_base(folder: Path, results: Path) -> str | None:
 
     A page should not name directories of one machine.
     """
-    places = [results.resolve(), folder.resolve()]
+    places = [results.absolute(), folder.absolute()]
     way = os.path.relpath(*places)
     near = Path(way).parts.count("..") <= FARTHEST
     return way if near and os.path.commonpath(places) != places[0].anchor else None

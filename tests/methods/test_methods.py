@@ -13,6 +13,7 @@ from ltvm.methods.budget import Price
 from ltvm.runs.build import build_method, build_problem
 from ltvm.runtime.randomness import image_normals
 from ltvm.testing import check
+from ltvm.transport import SOLVERS
 
 METHODS = choices("method")
 
@@ -173,21 +174,7 @@ def test_the_blend_is_that_of_the_paper(tiny):
     torch.testing.assert_close(method.codes, 0.7 * before + 0.3 * mapped)
 
 
-@pytest.mark.parametrize(
-    "solver",
-    [
-        "auto",
-        "shortlist",
-        "exact",
-        "blocks",
-        "semidual",
-        "bsp",
-        "gaussian",
-        "random",
-        "noise",
-        "none",
-    ],
-)
+@pytest.mark.parametrize("solver", sorted(SOLVERS))
 def test_every_solver_trains_and_resumes(tiny, solver):
     method = build(tiny, f"method.solver={solver}")
     method.fit_iteration()

@@ -8,7 +8,7 @@ from ltvm.chain.kernels.contract import check_kernel
 from ltvm.chain.kernels.hamiltonian import Hamiltonian
 from ltvm.chain.kernels.langevin import Langevin
 from ltvm.chain.kernels.underdamped import Underdamped
-from ltvm.config import resolve
+from ltvm.config import choices, resolve
 from ltvm.errors import InputError
 
 KERNELS = [
@@ -99,7 +99,7 @@ def test_bad_parameters_name_the_key(kernel, bad):
         kernel(**bad)
 
 
-@pytest.mark.parametrize("name", ["langevin", "hamiltonian", "underdamped", "adam"])
+@pytest.mark.parametrize("name", choices("kernel"))
 def test_every_kernel_has_its_configuration(name):
     kernel = build(resolve(["protocol=smoke", f"method.kernel={name}"])["method"]["kernel"])
     assert check_kernel(kernel)
