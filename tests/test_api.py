@@ -4,8 +4,10 @@ import inspect
 import re
 from pathlib import Path
 
+import pytest
+
 import ltvm
-from ltvm import api
+from ltvm import api, plugin
 
 HELPERS = {"split_hydra", "train_resolved", "external_entries", "comparison"}
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "api.md"
@@ -22,3 +24,19 @@ def test_every_function_is_exported_and_documented():
     assert all(hasattr(ltvm, name) for name in ltvm.__all__)
     listed = PAGE.read_text().partition("members:")[2].partition("##")[0]
     assert set(re.findall(r"- (\w+)", listed)) == own
+
+
+def test_what_parts_are_made_from_is_in_one_place_and_documented():
+    assert sorted(plugin.__all__) == plugin.__all__
+    for name in plugin.__all__:
+        part = getattr(plugin, name)
+        assert inspect.getdoc(part), name
+        assert f"``{name}``" in plugin.__doc__, name
+
+
+@pytest.mark.parametrize("file", ["CONTRIBUTING.md", "ltvm/skeletons/method.py.txt"])
+def test_recipes_import_from_there_alone(file):
+    text = (PAGE.parents[1] / file).read_text()
+    modules = set(re.findall(r"^from (ltvm[\w.]*) import", text, re.MULTILINE))
+    assert modules <= {"ltvm.plugin", "ltvm.testing"}
+    assert "ltvm.plugin" in modules

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ltvm.errors import require
-from ltvm.transport.coupling import Coupling, check, permutation_coupling
+from ltvm.transport.coupling import Coupling, check_points, permutation_coupling
 from ltvm.transport.exact import optimal_assignment
 
 
@@ -30,7 +30,7 @@ class Blocks:
         warm_start: dict[str, Tensor],
         generator: torch.Generator,
     ) -> Coupling:
-        check(codes, targets)
+        check_points(codes, targets)
         n, device = len(codes), codes.device
         if "assignment" in warm_start:
             assignment = warm_start["assignment"].to(device).clone()

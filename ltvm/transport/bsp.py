@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ltvm.errors import require
-from ltvm.transport.coupling import Coupling, check, permutation_coupling
+from ltvm.transport.coupling import Coupling, check_points, permutation_coupling
 
 
 class Bsp:
@@ -28,7 +28,7 @@ class Bsp:
     ) -> Coupling:
         from ot.bsp import compute_bspot_bijection  # POT takes a second to import
 
-        check(codes, targets)
+        check_points(codes, targets)
         draw = torch.randint(2**31 - 1, (1,), generator=generator, device=generator.device)
         initial = warm_start.get("assignment")
         _, permutation, _ = compute_bspot_bijection(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ltvm.runtime.randomness import normal
 from ltvm.transport.auto import Auto
-from ltvm.transport.coupling import Coupling, check, mean_cost, permutation_coupling
+from ltvm.transport.coupling import Coupling, check_points, mean_cost, permutation_coupling
 
 
 class Random:
@@ -28,7 +28,7 @@ class Random:
         warm_start: dict[str, Tensor],
         generator: torch.Generator,
     ) -> Coupling:
-        check(codes, targets)
+        check_points(codes, targets)
         n = len(codes)
         assignment = warm_start.get("assignment")
         if assignment is None:
@@ -67,5 +67,5 @@ class Identity:
         warm_start: dict[str, Tensor],
         generator: torch.Generator,
     ) -> Coupling:
-        check(codes, targets)
+        check_points(codes, targets)
         return Coupling(codes, 0.0)

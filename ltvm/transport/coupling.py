@@ -56,7 +56,7 @@ class Solver(Protocol):
     ) -> Coupling: ...
 
 
-def check(codes: Tensor, targets: Tensor) -> None:
+def check_points(codes: Tensor, targets: Tensor) -> None:
     """Raise :class:`ltvm.errors.InputError` unless both are finite [n, d] of the same shape."""
     require(
         codes.ndim == 2 and codes.shape == targets.shape,

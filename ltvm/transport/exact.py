@@ -12,7 +12,7 @@ from torch import Tensor
 from ltvm.errors import require
 from ltvm.transport.coupling import (
     Coupling,
-    check,
+    check_points,
     mean_cost,
     permutation_coupling,
     squared_distances,
@@ -38,7 +38,7 @@ class Exact:
         warm_start: dict[str, Tensor],
         generator: torch.Generator,
     ) -> Coupling:
-        check(codes, targets)
+        check_points(codes, targets)
         require(
             len(codes) <= self.largest,
             "method.solver",

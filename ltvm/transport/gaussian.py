@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ltvm.transport.coupling import Coupling, check, mean_cost
+from ltvm.transport.coupling import Coupling, check_points, mean_cost
 
 
 class Gaussian:
@@ -25,7 +25,7 @@ class Gaussian:
     ) -> Coupling:
         from ot.gaussian import empirical_bures_wasserstein_mapping
 
-        check(codes, targets)
+        check_points(codes, targets)
         matrix, offset = empirical_bures_wasserstein_mapping(codes.double(), targets.double())
         mapped = (codes.double() @ matrix + offset).to(codes.dtype)
         return Coupling(mapped, mean_cost(codes, mapped))

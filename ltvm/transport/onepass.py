@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ltvm.errors import require
 from ltvm.transport.completion import assign_within
-from ltvm.transport.coupling import Coupling, check, mean_cost, permutation_coupling
+from ltvm.transport.coupling import Coupling, check_points, mean_cost, permutation_coupling
 from ltvm.transport.nearest import Nearest, Tiles
 from ltvm.transport.scores import (
     bound_from_maxima,
@@ -53,7 +53,7 @@ class OnePass:
         warm_start: dict[str, Tensor],
         generator: torch.Generator,
     ) -> Coupling:
-        check(codes, targets)
+        check_points(codes, targets)
         # A shift of all codes moves no optimum, but makes scores large and their rounding with it.
         shift = codes.mean(0)
         centred, tiles = codes - shift, Tiles(targets)

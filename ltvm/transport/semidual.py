@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ltvm.errors import require
 from ltvm.transport.completion import complete
-from ltvm.transport.coupling import Coupling, check, permutation_coupling
+from ltvm.transport.coupling import Coupling, check_points, permutation_coupling
 from ltvm.transport.scores import Scores, lower_bound
 
 
@@ -33,7 +33,7 @@ class Semidual:
         warm_start: dict[str, Tensor],
         generator: torch.Generator,
     ) -> Coupling:
-        check(codes, targets)
+        check_points(codes, targets)
         heights, chosen = self.ascend(codes, targets, warm_start.get("heights"))
         assignment = complete(codes, targets, chosen)
         return permutation_coupling(
