@@ -137,6 +137,11 @@ def test_metrics(metric, sentence):
         check_metric(metric(), None, None, context)
 
 
+def test_a_metric_may_have_nothing_to_say_of_a_method_that_lacks_what_it_looks_at():
+    context = Context(0, torch.device("cpu"))
+    assert check_metric(Nothing(), None, None, context, complete=False)
+
+
 class Shifted(StandardNormal):
     """Says that it is standard normal, and has another energy."""
 
