@@ -15,7 +15,7 @@ from ltvm.metrics.base import Context, Measurement, Metric
 from ltvm.metrics.columns import Column
 from ltvm.metrics.features.digits import DigitFeatures
 from ltvm.models.prior import StandardNormal
-from ltvm.runs.build import build_metrics, build_problem, make_extractor
+from ltvm.runs.build import NOT_PARAMETERS, build_metrics, build_problem, make_extractor
 from ltvm.testing import (
     SMOKE,
     check_cost,
@@ -209,8 +209,9 @@ class Greedy(VariationalAutoEncoder):
 
 def test_who_spends_more_than_all_may_spend(tiny):
     config = resolve([*SMOKE, "method=vae", "protocol.batch=10"])
+    own = {k: v for k, v in config["method"].items() if k not in (*NOT_PARAMETERS, "_target_")}
     for method, broken in ((VariationalAutoEncoder, False), (Greedy, True)):
-        one = method(build_problem(config, tiny))
+        one = method(build_problem(config, tiny), **own)
         one.fit_iteration()
         if broken:
             with pytest.raises(AssertionError, match="spends its allowance, within one batch"):
