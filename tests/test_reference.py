@@ -73,7 +73,8 @@ def test_the_committed_leaderboard_is_that_of_the_committed_records(tmp_path, mo
 QUOTED = {  # report -> the document that tells its numbers, and which of its tables
     "ot-mnist5k": ("docs/findings.md", ["headline", "differences-headline"]),
     "correction-mnist5k-medium": ("docs/findings.md", ["headline", "differences-headline"]),
-    "large-twins": ("docs/findings.md", ["headline", "claims", "along-training"]),
+    "large-core": ("docs/findings.md", ["headline", "claims", "along-training"]),
+    "large-equal": ("docs/findings.md", ["headline", "differences-headline", "along-training"]),
     "samplers-mnist5k": ("docs/findings.md", ["headline"]),
     "temperature-mnist5k": ("docs/findings.md", ["headline", "differences-headline"]),
     "what_matters-mnist5k": ("docs/findings.md", ["differences-headline"]),
@@ -109,12 +110,41 @@ def test_the_times_to_repeat_are_those_of_the_reports():
         assert re.search("^Command: (`.*`)$", page, re.M)[1] in row
 
 
-def test_the_readme_shows_the_headline_table_and_is_short():
-    readme = (ROOT / "README.md").read_text()
-    table = (ROOT / "reports" / "reference" / "ot-mnist5k" / "headline.md").read_text().strip()
-    assert table in readme
-    assert table.splitlines()[0].count("|") <= 7  # six columns
+def test_the_readme_and_the_findings_begin_with_one_table_and_a_short_answer():
+    """Each row is held to its report: values, differences, and p after correction."""
+    readme, findings = ((ROOT / name).read_text() for name in ("README.md", "docs/findings.md"))
     assert len(readme.splitlines()) <= 150
+    table = next(v for k, v in tables_of(ROOT / "README.md").items() if "FD, twin" in k)
+    assert table.replace("(reports/", "(../reports/") in findings
+    answer = re.search(r"^\*\*Short answer\.\*\*.*?\n\n", readme, re.M | re.S)[0]
+    assert answer in findings
+    rows = [[part.strip() for part in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+    assert len(rows) == 5
+    for _, seeds, twin, method, distance, error, report in rows[:4]:
+        name = re.match(r"\[([\w-]+)\]", report)[1]
+        values = headline(name, "headline")
+        shown = [values.loc[row, FD].strip("*") for row in ("same, no correction", "short-run OT")]
+        assert [twin, method] == shown
+        assert values.loc["short-run OT", "runs"] == seeds
+        for told, metric in ((distance, FD), (error, "MSE, unseen images ↓")):
+            difference = headline(name, "differences-headline").loc["short-run OT", metric]
+            p = headline(name, "tests-primary").loc["short-run OT", metric]
+            corrected = re.search(r"\((.*)\)", p)[1]
+            assert told == f"{difference.strip('*')} ({corrected})"
+    assert rows[4][4] == "-22 ± 16 (0.017)"  # claim Q3a, the other way round
+    claim = pd.read_csv(reference("large-core") / "claims.csv", dtype=str).set_index("claim")
+    assert list(claim.loc["Q3a", ["difference", "p, corrected"]]) == ["+22 ± 16 (+21 %)", "0.017"]
+
+
+FD = "FD, digit features ↓"
+
+
+def reference(name):
+    return ROOT / "reports" / "reference" / name
+
+
+def headline(name, table):
+    return pd.read_csv(reference(name) / f"{table}.csv", dtype=str).set_index("cell")
 
 
 def tables_of(file):
