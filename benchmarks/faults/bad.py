@@ -193,7 +193,7 @@ VALUES: list[Bad] = [
     ("train decoder=svhn decoder.widths=[0,0,0,0]", "widths"),
     ("train decoder=svhn decoder.stem_size=0", "stem_size"),
     ("train method=vae decoder.encoder=null", "encoder"),
-    ("train method._target_=no.such.Class", "no.such.Class", "import"),
+    ("train method._target_=no.such.Class", "no.such.Class", "with method.name=WORD"),
     ("train method._target_=null", "method._target_"),
     ("train method._target_=os.getcwd", "method"),
     ("train method._target_=torch.nn.Identity", "method"),

@@ -65,7 +65,7 @@ def test_it_begins_with_what_the_page_begins_with(written, tmp_path, undrawn):
     assert len(said.rows) == 2
     for title, of_rows in said.rows:
         assert f"- {title}: {of_rows}\n" in begins
-    assert said.doubt_text in begins
+    assert said.significance_text in begins
     assert "- short-run OT: What short_run_ot is, in words.\n" in begins
     assert "All rows have batchnorm = batch unless their names say otherwise." in begins
     assert "12 of 12 runs are done" in begins

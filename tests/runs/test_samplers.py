@@ -1,6 +1,7 @@
 """Other samplers than a method's own prior: evaluations of a trained run, and rows of a table."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -126,7 +127,8 @@ def test_evaluating_a_run_by_its_directory_is_what_follows_a_training(trainings,
      (["sampler=gmm", "evaluation=none"], "sampler=gmm: evaluation=none: allowed: one that"),
      (["sampler=gmm", "sampler.components=41"], r"sampler\.components=41: allowed: at most the 40"),
      (["sampler=gaussian", "sampler.codes=test"], r"sampler\.codes=test: allowed: draws, final"),
-     (["sampler=gaussian", "sampler._target_=torch.nn.Identity"], "allowed: a subclass of Dens")],
+     (["sampler=gaussian", "sampler.name=x", "sampler._target_=torch.nn.Identity"],
+      "allowed: a subclass of Dens")],
 )  # fmt: skip
 def test_what_no_sampler_can_do_is_refused_before_anything_is_trained(
     given, named, trainings, tmp_path
@@ -189,12 +191,15 @@ def test_an_ablation_of_samplers_trains_each_method_once(trainings, tmp_path):
     assert set(stored["sampler"].dropna()) == {"prior", "gaussian", "gmm"}
 
 
-def test_a_run_of_several_rows_is_told_once_with_the_command_that_trains_it(tmp_path):
+def test_a_run_of_several_rows_is_told_with_the_command_of_each(tmp_path):
     ltvm.ablate(SAMPLERS)
     (page,) = (tmp_path / "reports").rglob("README.md")
-    commands = [line for line in page.read_text().splitlines() if "/record.json` |" in line]
-    assert len(commands) == 1
-    assert "sampler=prior" in commands[0]  # of the first row
+    rows = [line for line in page.read_text().splitlines() if "/record.json)" in line]
+    assert len(rows) == 2
+    found = [re.findall(r"\]\((.*?)\)|sampler=(\w+)", row) for row in rows]
+    assert len({links[0][0] for links in found}) == 1  # one record
+    assert len({links[2][0] for links in found}) == 2  # an evaluation each
+    assert [links[3][1] for links in found] == ["prior", "gaussian"]
     (file,) = (tmp_path / "results" / "ablations").glob("*.json")
     manifest = read_manifest(file)
     table = long_table_of_manifest(manifest, tmp_path / "results")
