@@ -276,13 +276,25 @@ def resolve(overrides: Sequence[str]) -> Config:
 def check_name(key: str, config: Config, default: Config) -> None:
     """Raise :class:`InputError` for another class under a choice's name, which records have."""
     *parents, last = key.split(".")
-    for part in parents:
-        config, default = config.get(part) or {}, default.get(part) or {}
-    if last != "_target_" or not default.get("name") or config[last] == default.get(last):
+    if last != "_target_":
         return
-    place = ".".join(parents)
-    free = f"{default[last]}, which is what {default['name']} means; with {place}.name=WORD any"
-    require(config.get("name") != default["name"], key, config[last], free)
+    place, usual, own = ".".join(parents), at(default, parents), at(config, parents)
+    leaf = usual is not None and not isinstance(usual, dict)
+    require(not leaf, key, own, f"{place}=VALUE, which has no keys of its own")
+    if not isinstance(own, dict) or not usual or not usual.get("name"):
+        return
+    if own.get(last) == usual.get(last):
+        return
+    free = f"{usual[last]}, which is what {usual['name']} means; with {place}.name=WORD any"
+    require(own.get("name") != usual["name"], key, own.get(last), free)
+
+
+def at(config: Config, path: Sequence[str]) -> Any:
+    """What is at a path of a configuration; None where there is nothing."""
+    found: Any = config
+    for key in path:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
 
 
 def settle_statistics(config: Config) -> None:

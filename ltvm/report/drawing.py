@@ -119,8 +119,15 @@ def draw_values(
         chosen, lines = with_lines(chosen, key, own, LINES)
         sweep(chosen, key, shown, styles, drawing.path(name), interval)
         some = some_of(chosen["line"].nunique(), lines, "lines")
-        drawn.append((f"Metrics against {key}{of_data}{some}", name))
+        drawn.append((f"Metrics against {key}{of_data}{some}{without_null(chosen, key)}", name))
     return drawn + draw_added(drawing, rows, shown, suffix)
+
+
+def without_null(chosen: pd.DataFrame, key: str) -> str:
+    """``, without null``: a line's value that is on no axis, where others of the line are."""
+    places = chosen.groupby("line")[key].agg(["count", "size"])
+    some = (places["count"] > 0) & (places["count"] < places["size"])
+    return ", without null" if bool(some.any()) else ""
 
 
 def draw_frontier(drawing: Drawing, rows: pd.DataFrame, marks: Marks, suffix: str) -> Drawn:

@@ -64,6 +64,10 @@ def refused(capsys, *arguments):
         (["train", "data=folder"], ["data.load.path", "directory"]),
         (["train", "data=folder", "data.load.path=/nonexistent"], ["/nonexistent"]),
         (["train", "method._target_=no.such.Class"], ["no.such.Class", "with method.name=WORD"]),
+        (
+            ["train", "+method.kernel.name._target_=x"],
+            ["method.kernel.name=VALUE, which has no keys"],
+        ),
         (["train", "method.name=x", "method._target_=no.such.Class"], ["no.such.Class", "import"]),
         (["report", "nothing"], ["nothing", "ltvm ablate"]),
         (["report"], ["no records"]),

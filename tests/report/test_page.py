@@ -165,6 +165,17 @@ def test_sweeps_are_drawn_against_their_key_with_a_baseline_without_it(written, 
     assert set(pd.read_parquet(folder / "long.parquet")["method.alpha"].dropna()) == {0.0, 0.5}
 
 
+def test_a_sweep_says_that_null_is_on_no_axis(written, tmp_path, unrendered):
+    written.entries.clear()
+    swept(written, "method.kernel.temperature", [None, 3.0, 30.0])
+    text = (report(written, tmp_path, axes=["method.kernel.temperature"]) / "README.md").read_text()
+    assert "Metrics against method.kernel.temperature on mnist5k, without null" in text
+    written.entries.clear()
+    swept(written, "method.alpha", [0.0, 0.5])
+    text = (report(written, tmp_path, axes=["method.alpha"]) / "README.md").read_text()
+    assert "without null" not in text
+
+
 def test_swept_names_and_crossed_tables(written, tmp_path, unrendered):
     written.entries.clear()
     for method in ("vae", "abp"):
