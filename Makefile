@@ -46,7 +46,7 @@ reference: setup ## rebuild the committed reports and leaderboard from results/r
 	$(LTVM) leaderboard --results results/reference --reports reports/reference
 
 stored: setup ## the records that ship with the package, from results/reference
-	$(VENV)/bin/python -m ltvm.runs.stored results/reference
+	$(VENV)/bin/python -m ltvm.runs.housekeeping.stored results/reference
 
 test: setup ## unit and integration tests, a process for every core
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --dist worksteal

@@ -31,7 +31,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from ltvm.config import resolve
 from ltvm.data.image_set import DataSet, ImageSet
-from ltvm.runs.build import build_method, build_problem
+from ltvm.runs.execution.build import build_method, build_problem
 from ltvm.runtime.devices import keep_freed_memory, peak_memory_mb, resolve_device, use_full_float32
 from ltvm.runtime.phases import PHASES
 
@@ -105,7 +105,7 @@ def run_once(overrides: list[str], architecture: str, n: int, operators: int) ->
 
 START = """
 import time; started = time.perf_counter()
-from ltvm.runs.build import build_method, build_problem
+from ltvm.runs.execution.build import build_method, build_problem
 from ltvm.config import resolve
 from ltvm.data.cache import load_data
 config = resolve(["method=short_run_ot", "protocol=small"])

@@ -26,7 +26,7 @@ from ltvm.config import resolve
 from ltvm.data.cache import load_data
 from ltvm.metrics.base import Context
 from ltvm.metrics.generation.feature_metric import FeatureMetric
-from ltvm.runs.build import build_method, build_metrics, build_problem
+from ltvm.runs.execution.build import build_method, build_metrics, build_problem
 from ltvm.runtime.devices import resolve_device
 
 WHEN = ("first run", "first run, features on disk", "next run")

@@ -29,8 +29,8 @@ from typing import Any
 
 import numpy as np
 
-from ltvm.runs.index import NAME as INDEX
-from ltvm.runs.index import SETTLED
+from ltvm.runs.files.index import NAME as INDEX
+from ltvm.runs.files.index import SETTLED
 from ltvm.runtime.files import read_json
 
 REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference"

@@ -35,7 +35,7 @@ from torch import Tensor
 from transport import gaussian_codes
 
 from ltvm.config import resolve
-from ltvm.runs.build import build_method, build_problem
+from ltvm.runs.execution.build import build_method, build_problem
 from ltvm.runtime.devices import keep_freed_memory, resolve_device, use_full_float32
 from ltvm.runtime.randomness import stream
 from ltvm.transport import build_solver

@@ -91,7 +91,7 @@ def digit_codes(file: Path) -> None:
     from ltvm.config import resolve
     from ltvm.data.cache import load_data
     from ltvm.methods.short_run_ot import ShortRunOT
-    from ltvm.runs.build import build_method, build_problem
+    from ltvm.runs.execution.build import build_method, build_problem
 
     config = resolve(["data=mnist5k", "method=short_run_ot", "protocol=small", "seed=0"])
     method = build_method(config, build_problem(config, load_data(config)))

@@ -1,11 +1,11 @@
 """Launchers of ltvm's in the one namespace where Hydra looks for any.
 
 Hydra imports every module of it whenever it starts, in other people's programs, too. So nothing
-here imports Ray or submitit (``ltvm.runs.launchers`` does the work), and nothing is stored
-(``ltvm.launcher_keys`` has the names and keys, for ltvm's own sessions).
+here imports Ray or submitit (``ltvm.runs.launching.launchers`` does the work), and nothing is
+stored (``ltvm.launcher_keys`` has the names and keys, for ltvm's own sessions).
 """
 
-from ltvm.runs.launchers.base import Engine, EngineLauncher
+from ltvm.runs.launching.launchers.base import Engine, EngineLauncher
 from ltvm.runtime.place import Place
 
 
@@ -13,7 +13,7 @@ class RayLauncher(EngineLauncher):
     package = "ray"
 
     def engine(self, jobs: int, place: Place) -> Engine:  # noqa: ARG002
-        from ltvm.runs.launchers.ray import RayEngine
+        from ltvm.runs.launching.launchers.ray import RayEngine
 
         return RayEngine(**self.parameters, place=place, device=str(self.config.device))
 
@@ -22,7 +22,7 @@ class LocalLauncher(EngineLauncher):
     package, cluster = "submitit", "local"
 
     def engine(self, jobs: int, place: Place) -> Engine:
-        from ltvm.runs.launchers.submitit import SubmititEngine
+        from ltvm.runs.launching.launchers.submitit import SubmititEngine
 
         given = {key: value for key, value in self.parameters.items() if value not in (None, {})}
         return SubmititEngine(self.cluster, given.pop("submitit_folder"), given, jobs, place)

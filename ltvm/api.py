@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from ltvm.data.image_set import ImageSet
     from ltvm.methods.base import Method
-    from ltvm.runs.ablation import Plan
-    from ltvm.runs.outcome import Outcome
+    from ltvm.runs.ablations.ablation import Plan
+    from ltvm.runs.launching.outcome import Outcome
     from ltvm.tuning.search import Search, Trial
     from ltvm.tuning.tune import Tuning
 
@@ -51,7 +51,7 @@ def train(overrides: Sequence[str] = (), restart: bool = False) -> dict[str, Any
         return train_resolved(config, ours, hydra_overrides, restart)
     if hydra_overrides:
         raise InputError(f"{hydra_overrides[0]}: allowed without torchrun, which launches already")
-    from ltvm.runs.follow import follow
+    from ltvm.runs.execution.follow import follow
     from ltvm.runtime.distributed import joined
 
     with joined(config["device"]) as world:
@@ -68,9 +68,9 @@ def train_resolved(
 ) -> dict[str, Any]:
     """``train`` of what ``ours`` resolve to, in the one process of a run or in the first."""
     from ltvm.config import settled
+    from ltvm.runs.files.store import FINAL, Store, with_evaluation
+    from ltvm.runs.housekeeping.stored import forget_held, is_stored
     from ltvm.runs.identity import evaluation_identity
-    from ltvm.runs.store import FINAL, Store, with_evaluation
-    from ltvm.runs.stored import forget_held, is_stored
 
     store = Store(Path(config["paths"]["results"]))
     run, evaluation = store.run(config), evaluation_identity(config)
@@ -78,10 +78,10 @@ def train_resolved(
     if run.status(evaluation) in FINAL and not shipped:
         return with_evaluation(run, evaluation)
 
-    from ltvm.runs.execute import check_input
-    from ltvm.runs.launch import check_launcher, in_process, launch
-    from ltvm.runs.progress import Reporter, set_reporter
-    from ltvm.runs.resuming import check_checkpoint, discard_checkpoint
+    from ltvm.runs.execution.execute import check_input
+    from ltvm.runs.execution.progress import Reporter, set_reporter
+    from ltvm.runs.execution.resuming import check_checkpoint, discard_checkpoint
+    from ltvm.runs.launching.launch import check_launcher, in_process, launch
 
     store.check_writable()
     check_launcher(hydra_overrides)
@@ -105,7 +105,7 @@ def train_resolved(
 
 def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
     """All runs of an ablation, without doing any (``ltvm ablate --list``)."""
-    from ltvm.runs.ablation import plan as make_plan
+    from ltvm.runs.ablations.ablation import plan as make_plan
 
     return make_plan(split_hydra(overrides)[0], name)
 
@@ -139,10 +139,16 @@ def do_ablation(
     them. Raises :class:`ltvm.errors.InputError` for bad input; a report that is refused leaves its
     runs done.
     """
-    from ltvm.runs.manifest import write_manifest
-    from ltvm.runs.outcome import Options, Outcome
-    from ltvm.runs.store import FINAL, check_writable
-    from ltvm.runs.stored import candidates, forget_held, is_stored, of_these_images, take_all
+    from ltvm.runs.ablations.manifest import write_manifest
+    from ltvm.runs.files.store import FINAL, check_writable
+    from ltvm.runs.housekeeping.stored import (
+        candidates,
+        forget_held,
+        is_stored,
+        of_these_images,
+        take_all,
+    )
+    from ltvm.runs.launching.outcome import Options, Outcome
 
     planned = plan(overrides, name)
     launcher, options = split_hydra(overrides)[1], Options(tuple(retry), retries, wait)
@@ -160,7 +166,7 @@ def do_ablation(
     todo = [p for p in todo if p not in taken]
     refused: dict[str, str] = {}
     if todo:
-        from ltvm.runs.sweep import prepare, sweep
+        from ltvm.runs.launching.sweep import prepare, sweep
 
         check_writable("paths.reports", reports)
         prepare(todo, launcher, results, restart)
@@ -177,7 +183,7 @@ def external_entries(planned: Plan, results: Path) -> list[dict[str, Any]]:
     """Score a plan's external rows, if it has any; their entries in its manifest."""
     if not planned.external:
         return []
-    from ltvm.runs.external_scores import add_external  # torch takes seconds to import
+    from ltvm.runs.afterwards.external_scores import add_external  # torch takes seconds to import
 
     return add_external(planned, results)
 
@@ -271,11 +277,11 @@ def make_report(
     ``interval`` over seeds: ``t`` or ``bootstrap``. Raises :class:`ltvm.errors.InputError` for
     those, if there is no such ablation, or if none of its runs has a record.
     """
-    from ltvm.report.page import write_report
-    from ltvm.runs.locks import LEASE, holding
-    from ltvm.runs.manifest import manifest_file, read_manifest
-    from ltvm.runs.overview import known_names
-    from ltvm.runs.store import check_writable
+    from ltvm.report.page.write import write_report
+    from ltvm.runs.ablations.manifest import manifest_file, read_manifest
+    from ltvm.runs.ablations.overview import known_names
+    from ltvm.runs.files.locks import LEASE, holding
+    from ltvm.runs.files.store import check_writable
     from ltvm.runs.trust import check_name
     from ltvm.runtime.files import remove_all_aside
 
@@ -334,7 +340,7 @@ def long_table(results: Path | str = "results") -> pd.DataFrame:
     Columns: data, method, seed, metric, value, every configuration key that varies between
     the runs, and the provenance of the number.
     """
-    from ltvm.report.long_table import long_table_of_store
+    from ltvm.report.values.long_table import long_table_of_store
 
     return long_table_of_store(Path(results))
 
@@ -373,7 +379,7 @@ def evaluate_runs(
     record with the values under ``metrics``}. Raises :class:`ltvm.errors.InputError` for bad
     input, or for a run that is not trained.
     """
-    from ltvm.runs.evaluate_again import evaluate_again
+    from ltvm.runs.afterwards.evaluate_again import evaluate_again
 
     return {str(run): evaluate_again(Path(run), overrides, device) for run in runs}
 
@@ -386,7 +392,7 @@ def make_pictures(
     With ``sampler=NAME`` in ``overrides`` those of that evaluation's samples. Raises
     :class:`ltvm.errors.InputError` for a run that is not trained or has no weights any more.
     """
-    from ltvm.runs.pictures_again import add_pictures
+    from ltvm.runs.afterwards.pictures_again import add_pictures
 
     return {str(run): add_pictures(Path(run), overrides, device) for run in runs}
 
@@ -403,7 +409,7 @@ def write_images(overrides: Sequence[str], to: Path | str) -> dict[str, ImageSet
     from ltvm.data.cache import load_data
     from ltvm.data.folder import write_images as write
     from ltvm.errors import require
-    from ltvm.runs.store import check_writable
+    from ltvm.runs.files.store import check_writable
 
     folder = Path(to).expanduser()
     require(not folder.exists() and str(to) != "", "--to", to, "a folder that is not there yet")
@@ -427,6 +433,6 @@ def load(run_directory: Path | str, device: str | None = None, trust: bool = Fal
     Nothing of a stranger's run is executed: parts that its configuration names are followed where
     this installation offers them, or with ``trust``.
     """
-    from ltvm.runs.load import load_method
+    from ltvm.runs.execution.load import load_method
 
     return load_method(run_directory, device, trust)

@@ -1,8 +1,8 @@
 """From Hydra overrides to resolved configurations.
 
 A resolved configuration is a plain nested dict: what is hashed into a run's identity, saved
-beside its record, and all that the objects are built from (``ltvm.runs.build``). Nothing here needs
-torch, whose import takes seconds: a run that is done is found without it.
+beside its record, and all that the objects are built from (``ltvm.runs.execution.build``). Nothing
+here needs torch, whose import takes seconds: a run that is done is found without it.
 """
 
 from __future__ import annotations

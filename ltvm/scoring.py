@@ -31,10 +31,10 @@ from ltvm.metrics.generation.frechet import FrechetDistance
 from ltvm.metrics.generation.kernel_distance import KernelDistance
 from ltvm.metrics.generation.manifold import Manifold
 from ltvm.metrics.generation.resampling import LEAST, FrechetResampling
-from ltvm.runs.build import make_extractor
 from ltvm.runs.environment import commit, versions
+from ltvm.runs.execution.build import make_extractor
+from ltvm.runs.files.store import Run
 from ltvm.runs.identity import NUMERICS
-from ltvm.runs.store import Run
 from ltvm.runtime.devices import describe, resolve_device, use_full_float32
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ def holds_runs(directory: Path) -> bool:
 
 def samples_of_run(directory: Path, request: Request) -> Scored:
     """Prior samples of a run's method: those of its record, if seed and number are its own."""
-    from ltvm.runs.load import load_method
+    from ltvm.runs.execution.load import load_method
 
     require(request.channels is None, "--channels", request.channels, "nothing with a run")
     run = Run(directory)

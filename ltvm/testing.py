@@ -37,8 +37,8 @@ from ltvm.metrics.features.base import Extractor
 from ltvm.models.networks import build_decoder, build_encoder, build_prior
 from ltvm.models.prior import Prior
 from ltvm.overrides import parse
-from ltvm.runs.build import build_extractor, build_method, build_metrics, build_problem
-from ltvm.runs.sampler import build_density
+from ltvm.runs.execution.build import build_extractor, build_method, build_metrics, build_problem
+from ltvm.runs.execution.sampler import build_density
 from ltvm.runtime.randomness import GeneratorDraws, ImageDraws, stream
 from ltvm.transport import Solver, build_solver
 

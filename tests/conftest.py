@@ -54,7 +54,7 @@ def unrendered(monkeypatch):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Reports without figures, which take half of their time: for tests of runs."""
-    monkeypatch.setattr("ltvm.report.page.draw", lambda *_: [])
+    monkeypatch.setattr("ltvm.report.page.write.draw", lambda *_: [])
 
 
 @pytest.fixture

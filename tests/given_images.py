@@ -8,7 +8,7 @@ from ltvm.config import resolve
 from ltvm.data import to_float
 from ltvm.metrics.base import record_values
 from ltvm.metrics.generation.feature_metric import FeatureMetric
-from ltvm.runs.build import build_metrics
+from ltvm.runs.execution.build import build_metrics
 
 
 class GivenImages:

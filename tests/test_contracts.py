@@ -15,7 +15,7 @@ from ltvm.metrics.base import Context, Measurement, Metric
 from ltvm.metrics.columns import Column
 from ltvm.metrics.features.digits import DigitFeatures
 from ltvm.models.prior import StandardNormal
-from ltvm.runs.build import NOT_PARAMETERS, build_metrics, build_problem, make_extractor
+from ltvm.runs.execution.build import NOT_PARAMETERS, build_metrics, build_problem, make_extractor
 from ltvm.testing import (
     SMOKE,
     check_cost,

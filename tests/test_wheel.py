@@ -49,8 +49,8 @@ def test_the_sdist_is_what_the_wheel_is_built_from_and_its_licence(built):
 def test_the_wheel_holds_everything_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     for needed in (
-        "ltvm/py.typed", "ltvm/metrics/features/digits.npz", "ltvm/report/published.csv",
-        "ltvm/runs/stored_runs.json.xz",
+        "ltvm/py.typed", "ltvm/metrics/features/digits.npz", "ltvm/report/values/published.csv",
+        "ltvm/runs/housekeeping/stored_runs.json.xz",
         "ltvm/ablations/config.yaml", "ltvm/ablations/method/short_run_ot.yaml",
         "ltvm/ablations/ablation/ot.yaml",
         "hydra_plugins/ltvm_launchers.py",

@@ -102,8 +102,8 @@ def surroundings(folder: Path) -> Iterator[None]:
     with (
         chdir(folder),
         patch.dict(os.environ, own),
-        patch("ltvm.runs.launch.launch", accepted),
-        patch("ltvm.runs.sweep.launch", accepted),
+        patch("ltvm.runs.launching.launch.launch", accepted),
+        patch("ltvm.runs.launching.sweep.launch", accepted),
     ):
         os.environ.pop("LTVM_CONFIG_DIRS", None)
         try:

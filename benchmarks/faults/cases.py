@@ -115,13 +115,14 @@ def preload() -> None:
 
     torch.set_num_threads(1)
     for name in (
-        "ltvm.cli.main", "ltvm.report.page", "ltvm.runs.sweep", "ltvm.runs.evaluate_again",
+        "ltvm.cli.main", "ltvm.report.page.write", "ltvm.runs.launching.sweep",
+        "ltvm.runs.afterwards.evaluate_again",
         "pyarrow.parquet", "jinja2", "tabulate", "matplotlib.backends.backend_agg", "ot",
         "networkx", "sklearn.cluster", "sklearn.linear_model", "sklearn.neighbors",
     ):  # fmt: skip
         importlib.import_module(name)
     from ltvm.config import resolve
-    from ltvm.runs.execute import check_input
+    from ltvm.runs.execution.execute import check_input
 
     check_input(resolve(["protocol=smoke", "method=vae", "device=cpu"]))
 

@@ -334,7 +334,7 @@ def killed_in_last_iteration() -> None:
     import signal
 
     from ltvm.methods import VariationalAutoEncoder
-    from ltvm.runs.running import Running
+    from ltvm.runs.execution.running import Running
 
     original = VariationalAutoEncoder.fit_iteration
 

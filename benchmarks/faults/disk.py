@@ -306,7 +306,7 @@ def lease_of_tomorrow(folder: Path) -> str | None:
     run = sorted(numbers(whole))[0]
     lease = folder / run / ".held"
     lease.parent.mkdir(parents=True)
-    from ltvm.runs.locks import holding
+    from ltvm.runs.files.locks import holding
 
     with holding(lease):
         content = re.sub("(?m)^host=.*", "host=another", lease.read_text())

@@ -158,8 +158,8 @@ def diary(folder: Path) -> Callable[[], None]:
     """
 
     def install() -> None:
-        from ltvm.runs import execute
-        from ltvm.runs.running import Running
+        from ltvm.runs.execution import execute
+        from ltvm.runs.execution.running import Running
         from ltvm.training.trainer import Trainer
 
         file = os.open(folder / "diary", os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -13,7 +13,7 @@ from ltvm.cli.machine import machine, told
 from ltvm.cli.options import OVERRIDES, Add, restarted, shown
 
 if TYPE_CHECKING:
-    from ltvm.runs.ablation import Plan, PlannedRun
+    from ltvm.runs.ablations.ablation import Plan, PlannedRun
 
 CHOOSES = (
     "ablation", "data", "method", "protocol", "evaluation", "sampler", "decoder", "prior", "kernel",
@@ -107,7 +107,7 @@ def facts(planned: PlannedRun) -> dict[str, Any]:
 def print_plan(planned: Plan) -> None:
     from rich.table import Table
 
-    from ltvm.runs.stored import candidates
+    from ltvm.runs.housekeeping.stored import candidates
     from ltvm.runtime.terminal import console
 
     ablation = planned.ablation

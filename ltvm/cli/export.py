@@ -42,7 +42,7 @@ def add(add_command: Add) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from ltvm.runs.export import export, export_file, is_file_name
+    from ltvm.runs.housekeeping.export import export, export_file, is_file_name
 
     results, target = Path(options.results), Path(options.to)
     if not is_file_name(target):

@@ -13,7 +13,7 @@ from ltvm.cli.options import Add, places
 from ltvm.errors import require
 
 if TYPE_CHECKING:
-    from ltvm.runs.leftovers import Found
+    from ltvm.runs.housekeeping.leftovers import Found
 
 EXAMPLES = """\
 examples:
@@ -48,7 +48,7 @@ def add(add_command: Add) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from ltvm.runs.leftovers import OLD, WEIGHTS, find, remove
+    from ltvm.runs.housekeeping.leftovers import OLD, WEIGHTS, find, remove
 
     results = Path(options.results)
     require(results.is_dir(), "--results", results, "a directory with records")
@@ -95,7 +95,7 @@ def print_table(found: Found, left_out: dict[str, str]) -> None:
     """Counts and sizes by kind, and what has to be asked for."""
     from rich.table import Table
 
-    from ltvm.runs.leftovers import KINDS
+    from ltvm.runs.housekeeping.leftovers import KINDS
     from ltvm.runtime.terminal import console
 
     table = Table()

@@ -27,7 +27,7 @@ def add(add_command: Add) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from ltvm.runs.merge import import_records
+    from ltvm.runs.housekeeping.merge import import_records
 
     merged = import_records(Path(options.source), Path(options.results))
     counts: dict[str, dict[str, int]] = {"runs": {}, "evaluations": {}, "ablations": {}}

@@ -14,8 +14,8 @@ from ltvm.cli.options import Add, places, trusting
 from ltvm.errors import require
 
 if TYPE_CHECKING:
-    from ltvm.runs.repeat import Compared
-    from ltvm.runs.store import Run
+    from ltvm.runs.afterwards.repeat import Compared
+    from ltvm.runs.files.store import Run
 
 EXAMPLES = """\
 examples:
@@ -41,7 +41,7 @@ def add(add_command: Add) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from ltvm.runs.repeat import compared, repeat
+    from ltvm.runs.afterwards.repeat import compared, repeat
 
     chosen = choose(options)
     with ExitStack() as stack:
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
 
 def choose(options: argparse.Namespace) -> Path:
     """The folder of the run; says which it is, what made it, and what that took."""
-    from ltvm.runs.repeat import drawn
+    from ltvm.runs.afterwards.repeat import drawn
 
     both = options.run is not None and options.draw is not None
     require(not both, "repeat", options.run, "a run, or --draw")
@@ -78,7 +78,7 @@ def tell(found: Run) -> None:
 
 
 def show(values: list[Compared]) -> None:
-    from ltvm.runs.repeat import LEVEL
+    from ltvm.runs.afterwards.repeat import LEVEL
 
     wide = max(len(value.metric) for value in values)
     print(f"{'':<{wide}} {'recorded':>12} {'repeated':>12}  {LEVEL:.0%} interval of a further seed")

@@ -16,7 +16,7 @@ from ltvm.cli.options import Add, places
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ltvm.runs.overview import Standing
+    from ltvm.runs.ablations.overview import Standing
 
 EVERY = 2.0  # seconds between two looks of --watch
 CELLS = 200  # of an ablation that are shown one by one
@@ -35,7 +35,7 @@ def add(add_command: Add) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from ltvm.runs.overview import as_json, overview
+    from ltvm.runs.ablations.overview import as_json, overview
 
     results = Path(options.results)
     found = overview(results, options.names)
@@ -62,8 +62,8 @@ def watch(results: Path, names: Sequence[str]) -> None:
     from rich.console import Group
     from rich.live import Live
 
-    from ltvm.runs.index import Index
-    from ltvm.runs.overview import overview
+    from ltvm.runs.ablations.overview import overview
+    from ltvm.runs.files.index import Index
     from ltvm.runtime.terminal import console
 
     index = Index(results)
@@ -120,8 +120,8 @@ def is_done(runs: Mapping[int, Standing]) -> bool:
 
 def count_runs(results: Path) -> int:
     """Where no ablation was begun: the single runs, by data, method and status."""
-    from ltvm.runs.index import indexed
-    from ltvm.runs.store import Store
+    from ltvm.runs.files.index import indexed
+    from ltvm.runs.files.store import Store
 
     with indexed(results) as index:
         runs = Store(results, index).runs()

@@ -22,7 +22,7 @@ from ltvm.methods.base import Method
 from ltvm.methods.chain_method import ChainMethod
 from ltvm.metrics.features.moments import frechet_distance, moments_of
 from ltvm.models.batchnorm import statistics
-from ltvm.runs.build import build_extractor, build_method, build_problem
+from ltvm.runs.execution.build import build_extractor, build_method, build_problem
 from ltvm.runtime.devices import resolve_device
 from ltvm.runtime.randomness import ImageNoise, image_normals, stream
 from ltvm.transport import build_solver

@@ -11,7 +11,7 @@ from typing import Any
 
 from ltvm.config import Config, choices, resolve
 from ltvm.methods.budget import Budget, Price
-from ltvm.runs.ablation import plan
+from ltvm.runs.ablations.ablation import plan
 
 PROTOCOLS = ("small", "medium", "full")
 METHODS = ("short_run_ot", "short_run", "abp", "vae")

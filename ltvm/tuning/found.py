@@ -16,10 +16,10 @@ import yaml
 from ltvm.config import resolve
 from ltvm.errors import UnreadableError
 from ltvm.overrides import parse
-from ltvm.runs.ablation import train_command
-from ltvm.runs.found import found_file, read_found, tuned, untuned
+from ltvm.runs.ablations.ablation import train_command
+from ltvm.runs.ablations.found import found_file, read_found, tuned, untuned
+from ltvm.runs.files.store import Store
 from ltvm.runs.identity import evaluation_identity
-from ltvm.runs.store import Store
 from ltvm.runtime.files import write_sealed_json, write_text
 from ltvm.runtime.phases import PHASES
 from ltvm.tuning.search import Search, Trial

@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ltvm.config import Config
 from ltvm.data.image_set import VALIDATION
 from ltvm.errors import InputError, require
-from ltvm.runs.locks import holding
+from ltvm.runs.files.locks import holding
 from ltvm.runs.words import literal
 from ltvm.tuning.space import Space, rounded, usual
 

@@ -21,7 +21,7 @@ from optuna.distributions import (
 from ltvm.config import Config
 from ltvm.errors import InputError, require
 from ltvm.overrides import is_choice
-from ltvm.runs.ablation import value_of
+from ltvm.runs.ablations.ablation import value_of
 
 Space = dict[str, BaseDistribution]
 FORMS = "{low, high} with log, {around}, {choices} or null"

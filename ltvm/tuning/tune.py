@@ -17,10 +17,10 @@ from ltvm.config import Config, resolve
 from ltvm.data.cache import load_data
 from ltvm.errors import InputError, require, require_one_of
 from ltvm.overrides import parse
-from ltvm.runs.ablation import cells_of, defined, ordered
-from ltvm.runs.build import build_metrics
-from ltvm.runs.found import Wanted, untuned
-from ltvm.runs.grid import Ablation
+from ltvm.runs.ablations.ablation import cells_of, defined, ordered
+from ltvm.runs.ablations.found import Wanted, untuned
+from ltvm.runs.ablations.grid import Ablation
+from ltvm.runs.execution.build import build_metrics
 from ltvm.runs.identity import evaluation_identity, identity
 from ltvm.runtime.devices import resolve_device
 from ltvm.tuning.found import chosen, write_found, write_method, write_trials

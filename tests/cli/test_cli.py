@@ -227,7 +227,9 @@ def test_the_list_of_commands_is_light():
 
 def test_what_is_kept_of_features_is_shown_and_cleared(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("LTVM_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr("ltvm.runs.execute._metric_cache", {})  # what this process has already
+    monkeypatch.setattr(
+        "ltvm.runs.execution.execute._metric_cache", {}
+    )  # what this process has already
     assert main(["cache"]) == 0
     assert "0.0 MB" in capsys.readouterr().out
     assert main(["train", *TINY]) == 0

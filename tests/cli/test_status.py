@@ -6,9 +6,9 @@ import os
 import pytest
 
 from ltvm.cli.main import main
-from ltvm.runs.ablation import plan
-from ltvm.runs.manifest import write_manifest
-from ltvm.runs.running import Running
+from ltvm.runs.ablations.ablation import plan
+from ltvm.runs.ablations.manifest import write_manifest
+from ltvm.runs.execution.running import Running
 
 SWEEP = [
     "ablation=alpha", "ablation.axes={method.alpha:[0.1,0.3]}", "ablation.seeds=[0,1]",

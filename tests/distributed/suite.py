@@ -30,9 +30,9 @@ from ltvm.methods.base import Method
 from ltvm.methods.budget import Visit
 from ltvm.models.batchnorm import synchronises
 from ltvm.models.prior import Prior
-from ltvm.runs.build import build_method, build_problem
+from ltvm.runs.execution.build import build_method, build_problem
+from ltvm.runs.files.store import Store
 from ltvm.runs.identity import identity
-from ltvm.runs.store import Store
 from ltvm.runtime.distributed import ALONE, World, joined
 from ltvm.runtime.processes import rank
 from ltvm.training.trainer import Trainer

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import ltvm
-from ltvm.runs.store import PICTURES, Store
+from ltvm.runs.files.store import PICTURES, Store
 from ltvm.runtime.randomness import stream
 
 HERE = Path(__file__).parent

@@ -47,8 +47,13 @@ def named(part, words):
     ("part", "words", "guard", "expected"),
     [
         ("arguments", "method=../data/mnist5k", "ltvm.config.check_choice", "without"),
-        ("hostile", "configuration: data.load", "ltvm.runs.load.check_parts", "executed"),
-        ("hostile", "links: a run's folder", "ltvm.runs.export.check_no_link", "the secret is in"),
+        ("hostile", "configuration: data.load", "ltvm.runs.execution.load.check_parts", "executed"),
+        (
+            "hostile",
+            "links: a run's folder",
+            "ltvm.runs.housekeeping.export.check_no_link",
+            "the secret is in",
+        ),
         ("hostile", "images: a named pipe", "ltvm.data.folder.refuse_irregular", HANGS),
     ],
 )

@@ -15,7 +15,7 @@ from ltvm.methods.budget import Visit
 from ltvm.methods.two_stage_vae import CodeVAE
 from ltvm.methods.wae_mmd import mmd
 from ltvm.models.batchnorm import statistics
-from ltvm.runs.build import build_method, build_problem
+from ltvm.runs.execution.build import build_method, build_problem
 
 WITH_ENCODER = (
     "vae", "beta_vae", "ae", "rae", "rae_gp", "wae_mmd", "two_stage_vae", "ae_ot",

@@ -11,7 +11,7 @@ import ltvm
 from ltvm.chain.kernels.contract import HostReads
 from ltvm.config import resolve
 from ltvm.data.image_set import DataSet, ImageSet
-from ltvm.runs.build import build_method, build_problem
+from ltvm.runs.execution.build import build_method, build_problem
 from ltvm.runtime.devices import bfloat16_is_native
 
 native_bfloat16 = pytest.mark.skipif(

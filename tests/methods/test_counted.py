@@ -8,7 +8,7 @@ from small_networks import small
 
 from ltvm.config import resolve
 from ltvm.methods.counted import count_iteration
-from ltvm.runs.build import build_method, build_problem
+from ltvm.runs.execution.build import build_method, build_problem
 from ltvm.testing import check_cost
 
 SMALLEST = ["protocol=smoke", "protocol.batch=20", "model.latent_dim=6", "device=cpu",

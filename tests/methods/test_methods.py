@@ -10,7 +10,7 @@ from small_networks import SMALL, small
 from ltvm.config import choices, resolve
 from ltvm.errors import DivergedError, InputError
 from ltvm.methods.budget import Price
-from ltvm.runs.build import build_method, build_problem
+from ltvm.runs.execution.build import build_method, build_problem
 from ltvm.runtime.randomness import image_normals
 from ltvm.testing import check
 from ltvm.transport import SOLVERS

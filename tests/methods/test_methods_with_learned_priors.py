@@ -7,7 +7,7 @@ import torch
 from small_networks import SMALL, small
 
 from ltvm.config import resolve
-from ltvm.runs.build import build_method, build_problem
+from ltvm.runs.execution.build import build_method, build_problem
 
 LEARNED = ("lebm", "latent_flow", "latent_diffusion")
 

@@ -10,7 +10,7 @@ from small_networks import SMALL, small
 from ltvm.config import choices, resolve
 from ltvm.errors import InputError
 from ltvm.models.prior import Prior
-from ltvm.runs.build import build_method, build_problem
+from ltvm.runs.execution.build import build_method, build_problem
 
 SHIFT, SCALE = 3.0, 0.5
 

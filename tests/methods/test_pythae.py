@@ -13,7 +13,7 @@ from small_networks import small
 from ltvm.config import resolve
 from ltvm.methods.budget import Visit
 from ltvm.models.batchnorm import statistics
-from ltvm.runs.build import build_method, build_problem
+from ltvm.runs.execution.build import build_method, build_problem
 from ltvm.runtime.randomness import image_normals
 
 pytest.importorskip("pythae", reason="pythae is not installed (pip install 'ltvm[bench]')")

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ltvm.config import resolve
 from ltvm.errors import InputError
 from ltvm.models.batchnorm import statistics
-from ltvm.runs.build import build_method, build_problem
+from ltvm.runs.execution.build import build_method, build_problem
 
 
 def build(tiny, *overrides):

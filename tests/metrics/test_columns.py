@@ -14,7 +14,7 @@ from ltvm.metrics.generation.frechet import FrechetDistance
 from ltvm.metrics.generation.kernel_distance import KernelDistance
 from ltvm.metrics.generation.manifold import Manifold
 from ltvm.metrics.generation.resampling import FrechetResampling
-from ltvm.runs.build import build_method, build_metrics, build_problem
+from ltvm.runs.execution.build import build_method, build_metrics, build_problem
 
 CPU = torch.device("cpu")
 FEW = [

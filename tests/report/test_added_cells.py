@@ -3,12 +3,12 @@
 import pytest
 import yaml
 
-from ltvm.report.added_cells import added_sweeps
-from ltvm.report.cells import note_texts
-from ltvm.report.long_table import long_table_of_manifest
-from ltvm.report.page import write_report
-from ltvm.runs.manifest import read_manifest
-from ltvm.runs.reading import DISK
+from ltvm.report.page.write import write_report
+from ltvm.report.plots.added_cells import added_sweeps
+from ltvm.report.values.cells import note_texts
+from ltvm.report.values.long_table import long_table_of_manifest
+from ltvm.runs.ablations.manifest import read_manifest
+from ltvm.runs.files.reading import DISK
 from ltvm.runtime.files import write_text
 
 ADDED = {  # note -> alpha, solver

@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from ltvm.errors import InputError, UnreadableError
-from ltvm.report.claims import (
+from ltvm.report.comparisons.claims import (
     ABSENT,
     PENDING,
     REFUTED,
@@ -23,9 +23,9 @@ from ltvm.report.claims import (
     corrected_by_family,
     verdict,
 )
-from ltvm.report.page import write_report
-from ltvm.report.statistics import Estimate, mean_interval
-from ltvm.runs.claims import claims_of, fitting, refuse_ambiguous
+from ltvm.report.comparisons.statistics import Estimate, mean_interval
+from ltvm.report.page.write import write_report
+from ltvm.runs.ablations.claims import claims_of, fitting, refuse_ambiguous
 from ltvm.runtime.files import read_json, write_json
 
 CLAIM = {

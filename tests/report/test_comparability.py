@@ -5,13 +5,13 @@ import pytest
 import ltvm
 from ltvm.cli.main import main
 from ltvm.errors import InputError
-from ltvm.report.cells import cell_names
-from ltvm.report.comparability import Marks, differences, refuse_mixed, warned_cells
-from ltvm.report.differences import differences_table, improvement_table
-from ltvm.report.long_table import long_table_of_manifest
-from ltvm.report.notes import notes
-from ltvm.report.tables import estimates_table
-from ltvm.report.writers import to_latex
+from ltvm.report.comparisons.differences import differences_table, improvement_table
+from ltvm.report.sentences.notes import notes
+from ltvm.report.tables.texts import estimates_table
+from ltvm.report.tables.writers import to_latex
+from ltvm.report.values.cells import cell_names
+from ltvm.report.values.comparability import Marks, differences, refuse_mixed, warned_cells
+from ltvm.report.values.long_table import long_table_of_manifest
 from ltvm.runtime.files import read_json
 
 NAME = "ot-mnist5k"

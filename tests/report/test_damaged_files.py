@@ -7,8 +7,8 @@ import ltvm
 from ltvm.api import do_ablation
 from ltvm.cli.main import main
 from ltvm.errors import InputError
-from ltvm.report.long_table import long_table_of_store
-from ltvm.report.page import write_report
+from ltvm.report.page.write import write_report
+from ltvm.report.values.long_table import long_table_of_store
 from ltvm.runtime.files import read_json, write_json
 
 
@@ -151,7 +151,9 @@ def test_files_of_an_earlier_report_go_and_those_of_others_stay(written, tmp_pat
 def test_reports_that_cannot_be_written_are_found_before_anything_is_trained(
     tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr("ltvm.runs.sweep.sweep", lambda *_: pytest.fail("something was trained"))
+    monkeypatch.setattr(
+        "ltvm.runs.launching.sweep.sweep", lambda *_: pytest.fail("something was trained")
+    )
     (tmp_path / "file").write_text("")
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(InputError, match="paths.reports=.*: cannot be written"):

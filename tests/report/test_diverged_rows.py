@@ -6,11 +6,11 @@ import pytest
 
 import ltvm
 from ltvm.metrics.columns import Column
-from ltvm.report.along_training import along_table
-from ltvm.report.comparability import Marks
-from ltvm.report.differences import difference_tests
-from ltvm.report.hypotheses import best_cells
-from ltvm.report.time_to_quality import measured, time_table
+from ltvm.report.comparisons.along_training import along_table
+from ltvm.report.comparisons.differences import difference_tests
+from ltvm.report.comparisons.hypotheses import best_cells
+from ltvm.report.comparisons.time_to_quality import measured, time_table
+from ltvm.report.values.comparability import Marks
 from ltvm.runtime.files import read_json, write_json
 
 CLAIM = {

@@ -1,15 +1,15 @@
 """Rows from elsewhere, and such that ship: marked, compared by what they state."""
 
 from ltvm.metrics.columns import Column
-from ltvm.report.cells import cell_names, stored_texts
-from ltvm.report.comparability import Marks, differences
-from ltvm.report.differences import pairs
-from ltvm.report.hypotheses import best_cells
-from ltvm.report.long_table import long_table_of_manifest
-from ltvm.report.notes import stored_notes, unequal_seeds
-from ltvm.report.page import write_report
-from ltvm.report.tables import estimates_table, with_devices
-from ltvm.report.terms import machines_text
+from ltvm.report.comparisons.differences import pairs
+from ltvm.report.comparisons.hypotheses import best_cells
+from ltvm.report.page.write import write_report
+from ltvm.report.sentences.notes import stored_notes, unequal_seeds
+from ltvm.report.sentences.terms import machines_text
+from ltvm.report.tables.texts import estimates_table, with_devices
+from ltvm.report.values.cells import cell_names, stored_texts
+from ltvm.report.values.comparability import Marks, differences
+from ltvm.report.values.long_table import long_table_of_manifest
 from ltvm.runtime.files import read_json, write_json
 
 

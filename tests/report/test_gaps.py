@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from ltvm.metrics.columns import Column
-from ltvm.report.cells import cell_names
-from ltvm.report.comparability import Difference, Marks
-from ltvm.report.gaps import WrongSide, wrong_side_texts, wrong_sides
 from ltvm.report.interactive.render import page
-from ltvm.report.long_table import long_table_of_manifest
-from ltvm.report.page import write_report
-from ltvm.runs.manifest import read_manifest
+from ltvm.report.page.write import write_report
+from ltvm.report.sentences.gaps import WrongSide, wrong_side_texts, wrong_sides
+from ltvm.report.values.cells import cell_names
+from ltvm.report.values.comparability import Difference, Marks
+from ltvm.report.values.long_table import long_table_of_manifest
+from ltvm.runs.ablations.manifest import read_manifest
 from ltvm.runtime.files import read_json
 from tests.report.conftest import Results
 

@@ -7,11 +7,11 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from ltvm.metrics.columns import Column
-from ltvm.report.comparability import Marks, differences
-from ltvm.report.differences import difference_tests, differences_table, p_value_tables
-from ltvm.report.hypotheses import best_cells, correct, families_of_tests
-from ltvm.report.page import write_report
-from ltvm.report.statistics import leader, leader_p_value, paired_p_value
+from ltvm.report.comparisons.differences import difference_tests, differences_table, p_value_tables
+from ltvm.report.comparisons.hypotheses import best_cells, correct, families_of_tests
+from ltvm.report.comparisons.statistics import leader, leader_p_value, paired_p_value
+from ltvm.report.page.write import write_report
+from ltvm.report.values.comparability import Marks, differences
 from ltvm.runtime.files import read_json
 
 MANIFEST = {"axes": ["method"], "reference": "base"}

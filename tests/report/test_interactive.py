@@ -8,16 +8,16 @@ import pandas as pd
 import pytest
 import yaml
 
-from ltvm.report.answer import answer
-from ltvm.report.cells import short_names
-from ltvm.report.comparability import Marks
 from ltvm.report.interactive import contents as contents_of_page
 from ltvm.report.interactive.contents import contents
 from ltvm.report.interactive.header import budget_texts
 from ltvm.report.interactive.pictures import PICTURED, facts_of, pictures_of
 from ltvm.report.interactive.render import as_script, page
-from ltvm.report.long_table import long_table_of_manifest
-from ltvm.report.page import write_report
+from ltvm.report.page.write import write_report
+from ltvm.report.sentences.answer import answer
+from ltvm.report.values.cells import short_names
+from ltvm.report.values.comparability import Marks
+from ltvm.report.values.long_table import long_table_of_manifest
 from ltvm.runtime.files import read_json, write_json
 from tests.report.conftest import nearest_picture
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from ltvm.report.comparability import Marks
 from ltvm.report.interactive import write_index
-from ltvm.report.long_table import long_table_of_manifest
-from ltvm.runs.manifest import read_manifest
+from ltvm.report.values.comparability import Marks
+from ltvm.report.values.long_table import long_table_of_manifest
+from ltvm.runs.ablations.manifest import read_manifest
 from tests.report.conftest import nearest_picture, quiet_page, two_methods
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")

@@ -16,7 +16,7 @@ from ltvm.report.leaderboard.entries import read_entries, terms_of
 from ltvm.report.leaderboard.names import file_names, overrides_of, page_titles, settings_of
 from ltvm.report.leaderboard.pages import pages
 from ltvm.report.leaderboard.write import write_leaderboard
-from ltvm.runs.store import Run
+from ltvm.runs.files.store import Run
 from ltvm.runtime.files import read_json, write_json, write_sealed_json, write_text
 from tests.report.conftest import Results
 

@@ -12,12 +12,12 @@ import pytest
 
 import ltvm
 from ltvm.cli.main import main
-from ltvm.report.cells import drawn_cells
-from ltvm.report.drawing import MANY, Drawing
-from ltvm.report.figures import panels, save
-from ltvm.report.rows import Rows
-from ltvm.runs import index
-from ltvm.runs.reading import DISK
+from ltvm.report.plots.drawing import MANY, Drawing
+from ltvm.report.plots.figures import panels, save
+from ltvm.report.values.cells import drawn_cells
+from ltvm.report.values.rows import Rows
+from ltvm.runs.files import index
+from ltvm.runs.files.reading import DISK
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDS, SEEDS = 305, 5
@@ -86,9 +86,9 @@ def test_one_pass_and_then_only_what_is_drawn(many, keeps, tmp_path, unrendered,
 
 
 def test_a_page_of_many_cells_says_what_it_does_not_show(many, tmp_path, unrendered, monkeypatch):
-    monkeypatch.setattr("ltvm.report.page_text.ROWS", 50)
-    monkeypatch.setattr("ltvm.report.page_text.LISTED", 300)
-    monkeypatch.setattr("ltvm.report.page.LISTED", 300)
+    monkeypatch.setattr("ltvm.report.page.text.ROWS", 50)
+    monkeypatch.setattr("ltvm.report.page.text.LISTED", 300)
+    monkeypatch.setattr("ltvm.report.page.write.LISTED", 300)
     folder = ltvm.make_report("grid", many, tmp_path)
     page = (folder / "README.md").read_text()
     for said in (
@@ -142,7 +142,8 @@ def test_runs_that_all_failed_are_shown_as_such(synthetic, tmp_path, capsys):
 
 
 def test_reports_and_tables_need_no_torch():
-    code = "import ltvm.report.page, ltvm.runs.overview, sys; sys.exit('torch' in sys.modules)"
+    modules = "ltvm.report.page.write, ltvm.runs.ablations.overview, sys"
+    code = f"import {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

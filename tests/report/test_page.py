@@ -6,12 +6,12 @@ import pytest
 import ltvm
 from ltvm.errors import InputError
 from ltvm.metrics.columns import Column
-from ltvm.report.answer import answer
-from ltvm.report.comparability import Marks
-from ltvm.report.long_table import long_table_of_manifest, long_table_of_store
-from ltvm.report.page import write_report
-from ltvm.report.styles import COLOURS, method_styles
-from ltvm.runs.manifest import read_manifest
+from ltvm.report.page.write import write_report
+from ltvm.report.plots.styles import COLOURS, method_styles
+from ltvm.report.sentences.answer import answer
+from ltvm.report.values.comparability import Marks
+from ltvm.report.values.long_table import long_table_of_manifest, long_table_of_store
+from ltvm.runs.ablations.manifest import read_manifest
 from ltvm.runtime.files import read_json
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from ltvm.cli.main import main
 from ltvm.errors import InputError
+from ltvm.report.comparisons.statistics import format_estimate, holm, mean_interval
 from ltvm.report.paper import tables, write, write_paper_tables
 from ltvm.report.paper.heat_map import mean_of
 from ltvm.report.paper.shapes import can_match
-from ltvm.report.statistics import format_estimate, holm, mean_interval
-from ltvm.runs import execute
+from ltvm.runs.execution import execute
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "results" / "reference"

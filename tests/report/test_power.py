@@ -6,8 +6,7 @@ import pytest
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import ttost_paired
 
-from ltvm.report.page import write_report
-from ltvm.report.power import (
+from ltvm.report.comparisons.power import (
     MOST,
     deviation_bounds,
     equivalence_p_value,
@@ -16,6 +15,7 @@ from ltvm.report.power import (
     sensitivity,
     smallest_difference,
 )
+from ltvm.report.page.write import write_report
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 20])

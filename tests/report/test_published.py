@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
-from ltvm.report import published as module
-from ltvm.report.page import write_report
-from ltvm.report.published import AGAINST, COUNTERPARTS, published, published_frames
+from ltvm.report.page.write import write_report
+from ltvm.report.values import published as module
+from ltvm.report.values.published import AGAINST, COUNTERPARTS, published, published_frames
 
 
 def our_table(data="svhn", metric="fid_inception2048", **fields):

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from ltvm.report.comparisons.statistics import decides, probability_of_improvement
 from ltvm.report.leaderboard.ranks import (
     SEEDS_OF_AN_INTERVAL,
     errors_needed,
@@ -14,7 +15,6 @@ from ltvm.report.leaderboard.ranks import (
     rankings,
     separable,
 )
-from ltvm.report.statistics import decides, probability_of_improvement
 
 DRAW = np.random.default_rng(0)
 SEEDS = DRAW.normal(0, 50, 12)  # what all rows of a seed have in common

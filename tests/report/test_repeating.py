@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 import ltvm
-from ltvm.report.repeating import duration, repeating_text
+from ltvm.report.page.repeating import duration, repeating_text
 
 
 def costs(cell, path, values, device="A, 1 threads", identity="i"):

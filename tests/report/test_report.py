@@ -8,21 +8,25 @@ from scipy import stats
 
 import ltvm
 from ltvm.metrics.columns import FAMILIES, Column
-from ltvm.report.cells import cell_names, crossed_key
-from ltvm.report.comparability import Marks
-from ltvm.report.declared import columns_of, compared_metrics, main_metrics
-from ltvm.report.differences import differences_table
-from ltvm.report.figures import interval_rows, sweep, sweeps_of, with_lines
-from ltvm.report.history_figures import correction_effects, corrections, learning_curve_headings
-from ltvm.report.notes import notes
-from ltvm.report.statistics import (
+from ltvm.report.comparisons.differences import differences_table
+from ltvm.report.comparisons.statistics import (
     Estimate,
     format_estimate,
     mean_interval,
     paired_difference,
 )
-from ltvm.report.tables import by_family, crossed_table, estimates_table
-from ltvm.report.writers import to_latex
+from ltvm.report.plots.figures import interval_rows, sweep, sweeps_of, with_lines
+from ltvm.report.plots.history_figures import (
+    correction_effects,
+    corrections,
+    learning_curve_headings,
+)
+from ltvm.report.sentences.notes import notes
+from ltvm.report.tables.texts import by_family, crossed_table, estimates_table
+from ltvm.report.tables.writers import to_latex
+from ltvm.report.values.cells import cell_names, crossed_key
+from ltvm.report.values.comparability import Marks
+from ltvm.report.values.declared import columns_of, compared_metrics, main_metrics
 
 STYLES = {"a": ("#000000", "o")}
 

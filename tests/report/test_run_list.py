@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ltvm.report.page import write_report
-from ltvm.report.run_list import link_base
+from ltvm.report.page.write import write_report
+from ltvm.report.tables.run_list import link_base
 
 
 def rows_of(page):

@@ -8,9 +8,8 @@ import pytest
 from scipy import stats
 
 from ltvm.metrics.columns import Column
-from ltvm.report.differences import differences_table, improvement_table, signed
-from ltvm.report.resampling_table import resampling_table
-from ltvm.report.statistics import (
+from ltvm.report.comparisons.differences import differences_table, improvement_table, signed
+from ltvm.report.comparisons.statistics import (
     Estimate,
     bootstrap_interval,
     decides,
@@ -20,6 +19,7 @@ from ltvm.report.statistics import (
     paired_p_value,
     probability_of_improvement,
 )
+from ltvm.report.tables.resampling_table import resampling_table
 
 
 def by_seed(values):

@@ -5,8 +5,8 @@ import shutil
 import pandas as pd
 import pytest
 
-from ltvm.report.page import write_report
-from ltvm.report.statistics import Estimate, format_estimate
+from ltvm.report.comparisons.statistics import Estimate, format_estimate
+from ltvm.report.page.write import write_report
 from ltvm.runtime.files import read_json, write_json
 
 pytestmark = pytest.mark.usefixtures("unrendered")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import ltvm
-from ltvm.report.time_to_quality import (
+from ltvm.report.comparisons.time_to_quality import (
     frontier,
     integrated,
     last_quarter,

@@ -7,8 +7,8 @@ import pandas as pd
 
 import ltvm
 from ltvm.metrics.columns import Column
-from ltvm.report.comparability import Marks
-from ltvm.report.trade_off import Traded, dominates
+from ltvm.report.comparisons.trade_off import Traded, dominates
+from ltvm.report.values.comparability import Marks
 
 GENERATION = Column("G", "d", family="generation", direction="higher", headline=True)
 ERROR = Column("E", "d", family="reconstruction", direction="lower", headline=True)

@@ -13,11 +13,11 @@ import ltvm
 from ltvm.config import resolve
 from ltvm.errors import InputError
 from ltvm.methods import VariationalAutoEncoder
-from ltvm.runs import board as module
-from ltvm.runs.ablation import plan
-from ltvm.runs.board import Board
+from ltvm.runs.ablations.ablation import plan
+from ltvm.runs.execution import board as module
+from ltvm.runs.execution.board import Board
+from ltvm.runs.files.store import PICTURES, Store
 from ltvm.runs.identity import identity
-from ltvm.runs.store import PICTURES, Store
 
 pytest.importorskip("tensorboard")
 

@@ -19,15 +19,15 @@ from ltvm.chain.execution import Execution
 from ltvm.cli.main import main
 from ltvm.errors import InputError, UnreadableError, VanishedError
 from ltvm.methods import VariationalAutoEncoder
-from ltvm.report import page
-from ltvm.report.history_figures import history_table
-from ltvm.report.picture_pages import pixels_of
-from ltvm.runs.evaluate_again import evaluate_again
-from ltvm.runs.index import NAME as INDEX
-from ltvm.runs.index import Index
-from ltvm.runs.locks import holding
-from ltvm.runs.manifest import manifest_file, read_manifest
-from ltvm.runs.store import Run, check_writable
+from ltvm.report.page import write as page
+from ltvm.report.plots.history_figures import history_table
+from ltvm.report.plots.picture_pages import pixels_of
+from ltvm.runs.ablations.manifest import manifest_file, read_manifest
+from ltvm.runs.afterwards.evaluate_again import evaluate_again
+from ltvm.runs.files.index import NAME as INDEX
+from ltvm.runs.files.index import Index
+from ltvm.runs.files.locks import holding
+from ltvm.runs.files.store import Run, check_writable
 from ltvm.runtime.files import read_json, remove_aside, write_json, write_sealed_json, writing
 from ltvm.training.trainer import Trainer
 

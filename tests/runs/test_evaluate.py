@@ -12,10 +12,10 @@ from ltvm.cli.main import main
 from ltvm.config import resolve
 from ltvm.errors import DivergedError, InputError
 from ltvm.metrics.images.reconstruction import Reconstruction
-from ltvm.runs import execute, trained
+from ltvm.runs.execution import execute, trained
+from ltvm.runs.execution.intact import checksum_of
+from ltvm.runs.files.store import Store
 from ltvm.runs.identity import evaluation_identity
-from ltvm.runs.intact import checksum_of
-from ltvm.runs.store import Store
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 

@@ -14,11 +14,11 @@ from small_networks import SMALL
 import ltvm
 from ltvm.cli.main import main
 from ltvm.errors import InputError
-from ltvm.report.long_table import long_table_of_manifest
-from ltvm.runs.ablation import plan
-from ltvm.runs.manifest import write_manifest
-from ltvm.runs.merge import import_records
-from ltvm.runs.store import Store
+from ltvm.report.values.long_table import long_table_of_manifest
+from ltvm.runs.ablations.ablation import plan
+from ltvm.runs.ablations.manifest import write_manifest
+from ltvm.runs.files.store import Store
+from ltvm.runs.housekeeping.merge import import_records
 from ltvm.runtime.files import read_json, write_text
 
 FEW = [

@@ -21,9 +21,9 @@ from ltvm.errors import InputError
 from ltvm.metrics.base import Context, Made
 from ltvm.metrics.generation.frechet import FrechetDistance
 from ltvm.metrics.images.reconstruction import Reconstruction
-from ltvm.runs.build import build_metrics
-from ltvm.runs.external import read_cards
-from ltvm.runs.external_scores import read_images, read_made
+from ltvm.runs.ablations.external import read_cards
+from ltvm.runs.afterwards.external_scores import read_images, read_made
+from ltvm.runs.execution.build import build_metrics
 
 TINY = [
     "protocol=smoke", "protocol.train_images=40", "protocol.test_images=12", "protocol.batch=20",
@@ -152,7 +152,7 @@ def compared(gan, monkeypatch):
         shutil.copytree(gan / "reconstructions", gan / f"seed={seed}" / "reconstructions")
     shutil.rmtree(gan / "samples")
     as_array(gan / "seed=1", "samples", ".npy")  # each as it comes
-    monkeypatch.setattr("ltvm.report.page.draw", lambda *_: [])
+    monkeypatch.setattr("ltvm.report.page.write.draw", lambda *_: [])
     command = ["compare", "methods=[vae]", f"external=[{gan}]", "seeds=[0]", *TINY]
     assert main(command) == 0
     (folder,) = Path(os.environ["LTVM_REPORTS"]).iterdir()

@@ -3,9 +3,9 @@
 import pytest
 
 from ltvm.errors import InputError
-from ltvm.runs.ablation import plan
-from ltvm.runs.claims import claims_of, fitting
-from ltvm.runs.grid import Ablation
+from ltvm.runs.ablations.ablation import plan
+from ltvm.runs.ablations.claims import claims_of, fitting
+from ltvm.runs.ablations.grid import Ablation
 
 
 def cells(**changes):

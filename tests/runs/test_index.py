@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from ltvm.errors import UnreadableError
-from ltvm.runs import content as content_module
-from ltvm.runs import index as index_module
-from ltvm.runs.archive import verify, write_sums
-from ltvm.runs.index import NAME, Index, heading, indexed, uncollected
-from ltvm.runs.reading import DISK
-from ltvm.runs.store import Run, Store
+from ltvm.runs.files import content as content_module
+from ltvm.runs.files import index as index_module
+from ltvm.runs.files.index import NAME, Index, heading, indexed, uncollected
+from ltvm.runs.files.reading import DISK
+from ltvm.runs.files.store import Run, Store
+from ltvm.runs.housekeeping.archive import verify, write_sums
 from ltvm.runtime.files import parse_json, parse_yaml, write_json, write_text
 
 VALUES = {"fd": {"value": 1.5, "n": 10, "split": "test"}, "mse": {"value": 2, "n": 10}}

@@ -16,11 +16,11 @@ from pretended_slurm import install
 import ltvm
 from ltvm.errors import InputError, LaunchError
 from ltvm.hydra_private import error_of
-from ltvm.runs import launch as launching
-from ltvm.runs.launch import check_launcher, launch, outcome_of
-from ltvm.runs.launchers.base import Engine, JobDiedError, do_all
-from ltvm.runs.locks import LEASE
-from ltvm.runs.store import Store
+from ltvm.runs.files.locks import LEASE
+from ltvm.runs.files.store import Store
+from ltvm.runs.launching import launch as launching
+from ltvm.runs.launching.launch import check_launcher, launch, outcome_of
+from ltvm.runs.launching.launchers.base import Engine, JobDiedError, do_all
 from ltvm.runtime.place import Place
 from ltvm.runtime.threads import available_cores
 
@@ -35,7 +35,7 @@ ENGINES = ["ray", "submitit_local", "submitit_slurm"]
 def ray_here(tmp_path_factory):
     """One Ray for all tests, which pretends to have a GPU; launchers leave it as it is."""
     ray = pytest.importorskip("ray")
-    from ltvm.runs.launchers.ray import start
+    from ltvm.runs.launching.launchers.ray import start
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("elsewhere"))
@@ -66,7 +66,7 @@ def launcher(request, place, monkeypatch):
         core = pytest.importorskip("submitit.core.core")
         monkeypatch.setattr(core.Job, "_results_timeout_s", 0)  # the file system is a fast one
     if request.param == "submitit_slurm":
-        from ltvm.runs.launchers import submitit as engine
+        from ltvm.runs.launching.launchers import submitit as engine
 
         (place / "slurm").mkdir()
         install(place / "bin")
@@ -301,8 +301,9 @@ def test_a_launcher_is_refused_before_anything_is_begun(monkeypatch):
     def check_input(config):
         raise AssertionError("too late")
 
-    monkeypatch.setattr("ltvm.runs.sweep.check_input", check_input)  # first: it imports the other
-    monkeypatch.setattr("ltvm.runs.execute.check_input", check_input)
+    # first: it imports the other
+    monkeypatch.setattr("ltvm.runs.launching.sweep.check_input", check_input)
+    monkeypatch.setattr("ltvm.runs.execution.execute.check_input", check_input)
     with pytest.raises(InputError, match="hydra/launcher=pbs"):
         ltvm.train([*FEW, "hydra/launcher=pbs"])
     with pytest.raises(InputError, match="hydra/launcher=pbs"):
@@ -314,7 +315,7 @@ def test_a_launcher_is_refused_before_anything_is_begun(monkeypatch):
     [("ray", "ray"), ("submitit_slurm", "submitit"), ("submitit_local", "submitit")],
 )
 def test_an_engine_that_is_not_installed_says_what_installs_it(monkeypatch, name, package):
-    from ltvm.runs.launchers import base
+    from ltvm.runs.launching.launchers import base
 
     monkeypatch.setattr(base.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=rf'pip install "ltvm\[{package}\]"'):

@@ -10,10 +10,18 @@ import pytest
 
 from ltvm.cli.gc import in_bytes
 from ltvm.cli.main import main
-from ltvm.runs import leftovers
+from ltvm.runs.files.store import Run
+from ltvm.runs.housekeeping import leftovers
+from ltvm.runs.housekeeping.leftovers import (
+    CHECKPOINTS,
+    KINDS,
+    LAUNCHER,
+    LEASES,
+    OLD,
+    TEMPORARY,
+    WEIGHTS,
+)
 from ltvm.runs.identity import NUMERICS
-from ltvm.runs.leftovers import CHECKPOINTS, KINDS, LAUNCHER, LEASES, OLD, TEMPORARY, WEIGHTS
-from ltvm.runs.store import Run
 from ltvm.runtime.files import write_json
 from ltvm.training.checkpoint import previous_of
 
@@ -136,7 +144,7 @@ def test_numerics_are_read_from_evaluations_of_records_that_do_not_say(results):
 HOLD = """
 import sys, time
 from pathlib import Path
-from ltvm.runs.store import Run
+from ltvm.runs.files.store import Run
 with Run(Path(sys.argv[1])).held() as hold:
     print(hold is not None, flush=True)
     sys.stdin.read()

@@ -9,13 +9,13 @@ import time
 import pytest
 
 from ltvm.errors import TakenOverError
-from ltvm.runs import locks
-from ltvm.runs.locks import holder, holding
+from ltvm.runs.files import locks
+from ltvm.runs.files.locks import holder, holding
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from ltvm.runs.locks import holding
+from ltvm.runs.files.locks import holding
 with holding(Path(sys.argv[1])) as hold:
     print(hold is not None, flush=True)
     time.sleep(600)

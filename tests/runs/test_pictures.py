@@ -15,9 +15,9 @@ from ltvm.cli.main import main
 from ltvm.data import DataSet, ImageSet
 from ltvm.errors import InputError
 from ltvm.metrics.base import Context
-from ltvm.runs import pictures
-from ltvm.runs.pictures import grid, nearest, save_nearest, spherical
-from ltvm.runs.store import PICTURES, SAMPLED, Store
+from ltvm.runs.execution import pictures
+from ltvm.runs.execution.pictures import grid, nearest, save_nearest, spherical
+from ltvm.runs.files.store import PICTURES, SAMPLED, Store
 from ltvm.runtime.files import read_json, sha256_of
 from ltvm.runtime.images import FACTS
 
@@ -123,13 +123,13 @@ def test_pictures_that_are_absent_are_made_again_and_nothing_else(trained, capsy
 
 
 def test_the_numbers_of_a_run_do_not_depend_on_its_pictures(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr("ltvm.runs.execute.save_pictures", lambda *_: None)
+    monkeypatch.setattr("ltvm.runs.execution.execute.save_pictures", lambda *_: None)
     ltvm.train([*FEW, f"paths.results={tmp_path}"])
     (other,) = Store(tmp_path).runs()
     assert not other.picture("nearest").exists()
     assert other.record()["final_sha256"] == trained.record()["final_sha256"]
     chosen = ["evaluation=digits_samples", "sampler=gaussian"]
-    monkeypatch.setattr("ltvm.runs.evaluate.save_sampled", lambda *_: None)
+    monkeypatch.setattr("ltvm.runs.execution.evaluate.save_sampled", lambda *_: None)
     ltvm.evaluate_runs([other.directory], chosen)
     first, second = (
         [read_json(run.evaluation_file(name))["values"] for name in run.evaluation_names()]

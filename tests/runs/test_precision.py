@@ -8,8 +8,8 @@ from ltvm.chain.execution import Execution
 from ltvm.config import resolve
 from ltvm.data.cache import load_data
 from ltvm.metrics.base import Context
-from ltvm.runs.build import build_method, build_metrics, build_problem
-from ltvm.runs.evaluate import Trained, measure
+from ltvm.runs.execution.build import build_method, build_metrics, build_problem
+from ltvm.runs.execution.evaluate import Trained, measure
 from ltvm.runtime.randomness import stream
 
 CPU = torch.device("cpu")

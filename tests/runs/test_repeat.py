@@ -10,8 +10,8 @@ from small_networks import SMALL
 import ltvm
 from ltvm.cli.main import main
 from ltvm.errors import InputError
-from ltvm.runs.repeat import Compared, drawn, prediction_interval
-from ltvm.runs.store import Store
+from ltvm.runs.afterwards.repeat import Compared, drawn, prediction_interval
+from ltvm.runs.files.store import Store
 from ltvm.runtime.files import write_sealed_json
 
 pytestmark = pytest.mark.usefixtures("unrendered")

@@ -11,9 +11,9 @@ from small_networks import SMALL
 import ltvm
 from ltvm.api import do_ablation
 from ltvm.errors import InputError
-from ltvm.runs import execute as execution
-from ltvm.runs.ablation import plan
-from ltvm.runs.store import PICTURES, Run
+from ltvm.runs.ablations.ablation import plan
+from ltvm.runs.execution import execute as execution
+from ltvm.runs.files.store import PICTURES, Run
 from ltvm.runtime.threads import available_cores
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -166,7 +166,7 @@ def test_interruption_loses_at_most_the_iteration_and_resumes(monkeypatch):
 def test_a_checkpoint_of_other_code_is_refused_until_restart(monkeypatch, capsys):
     from ltvm.cli.main import main
     from ltvm.methods import VariationalAutoEncoder
-    from ltvm.runs import resuming
+    from ltvm.runs.execution import resuming
     from ltvm.runs.identity import NUMERICS
 
     original, fitted = VariationalAutoEncoder.fit_iteration, []
@@ -299,7 +299,7 @@ def test_long_table_has_varying_keys_as_columns():
 
 
 def test_export_keeps_what_a_report_needs():
-    from ltvm.runs.export import export
+    from ltvm.runs.housekeeping.export import export
 
     name = ltvm.ablate(ABLATION).name
     target = results().parent / "reference"
@@ -316,7 +316,7 @@ def test_export_keeps_what_a_report_needs():
 
 
 def test_an_export_may_have_the_pictures_of_a_first_seed_alone():
-    from ltvm.runs.export import export
+    from ltvm.runs.housekeeping.export import export
 
     name = ltvm.ablate([*ABLATION, "ablation.seeds=[4,2]"]).name
     folder = results().parent
@@ -334,7 +334,7 @@ def test_an_export_may_have_the_pictures_of_a_first_seed_alone():
 
 
 def test_an_exported_configuration_names_no_directory_of_its_machine():
-    from ltvm.runs.export import without_places
+    from ltvm.runs.housekeeping.export import without_places
 
     config = {
         "paths": {"results": "/here/results", "reports": "reports", "data": "/here/data"},

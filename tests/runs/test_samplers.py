@@ -14,13 +14,13 @@ from ltvm.densities import Gaussian
 from ltvm.errors import DivergedError, InputError, UnreadableError
 from ltvm.report.interactive.contents import curves_of
 from ltvm.report.interactive.pictures import pictures_of
-from ltvm.report.long_table import long_table_of_manifest
-from ltvm.runs import execute
-from ltvm.runs.ablation import plan
-from ltvm.runs.export import export
-from ltvm.runs.manifest import read_manifest, write_manifest
-from ltvm.runs.merge import import_records
-from ltvm.runs.store import SAMPLED, Store
+from ltvm.report.values.long_table import long_table_of_manifest
+from ltvm.runs.ablations.ablation import plan
+from ltvm.runs.ablations.manifest import read_manifest, write_manifest
+from ltvm.runs.execution import execute
+from ltvm.runs.files.store import SAMPLED, Store
+from ltvm.runs.housekeeping.export import export
+from ltvm.runs.housekeeping.merge import import_records
 from ltvm.testing import check
 
 pytestmark = pytest.mark.usefixtures("unrendered")

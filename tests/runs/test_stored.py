@@ -14,12 +14,11 @@ import ltvm
 from ltvm.api import comparison, plan
 from ltvm.cli.main import main
 from ltvm.errors import InputError
-from ltvm.runs import stored as module
-from ltvm.runs.identity import identity
-from ltvm.runs.intact import check_config, check_history
-from ltvm.runs.merge import Merged, merge_run
-from ltvm.runs.store import Run
-from ltvm.runs.stored import (
+from ltvm.runs.execution.intact import check_config, check_history
+from ltvm.runs.files.store import Run
+from ltvm.runs.housekeeping import stored as module
+from ltvm.runs.housekeeping.merge import Merged, merge_run
+from ltvm.runs.housekeeping.stored import (
     FILE,
     LARGEST,
     PROTOCOLS,
@@ -29,6 +28,7 @@ from ltvm.runs.stored import (
     of_these_images,
     stored,
 )
+from ltvm.runs.identity import identity
 from ltvm.runtime.files import parse_json, parse_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -160,8 +160,8 @@ def test_none_is_taken_where_it_is_not_asked_for_or_terms_are_seconds():
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Reports of tables and text alone."""
-    monkeypatch.setattr("ltvm.report.page.draw", lambda *_: [])
-    monkeypatch.setattr("ltvm.report.page.write_index", lambda *_: None)
+    monkeypatch.setattr("ltvm.report.page.write.draw", lambda *_: [])
+    monkeypatch.setattr("ltvm.report.page.write.write_index", lambda *_: None)
 
 
 @pytest.fixture
@@ -193,7 +193,8 @@ def test_a_new_method_is_trained_alone_and_another_evaluation_trains_again(
     Run(run).write_record(taken)
     launched = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ltvm.runs.sweep.sweep", lambda plan, *_: launched.extend(plan.not_done))
+        sweep = "ltvm.runs.launching.sweep.sweep"
+        patch.setattr(sweep, lambda plan, *_: launched.extend(plan.not_done))
         patch.setattr("ltvm.api.make_report", lambda *_: results())
         main([*command, "stored=false"])  # trains what was taken
     assert [planned.run.directory for planned in launched] == [run]

@@ -9,18 +9,18 @@ from ltvm.cli.main import main
 from ltvm.config import resolve
 from ltvm.errors import InputError
 from ltvm.methods import VariationalAutoEncoder
-from ltvm.runs import launch as launching
-from ltvm.runs import sweep as sweeping
-from ltvm.runs.ablation import plan
-from ltvm.runs.execute import execute
-from ltvm.runs.forecast import Forecast, kind_of
+from ltvm.runs.ablations.ablation import plan
+from ltvm.runs.ablations.forecast import Forecast, kind_of
+from ltvm.runs.execution.execute import execute
+from ltvm.runs.execution.progress import Reporter, current_reporter, set_reporter
+from ltvm.runs.execution.running import Running
+from ltvm.runs.files.locks import Holder
+from ltvm.runs.files.store import Store
 from ltvm.runs.identity import evaluation_identity
-from ltvm.runs.locks import Holder
-from ltvm.runs.outcome import Options, Outcome
-from ltvm.runs.progress import Reporter, current_reporter, set_reporter
-from ltvm.runs.running import Running
-from ltvm.runs.store import Store
-from ltvm.runs.watch import Watch
+from ltvm.runs.launching import launch as launching
+from ltvm.runs.launching import sweep as sweeping
+from ltvm.runs.launching.outcome import Options, Outcome
+from ltvm.runs.launching.watch import Watch
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 

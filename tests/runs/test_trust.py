@@ -12,8 +12,8 @@ from ltvm.api import make_report
 from ltvm.cli.main import main
 from ltvm.config import resolve
 from ltvm.errors import InputError
-from ltvm.runs.ablation import plan
-from ltvm.runs.store import Store
+from ltvm.runs.ablations.ablation import plan
+from ltvm.runs.files.store import Store
 from ltvm.runs.trust import check_name, check_parts, targets
 from ltvm.runtime.files import read_json
 

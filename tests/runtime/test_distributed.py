@@ -14,9 +14,9 @@ from ltvm.config import resolve
 from ltvm.errors import InputError
 from ltvm.methods.problem import Problem
 from ltvm.models.batchnorm import share_batchnorm, synchronises
-from ltvm.runs.build import build_method, build_problem
-from ltvm.runs.evaluate_again import with_overrides
-from ltvm.runs.store import Run
+from ltvm.runs.afterwards.evaluate_again import with_overrides
+from ltvm.runs.execution.build import build_method, build_problem
+from ltvm.runs.files.store import Run
 from ltvm.runtime import distributed
 from ltvm.runtime.distributed import ALONE, World, joined, takes_own_gpu
 from ltvm.runtime.processes import processes, rank

@@ -7,7 +7,7 @@ import pytest
 from rich.table import Table
 
 from ltvm.cli.main import main
-from ltvm.runs.progress import Reporter
+from ltvm.runs.execution.progress import Reporter
 from ltvm.runtime.terminal import VisibleStream, console, visible, visible_output
 
 BAD = "\x1b[31m\x1b]0;title\x07\r\x9b2J\u202e[/bold]"

@@ -27,7 +27,7 @@ from ltvm.chain.execution import Execution  # noqa: E402
 from ltvm.config import Config, resolve  # noqa: E402
 from ltvm.data.image_set import DataSet, ImageSet  # noqa: E402
 from ltvm.errors import DivergedError  # noqa: E402
-from ltvm.runs.build import build_method, build_problem  # noqa: E402
+from ltvm.runs.execution.build import build_method, build_problem  # noqa: E402
 from ltvm.runtime.cuda_graph import Graphs  # noqa: E402
 from ltvm.runtime.distributed import ALONE, World  # noqa: E402
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from ltvm.errors import UnreadableError
-from ltvm.runs import execute
-from ltvm.runs.load import load_method
+from ltvm.runs.execution import execute
+from ltvm.runs.execution.load import load_method
 from ltvm.training.checkpoint import (
     KEYS,
     delete_checkpoints,

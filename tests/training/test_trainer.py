@@ -10,7 +10,7 @@ from small_networks import SMALL
 
 from ltvm.config import resolve
 from ltvm.errors import InputError
-from ltvm.runs.build import build_method, build_problem
+from ltvm.runs.execution.build import build_method, build_problem
 from ltvm.runtime.clock import Clock
 from ltvm.runtime.files import write_json, writing
 from ltvm.runtime.randomness import stream

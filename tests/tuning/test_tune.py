@@ -21,17 +21,17 @@ from ltvm.cli.main import main
 from ltvm.config import CONFIG_DIRS_VARIABLE, choices, resolve
 from ltvm.data.cache import load_data
 from ltvm.errors import InputError
-from ltvm.report.cells import tuning_trials
-from ltvm.report.long_table import long_table_of_manifest
-from ltvm.report.tables import estimates_table
-from ltvm.runs import execute as execution
-from ltvm.runs.ablation import defined, plan, value_of
-from ltvm.runs.export import export
-from ltvm.runs.found import check_equal_terms
+from ltvm.report.tables.texts import estimates_table
+from ltvm.report.values.cells import tuning_trials
+from ltvm.report.values.long_table import long_table_of_manifest
+from ltvm.runs.ablations.ablation import defined, plan, value_of
+from ltvm.runs.ablations.found import check_equal_terms
+from ltvm.runs.ablations.manifest import manifest_of, write_manifest
+from ltvm.runs.execution import execute as execution
+from ltvm.runs.files.store import Store
+from ltvm.runs.housekeeping.export import export
+from ltvm.runs.housekeeping.merge import merge
 from ltvm.runs.identity import identity
-from ltvm.runs.manifest import manifest_of, write_manifest
-from ltvm.runs.merge import merge
-from ltvm.runs.store import Store
 from ltvm.runtime.files import read_json, write_sealed_json
 from ltvm.tuning.found import nested
 from ltvm.tuning.search import Search

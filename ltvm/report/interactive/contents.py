@@ -10,7 +10,25 @@ from typing import Any
 import pandas as pd
 
 from ltvm.metrics.columns import FAMILIES, Column
-from ltvm.report.cells import (
+from ltvm.report.comparisons.differences import difference_tests, pairs, signed
+from ltvm.report.comparisons.hypotheses import Key, Outcome, best_cells
+from ltvm.report.comparisons.statistics import (
+    INTERVALS,
+    Estimate,
+    format_estimate,
+    format_p,
+    paired_difference,
+)
+from ltvm.report.interactive.pictures import ROOM, pictures_of
+from ltvm.report.plots.history_figures import (
+    AFTER,
+    BEFORE,
+    corrections,
+    declared_curves,
+    history_table,
+)
+from ltvm.report.plots.styles import cell_styles, method_styles
+from ltvm.report.values.cells import (
     by_cell,
     cell_names,
     drawn_cells,
@@ -20,23 +38,17 @@ from ltvm.report.cells import (
     swept_keys,
     trained_rows,
 )
-from ltvm.report.comparability import Marks
-from ltvm.report.costs import CURRENCIES
-from ltvm.report.declared import columns_of, compared_metrics, headings, main_metrics, names_of
-from ltvm.report.differences import difference_tests, pairs, signed
-from ltvm.report.history_figures import (
-    AFTER,
-    BEFORE,
-    corrections,
-    declared_curves,
-    history_table,
+from ltvm.report.values.comparability import Marks
+from ltvm.report.values.costs import CURRENCIES
+from ltvm.report.values.declared import (
+    columns_of,
+    compared_metrics,
+    headings,
+    main_metrics,
+    names_of,
 )
-from ltvm.report.hypotheses import Key, Outcome, best_cells
-from ltvm.report.interactive.pictures import ROOM, pictures_of
-from ltvm.report.long_table import EXTERNAL, STORED
-from ltvm.report.statistics import INTERVALS, Estimate, format_estimate, format_p, paired_difference
-from ltvm.report.styles import cell_styles, method_styles
-from ltvm.runs.reading import DISK, Files
+from ltvm.report.values.long_table import EXTERNAL, STORED
+from ltvm.runs.files.reading import DISK, Files
 
 Json = dict[str, Any]
 ROWS = 150  # of the table, or as many as there is room for

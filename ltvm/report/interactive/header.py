@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from ltvm.report.answer import counted
-from ltvm.report.cells import by_cell
+from ltvm.report.sentences.answer import counted
+from ltvm.report.values.cells import by_cell
 
 SPENT = {"passes": "passes per image", "flops": "FLOP", "training_seconds": "s of training"}
 

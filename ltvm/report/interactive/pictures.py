@@ -14,9 +14,9 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from ltvm.report.cells import cell_names, drawn_cells, external_cells, stored_texts
-from ltvm.runs.evaluate_again import CHOSEN
-from ltvm.runs.store import SAMPLED, Run
+from ltvm.report.values.cells import cell_names, drawn_cells, external_cells, stored_texts
+from ltvm.runs.afterwards.evaluate_again import CHOSEN
+from ltvm.runs.files.store import SAMPLED, Run
 from ltvm.runtime.files import parse_json
 from ltvm.runtime.images import FACTS, read_picture
 

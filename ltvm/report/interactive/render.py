@@ -10,15 +10,15 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ltvm.report.answer import BEST_TEXT, Answer, answer
-from ltvm.report.claims import CLAIMS, claims_table
-from ltvm.report.comparability import Marks
-from ltvm.report.gaps import wrong_side_texts
-from ltvm.report.hypotheses import Key, Outcome
+from ltvm.report.comparisons.claims import CLAIMS, claims_table
+from ltvm.report.comparisons.hypotheses import Key, Outcome
 from ltvm.report.interactive.contents import contents
 from ltvm.report.interactive.header import budget_texts, methods_of
-from ltvm.report.terms import HOT, PROTOCOL, SAMPLED, TUNED, equal_text, head_text
-from ltvm.runs.reading import DISK, Files
+from ltvm.report.sentences.answer import BEST_TEXT, Answer, answer
+from ltvm.report.sentences.gaps import wrong_side_texts
+from ltvm.report.sentences.terms import HOT, PROTOCOL, SAMPLED, TUNED, equal_text, head_text
+from ltvm.report.values.comparability import Marks
+from ltvm.runs.files.reading import DISK, Files
 from ltvm.runtime.files import write_text
 
 FOLDED = (PROTOCOL, TUNED, SAMPLED, HOT)  # how to read it, and not what is still to come

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from ltvm.report.costs import CURRENCIES
+from ltvm.report.comparisons.statistics import INTERVALS, format_estimate
 from ltvm.report.leaderboard.entries import Json
 from ltvm.report.leaderboard.names import overrides_of, settings_of
 from ltvm.report.leaderboard.pages import Page, Row, in_words
 from ltvm.report.leaderboard.ranks import Rank, Ranking, errors_needed
-from ltvm.report.statistics import INTERVALS, format_estimate
+from ltvm.report.values.costs import CURRENCIES
 
 OF_RUN = ("status", "reason", "command", "commit", "device", "precision", "execution", "started",
           "finished", "identity", "stored", "external")  # fmt: skip

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from ltvm.errors import require
-from ltvm.report.long_table import flatten, readable
-from ltvm.runs.content import Kinds, what_is_wrong
+from ltvm.report.values.long_table import flatten, readable
+from ltvm.runs.files.content import Kinds, what_is_wrong
+from ltvm.runs.files.index import indexed
+from ltvm.runs.files.store import Run, Store
 from ltvm.runs.identity import NOT_TRAINING, pruned
-from ltvm.runs.index import indexed
-from ltvm.runs.store import Run, Store
 from ltvm.runtime.files import is_sealed
 
 Json = dict[str, Any]

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from ltvm.metrics.columns import Column
-from ltvm.report.comparability import COMPARED, NOTED, readable
-from ltvm.report.costs import COSTS, CURRENCIES, cost_of_evaluations, costs_of_training
-from ltvm.report.declared import column_of, headings, names_of
-from ltvm.report.hypotheses import PRIMARY, families_of_tests
+from ltvm.report.comparisons.hypotheses import PRIMARY, families_of_tests
 from ltvm.report.leaderboard.entries import EXTERNAL, OWN, Entry, Found, Json, by_terms
 from ltvm.report.leaderboard.names import file_names, page_titles, row_label, row_names
 from ltvm.report.leaderboard.ranks import Ranking, rankings
+from ltvm.report.values.comparability import COMPARED, NOTED, readable
+from ltvm.report.values.costs import COSTS, CURRENCIES, cost_of_evaluations, costs_of_training
+from ltvm.report.values.declared import column_of, headings, names_of
 
 AGREE = 0.1  # of what a row's runs spend, against the page's median
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special, stats
 
-from ltvm.report.statistics import BOOTSTRAP_SEED, CONFIDENCE, Direction, holm
+from ltvm.report.comparisons.statistics import BOOTSTRAP_SEED, CONFIDENCE, Direction, holm
 
 RESAMPLES = 2_000  # of the seeds
 # Few seeds may agree by chance, and the interval of a bootstrap over them has no width then. That

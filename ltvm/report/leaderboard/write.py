@@ -15,16 +15,16 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from ltvm.errors import InputError, require
+from ltvm.report.comparisons.statistics import INTERVALS
 from ltvm.report.interactive.render import INTERVAL, as_script
 from ltvm.report.leaderboard.contents import contents, ordered, page_summary
 from ltvm.report.leaderboard.entries import Json, read_entries
 from ltvm.report.leaderboard.pages import Page, pages
 from ltvm.report.leaderboard.ranks import SEEDS_OF_AN_INTERVAL
-from ltvm.report.long_table import add_costs, add_evaluation, columns_of_record
-from ltvm.report.rows import Rows
-from ltvm.report.statistics import INTERVALS
-from ltvm.report.writers import remove_stale, write_parquet
-from ltvm.runs.store import check_writable
+from ltvm.report.tables.writers import remove_stale, write_parquet
+from ltvm.report.values.long_table import add_costs, add_evaluation, columns_of_record
+from ltvm.report.values.rows import Rows
+from ltvm.runs.files.store import check_writable
 from ltvm.runtime.files import write_text, writing
 
 NAME = "leaderboard"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ltvm.report.figures import panels, save
 from ltvm.report.paper.shapes import Frames
+from ltvm.report.plots.figures import panels, save
 
 
 def heat_maps(frames: Frames, path: Path) -> None:

@@ -7,21 +7,21 @@ from typing import Any
 
 import pandas as pd
 
-from ltvm.report.cells import by_cell, value_text
-from ltvm.report.declared import columns_of, compared_metrics, headings, headline_metrics
-from ltvm.report.differences import (
+from ltvm.report.comparisons.differences import (
     difference_tests,
     differences_table,
     pairs,
     signed,
     test_text,
 )
-from ltvm.report.hypotheses import Outcome, best_cells
+from ltvm.report.comparisons.hypotheses import Outcome, best_cells
+from ltvm.report.comparisons.statistics import INTERVALS, format_estimate, holm, paired_difference
 from ltvm.report.paper.sources import Source
-from ltvm.report.published import COUNTERPARTS, published
-from ltvm.report.statistics import INTERVALS, format_estimate, holm, paired_difference
-from ltvm.report.tables import estimates_table
-from ltvm.runs.store import Run
+from ltvm.report.tables.texts import estimates_table
+from ltvm.report.values.cells import by_cell, value_text
+from ltvm.report.values.declared import columns_of, compared_metrics, headings, headline_metrics
+from ltvm.report.values.published import COUNTERPARTS, published
+from ltvm.runs.files.store import Run
 from ltvm.runtime.phases import PHASES
 
 Frames = dict[str, pd.DataFrame]  # what it is of, or "" -> a table

@@ -14,14 +14,14 @@ from typing import Any, get_args
 
 import pandas as pd
 
-from ltvm.report.cells import cell_names
-from ltvm.report.comparability import Marks, differences, warned_cells
-from ltvm.report.long_table import long_table_of_manifest
-from ltvm.runs.ablation import PlannedRun, plan
+from ltvm.report.values.cells import cell_names
+from ltvm.report.values.comparability import Marks, differences, warned_cells
+from ltvm.report.values.long_table import long_table_of_manifest
+from ltvm.runs.ablations.ablation import PlannedRun, plan
+from ltvm.runs.ablations.manifest import manifest_of
+from ltvm.runs.files.reading import Files
+from ltvm.runs.files.store import Store
 from ltvm.runs.identity import identity
-from ltvm.runs.manifest import manifest_of
-from ltvm.runs.reading import Files
-from ltvm.runs.store import Store
 from ltvm.runtime.precision import Precision
 
 

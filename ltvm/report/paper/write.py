@@ -11,10 +11,10 @@ from ltvm.report.paper.heat_map import heat_maps
 from ltvm.report.paper.shapes import QUALITY
 from ltvm.report.paper.sources import Source, source
 from ltvm.report.paper.tables import TABLES, PaperTable
-from ltvm.report.published import COUNTERPARTS, published, published_frames
-from ltvm.report.writers import file_name, remove_stale, to_latex, to_markdown
-from ltvm.runs.index import indexed
-from ltvm.runs.store import check_writable
+from ltvm.report.tables.writers import file_name, remove_stale, to_latex, to_markdown
+from ltvm.report.values.published import COUNTERPARTS, published, published_frames
+from ltvm.runs.files.index import indexed
+from ltvm.runs.files.store import check_writable
 from ltvm.runtime.files import write_text
 
 HEAD = (

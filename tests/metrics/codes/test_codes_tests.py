@@ -21,7 +21,7 @@ from ltvm.metrics.codes.spectrum import (
 )
 from ltvm.metrics.codes.tests import LatentTests
 from ltvm.models.prior import StandardNormal
-from ltvm.runs.build import build_method, build_problem
+from ltvm.runs.execution.build import build_method, build_problem
 
 CPU = torch.device("cpu")
 

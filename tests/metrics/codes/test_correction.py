@@ -14,8 +14,8 @@ from ltvm.metrics.base import Context
 from ltvm.metrics.codes.correction import CorrectionEffect, correction_effect
 from ltvm.metrics.codes.sliced import sliced_w2
 from ltvm.models.prior import StandardNormal
-from ltvm.report.history_figures import learning_curve_headings
-from ltvm.runs.build import build_method, build_problem
+from ltvm.report.plots.history_figures import learning_curve_headings
+from ltvm.runs.execution.build import build_method, build_problem
 
 CPU = torch.device("cpu")
 

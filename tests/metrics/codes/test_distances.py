@@ -7,7 +7,7 @@ from small_networks import SMALL
 from ltvm.config import resolve
 from ltvm.metrics.base import Context
 from ltvm.metrics.codes.distances import Latents
-from ltvm.runs.build import build_method, build_problem
+from ltvm.runs.execution.build import build_method, build_problem
 
 CPU = torch.device("cpu")
 

@@ -15,7 +15,7 @@ from ltvm.data.without import load_mnist5k, without
 from ltvm.errors import InputError
 from ltvm.metrics.base import Context
 from ltvm.metrics.detection.anomaly import AnomalyDetection, detection_areas
-from ltvm.report.published import published
+from ltvm.report.values.published import published
 
 CPU = torch.device("cpu")
 

@@ -12,7 +12,7 @@ from ltvm.metrics.features.folded import FILE
 from ltvm.metrics.features.moments import Moments, frechet_distance
 from ltvm.metrics.generation.feature_metric import FeatureMetric
 from ltvm.metrics.generation.frechet import FrechetDistance
-from ltvm.runs.build import build_metrics
+from ltvm.runs.execution.build import build_metrics
 
 CPU = torch.device("cpu")
 EXTRACTOR = DigitFeatures()

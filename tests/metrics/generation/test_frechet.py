@@ -11,8 +11,8 @@ from ltvm.data.image_set import evenly
 from ltvm.metrics.base import Context
 from ltvm.metrics.features.digits import DigitFeatures
 from ltvm.metrics.generation.frechet import FrechetDistance, inferred_codes
-from ltvm.report.declared import main_metrics
-from ltvm.report.history_figures import learning_curve_headings
+from ltvm.report.plots.history_figures import learning_curve_headings
+from ltvm.report.values.declared import main_metrics
 
 CPU = torch.device("cpu")
 EXTRACTOR = DigitFeatures()

@@ -11,7 +11,7 @@ from ltvm.errors import DivergedError
 from ltvm.metrics.base import Context
 from ltvm.metrics.images.reconstruction import Reconstruction
 from ltvm.metrics.images.restarts import infer_restarts, least_energy
-from ltvm.runs.build import build_method, build_problem
+from ltvm.runs.execution.build import build_method, build_problem
 
 CPU = torch.device("cpu")
 

@@ -14,7 +14,7 @@ from ltvm.metrics.base import Context
 from ltvm.metrics.images.reconstruction import Reconstruction
 from ltvm.metrics.images.scores import psnr, ssim
 from ltvm.metrics.images.unseen_curve import UnseenCurve
-from ltvm.runs.build import build_method, build_problem
+from ltvm.runs.execution.build import build_method, build_problem
 from ltvm.runtime.randomness import image_normals, key_from
 
 CPU = torch.device("cpu")

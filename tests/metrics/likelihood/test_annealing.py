@@ -23,7 +23,7 @@ from ltvm.metrics.likelihood.annealing import (
 )
 from ltvm.metrics.likelihood.log_likelihood import LogLikelihood
 from ltvm.models.prior import Prior, StandardNormal
-from ltvm.runs.build import build_method, build_problem
+from ltvm.runs.execution.build import build_method, build_problem
 
 CPU = torch.device("cpu")
 

@@ -1,0 +1,242 @@
+"""Claims that an ablation stated beforehand, judged by its records.
+
+A difference is taken in the claimed direction, paired by seed, and tested by the two-sided paired t
+test at the 5 % level, corrected by Holm's method over the claims of one family: all that are asked
+here, also those that have no answer yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ltvm.metrics.columns import Column
+from ltvm.report.comparisons.differences import signed
+from ltvm.report.comparisons.hypotheses import outstanding_cells, untested_cells
+from ltvm.report.comparisons.power import needed_text, percent
+from ltvm.report.comparisons.statistics import (
+    CONFIDENCE,
+    Estimate,
+    format_p,
+    holm,
+    mean_interval,
+    paired_p_value,
+    shared_differences,
+)
+from ltvm.report.values.cells import by_cell, cell_names, external_cells, runs_texts
+from ltvm.report.values.comparability import MIXED, Marks
+from ltvm.report.values.declared import columns_of, headings
+from ltvm.runs.ablations.claims import Claim, claims_of, fitting, text_of_row
+
+SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided here"
+PENDING = "not answered yet"
+ABSENT = "not asked here"
+CLAIMS = (
+    "Each as the ablation states it, judged by the difference of its rows, paired by seed "
+    "(interval: 95 % Student t, not corrected). Supported: p of the two-sided paired t test is "
+    "below 0.05 after Holm's correction over the claims of its family, and the mean difference is "
+    "at least the smallest of interest, a share of the second row's mean. Refuted: the interval "
+    "has no difference of that size in the claimed direction. Undecided here: everything else, and "
+    "where a run of either row diverged: a miss, that no other seed makes up for. "
+    "Where runs were begun before the day on which a claim was stated, that is said."
+)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The differences of a claim's rows over their shared seeds, and the other row's mean."""
+
+    differences: tuple[float, ...]
+    reference: float
+    p: float | None
+
+    @property
+    def estimate(self) -> Estimate:
+        return mean_interval(self.differences)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim with its cells, what was measured of them, and the verdict with its reason."""
+
+    claim: Claim
+    cells: tuple[str, str] | None
+    compared: Compared | None
+    corrected: float | None
+    verdict: str
+    reason: str = ""
+
+    @property
+    def decided(self) -> bool:
+        return self.verdict in (SUPPORTED, REFUTED)
+
+
+def verdict(estimate: Estimate, corrected: float, interest: float, falls: bool) -> str:
+    """What a difference says of a claim.
+
+    ``interest`` is the smallest difference of interest, above 0; ``falls``: the claim is that the
+    difference is below 0. Supported: corrected p below 0.05, and the mean at least as far in the
+    claimed direction. Refuted: the 95 % interval has no difference of interest in that direction.
+
+    >>> verdict(Estimate(-60.0, 20.0, 5), 0.01, 50.0, falls=True)
+    'supported'
+    >>> verdict(Estimate(-20.0, 20.0, 5), 0.05, 50.0, falls=True)
+    'refuted'
+    >>> verdict(Estimate(-60.0, 90.0, 5), 0.13, 50.0, falls=True)
+    'undecided here'
+    """
+    towards = -estimate.mean if falls else estimate.mean
+    below, above = estimate.errors
+    most = towards + (below if falls else above)
+    if corrected < 1 - CONFIDENCE and towards >= interest:
+        return SUPPORTED
+    if estimate.n > 1 and most < interest:
+        return REFUTED
+    return UNDECIDED
+
+
+def judged_claims(
+    table: pd.DataFrame, manifest: Mapping[str, Any], marks: Marks | None = None
+) -> list[Judged]:
+    """Every claim of a manifest, in its order."""
+    marks, columns = marks or Marks(), columns_of(table)
+    claims = claims_of(list(manifest.get("claims", [])))
+    found = [look_up(claim, table, manifest, marks, columns) for claim in claims]
+    corrected = corrected_by_family(found)
+    return [
+        judge(one, p, columns) if one.verdict == "" else one
+        for one, p in zip(found, corrected, strict=True)
+    ]
+
+
+def look_up(
+    claim: Claim,
+    table: pd.DataFrame,
+    manifest: Mapping[str, Any],
+    marks: Marks,
+    columns: Mapping[str, Column],
+) -> Judged:
+    """A claim's rows and their differences; its verdict is empty where these have to tell."""
+    places = []
+    for row in (claim.row, claim.against):
+        cells = fitting(row, manifest["runs"])
+        if len(cells) != 1:
+            why = f"{text_of_row(row)}: {'no row' if not cells else f'{len(cells)} rows'}"
+            return Judged(claim, None, None, None, ABSENT, why)
+        places.append(cells[0])
+    pair = (places[0], places[1])
+    if claim.metric not in columns:
+        return Judged(claim, pair, None, None, ABSENT, f"{claim.metric} was not measured")
+    if columns[claim.metric].direction is None:
+        return Judged(claim, pair, None, None, ABSENT, f"{claim.metric} has no better direction")
+    if outstanding_cells(table).intersection(pair):
+        return Judged(claim, pair, None, None, PENDING, "runs are still to come")
+    if external_cells(table).intersection(pair):
+        return Judged(claim, pair, None, None, ABSENT, "a row from elsewhere shares no seed")
+    if lost := untested_cells(table).intersection(pair):
+        counts = runs_texts(table)
+        why = ", ".join(counts[cell] for cell in pair if cell in lost)
+        return Judged(claim, pair, None, None, UNDECIDED, f"runs diverged: {why}")
+    subtract, signs = marks.pair(claim.metric, *pair)
+    if not subtract or MIXED in signs:
+        return Judged(claim, pair, None, None, UNDECIDED, "values of different kinds")
+    values = by_cell(table, claim.metric)
+    first, second = (values.get(cell, {}) for cell in pair)
+    shared = sorted(set(first) & set(second))
+    if len(shared) < 2:
+        return Judged(claim, pair, None, None, UNDECIDED, f"{len(shared)} shared seeds")
+    reference = float(np.mean([second[seed] for seed in shared]))
+    differences = tuple(shared_differences(first, second))
+    compared = Compared(differences, reference, paired_p_value(first, second))
+    return Judged(claim, pair, compared, None, "")
+
+
+def corrected_by_family(found: Sequence[Judged]) -> list[float]:
+    """p of every claim after Holm's correction; one that is asked and not answered counts as 1."""
+    corrected = [1.0] * len(found)
+    for family in dict.fromkeys(one.claim.tested_with for one in found):
+        asked = [
+            place
+            for place, one in enumerate(found)
+            if one.claim.tested_with == family and one.verdict != ABSENT
+        ]
+        known = [found[place].compared for place in asked]
+        p_values = [1.0 if c is None or c.p is None else c.p for c in known]
+        for place, p in zip(asked, holm(p_values), strict=True):
+            corrected[place] = p
+    return corrected
+
+
+def judge(found: Judged, corrected: float, columns: Mapping[str, Column]) -> Judged:
+    claim, compared = found.claim, found.compared
+    assert compared is not None, "what has no differences has its verdict"
+    lower_is_better = columns[claim.metric].direction == "lower"
+    falls = lower_is_better == (claim.expected == "better")
+    interest = claim.smallest * abs(compared.reference)
+    word = verdict(compared.estimate, corrected, interest, falls)
+    reason = ""
+    if word == UNDECIDED:
+        differences = np.asarray(compared.differences)
+        reason = f"seeds that a difference like this needs: {needed_text(differences.tolist())}"
+    return Judged(claim, found.cells, compared, corrected, word, reason)
+
+
+def claims_table(
+    table: pd.DataFrame, manifest: dict[str, Any], marks: Marks | None = None
+) -> pd.DataFrame | None:
+    """A row per claim; None for an ablation that stated none."""
+    judged = judged_claims(table, manifest, marks)
+    names, titles = cell_names(table, manifest), headings(columns_of(table))
+    rows = [
+        {
+            "claim": one.claim.name,
+            "in words": one.claim.claim,
+            "verdict": "; ".join(filter(None, [one.verdict, one.reason, late(one, table)])),
+            "rows": rows_text(one, names),
+            "metric": titles.get(one.claim.metric, one.claim.metric),
+            "difference": difference_text(one),
+            "of interest": f"{one.claim.expected} by {percent(one.claim.smallest)}",
+            "p, corrected": "-" if one.corrected is None else format_p(one.corrected),
+            "seeds": "; ".join(seeds_texts(one, table)),
+        }
+        for one in judged
+    ]
+    return pd.DataFrame(rows) if rows else None
+
+
+def rows_text(one: Judged, names: Mapping[str, str]) -> str:
+    if one.cells is None:
+        return f"{text_of_row(one.claim.row)} against {text_of_row(one.claim.against)}"
+    return " against ".join(names[cell] for cell in one.cells)
+
+
+def difference_text(one: Judged) -> str:
+    """``-87 ± 40 (-18 %)``"""
+    if one.compared is None:
+        return "-"
+    estimate, reference = one.compared.estimate, abs(one.compared.reference)
+    share = f" ({100 * estimate.mean / reference:+.0f} %)" if reference else ""
+    return f"{signed(estimate, False)}{share}"
+
+
+def seeds_texts(one: Judged, table: pd.DataFrame) -> Iterator[str]:
+    """How many seeds both rows have, and of either what is not done."""
+    if one.cells is None:
+        return
+    yield "-" if one.compared is None else str(len(one.compared.differences))
+    texts = runs_texts(table)
+    yield from dict.fromkeys(texts[cell] for cell in one.cells if not texts[cell].isdigit())
+
+
+def late(one: Judged, table: pd.DataFrame) -> str:
+    """Says so where runs were begun before the day on which a claim was stated."""
+    if one.cells is None or "started" not in table:
+        return ""
+    rows = table[table["cell"].isin(one.cells)].drop_duplicates("path")
+    began = [str(when)[:10] for when in rows["started"].dropna()]
+    early = sum(when < one.claim.stated for when in began)
+    return f"stated after {early} of {len(began)} runs were begun" if early else ""

@@ -1,0 +1,1 @@
+"""A report: one folder with a page, tables, figures and the long table."""

@@ -1,0 +1,1 @@
+"""Figures, by matplotlib and seaborn: which a report has, and how each is drawn."""

@@ -1,0 +1,115 @@
+"""What a page says before its numbers: seeds done, and in which currency terms are equal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from ltvm.report.comparisons.hypotheses import OUTSTANDING
+from ltvm.report.sentences.notes import SAID
+from ltvm.report.values.cells import (
+    by_cell,
+    cell_names,
+    data_keys,
+    runs_texts,
+    temperatures,
+    tuning_trials,
+)
+from ltvm.report.values.costs import COSTS, CURRENCIES
+from ltvm.report.values.long_table import SAMPLER_LABEL, STORED
+
+PROTOCOL = (
+    "Every value is of the last state of training, for all methods alike: no early stopping, and "
+    "never a selection on the test images.\n"
+)
+HOT = (
+    "Chain temperature: tau²/(2 eta) at the first and last iteration. 1: short steps sample the "
+    "posterior; above it codes spread further than posterior and prior.\n"
+)
+TUNED = (
+    "Tuning trials: settings that were tried for a row, each trained without some training "
+    "images and scored on those; the test images had no part in it. 0: as the protocol has them. "
+    "What the trials cost stands beside the costs of training, and in none of those.\n"
+)
+SAMPLED = (
+    "A row with a plus samples from a density in place of its prior, fitted to the run's codes "
+    "when training was over; nothing was trained again. A dash: samples have no part in the value, "
+    "which is that of the row without the density.\n"
+)
+
+
+def head_text(table: pd.DataFrame, manifest: dict[str, Any]) -> list[str]:
+    """``1 of 3 seeds`` and which rows lack what, while runs are to come; one seed says so."""
+    parts = list(progress_text(table, manifest))
+    if table[table["status"] == "done"]["seed"].nunique() <= 1:
+        parts.append("One seed: no interval, and nothing is tested.\n")
+    parts.append(PROTOCOL)
+    parts += [TUNED] if tuning_trials(table) else []
+    parts += [SAMPLED] if SAMPLER_LABEL in table else []
+    return [*parts, HOT] if temperatures(table) else parts
+
+
+def progress_text(table: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[str]:
+    """The seeds at which every row is done, and the rows that are not; none where all are."""
+    outstanding = table[table["status"].isin(OUTSTANDING)]
+    if outstanding.empty:
+        return
+    seeds = sorted(set(table["seed"]))
+    done = len(set(seeds) - set(outstanding["seed"]))
+    names = cell_names(table, manifest)
+    cells, texts = [str(cell) for cell in outstanding["cell"].unique()], runs_texts(table)
+    rows = "; ".join(f"{names[cell]}: {texts[cell]}" for cell in cells[:SAID])
+    if len(cells) > SAID:
+        rows += f"; and {len(cells) - SAID} more rows"
+    yield (
+        f"**{done} of {len(seeds)} seeds**: runs are still to come. Nothing is tested or marked "
+        f"in these rows until then: {rows}.\n"
+    )
+
+
+def equal_text(table: pd.DataFrame) -> str:
+    """On which currency the terms are equal, and how nearly, by ``protocol.equal``."""
+    if "equal" not in table:
+        return ""
+    parts = []
+    several = table["equal"].nunique() > 1
+    for equal, rows in table.dropna(subset=["equal"]).groupby("equal", sort=False):
+        if equal not in CURRENCIES:  # of another version
+            continue
+        title = COSTS[CURRENCIES[str(equal)]].title
+        alike = rows.groupby(terms_keys(rows), dropna=False)
+        spread = max((spread_of(part, str(equal)) for _, part in alike), default=0)
+        text = f"{title} (`protocol.equal={equal!s}`; rows agree within {100 * spread:.2g} %)"
+        parts.append(text)
+    if not parts:
+        return ""
+    return (
+        f"Terms are equal in one currency: {'; '.join(parts)}. The others are what that came to. "
+        + ("Compare rows of one currency only. " if several else "")
+        + machines_text(table)
+    )
+
+
+def terms_keys(rows: pd.DataFrame) -> list[str]:
+    """The columns that say which rows' terms are the same: images, how many, and the protocol."""
+    own = [c for c in rows.columns if str(c) in ("protocol", "protocol.train_images")]
+    return [*data_keys(rows), *map(str, own)]
+
+
+def machines_text(table: pd.DataFrame) -> str:
+    """What seconds are good for where they are of several machines; nothing where they are not."""
+    runs = table.dropna(subset=["device"])
+    stored = runs[STORED].notna() if STORED in runs else False
+    if len(runs.assign(stored=stored)[["device", "stored"]].drop_duplicates()) <= 1:
+        return ""
+    unequal = " and are no equal terms" if "seconds" in set(table["equal"].dropna()) else ""
+    return f"Seconds are of several machines{unequal}: compare them within one device only. "
+
+
+def spread_of(rows: pd.DataFrame, equal: str) -> float:
+    """(most - least) / least of what the rows spend in a currency, means over seeds."""
+    spent = by_cell(rows[rows["metric"] == CURRENCIES[equal]], CURRENCIES[equal])
+    means = [sum(seeds.values()) / len(seeds) for seeds in spent.values()]
+    return max(means) / min(means) - 1 if means and min(means) > 0 else 0.0

@@ -1,0 +1,1 @@
+"""What an ablation is: cells, claims, tuned settings, external rows, manifest, state."""

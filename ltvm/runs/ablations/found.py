@@ -1,0 +1,197 @@
+"""What tuning found for a cell, as a sealed file in the store that ablations and exports take.
+
+    <results>/tuning/found/<study>-<trials>.json
+
+A cell is found by what it trains when it is not tuned: so the same overrides that were tuned find
+their settings again, on any machine and at any seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ltvm.config import Config
+from ltvm.errors import InputError, UnreadableError
+from ltvm.runs.files.content import Kinds, is_number_or_none, is_object, is_text
+from ltvm.runs.identity import identity
+from ltvm.runs.trust import check_name
+from ltvm.runs.words import literal
+from ltvm.runtime.files import read_json
+
+PLAIN = (bool, int, float, str, type(None))  # kinds of a setting
+SAME = ("validation_images", "seed", "evaluation")  # of trials that are on equal terms
+
+
+def are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(is_text, value))
+
+
+def are_trials(value: Any) -> bool:
+    return isinstance(value, list) and all(map(is_object, value))
+
+
+def is_count(value: Any) -> bool:
+    return type(value) is int
+
+
+def is_cost(value: Any) -> bool:
+    return is_object(value) and all(map(is_number_or_none, value.values()))
+
+
+KINDS: Kinds = {
+    **dict.fromkeys(
+        ("study", "cell", "data", "method", "protocol", "precision", "evaluation", "metric"),
+        (is_text, "a text"),
+    ),
+    "searched": (are_texts, "texts"),
+    "settings": (lambda value: value is None or is_object(value), "an object"),
+    "cost": (is_cost, "an object of numbers"),
+    "trials": (are_trials, "objects"),
+    **dict.fromkeys(("validation_images", "seed"), (is_count, "a whole number")),
+}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an ablation of tuned methods asks for: ``tuned`` in its YAML.
+
+    With a ``protocol`` settings are found at that one, for cells at whichever they have.
+    """
+
+    trials: int
+    metric: str
+    protocol: str | None = None
+
+    @classmethod
+    def of(cls, content: Any) -> Wanted:
+        """Raises :class:`InputError` for what is no ``{trials, metric}``, with a ``protocol``."""
+        keys = set(content) if isinstance(content, Mapping) else set()
+        if {"trials", "metric"} <= keys <= {"trials", "metric", "protocol"}:
+            found = cls(**{str(key): value for key, value in content.items()})
+            words = isinstance(found.metric, str) and isinstance(found.protocol, str | None)
+            if words and type(found.trials) is int and found.trials >= 1:
+                return found
+        raise InputError(
+            f"ablation.tuned={content}: allowed: {{trials: 8, metric: fd_digits}}, with "
+            "protocol: medium where another than the runs' own is tuned at, or null"
+        )
+
+    def at(self, overrides: Sequence[str]) -> list[str]:
+        """The overrides of a cell as it is tuned."""
+        if self.protocol is None:
+            return list(overrides)
+        others = (override for override in overrides if not override.startswith("protocol="))
+        return [f"protocol={self.protocol}", *others]
+
+
+def untuned(config: Config) -> str:
+    """What identifies the cell that a configuration, or a trial of it, tunes.
+
+    Neither images that are kept for validation nor the precision count.
+    """
+    return identity({**config, "validation_images": None, "precision": None})
+
+
+def found_folder(results: Path) -> Path:
+    return results / "tuning" / "found"
+
+
+def found_file(results: Path, study: str, trials: int) -> Path:
+    """Where it is; raises :class:`InputError` for a name that is none of a file."""
+    check_name("study", study)
+    return found_folder(results) / f"{study}-{trials}.json"
+
+
+def read_found(file: Path) -> dict[str, Any]:
+    """What a file says; raises :class:`ltvm.errors.UnreadableError` if it is damaged."""
+    try:
+        content = read_json(file)
+        for key, (holds, kind) in KINDS.items():
+            if not (is_object(content) and key in content and holds(content[key])):
+                raise ValueError(f"{key} is not {kind}")
+    except (OSError, ValueError) as error:
+        why = " ".join(str(error).split())[:120]
+        raise UnreadableError(file, f"is not what tuning found ({why})", "tune again") from error
+    return dict(content)
+
+
+def searched(config: Config, fixed: Collection[str]) -> dict[str, Any]:
+    """What is searched of a configuration's method, but for ``fixed`` keys: the user's own."""
+    declared = config["method"].get("tuning") or {}
+    return {k: spec for k, spec in declared.items() if spec is not None and k not in fixed}
+
+
+def candidates(config: Config, metric: str, fixed: Collection[str]) -> Iterator[dict[str, Any]]:
+    """All that is found for a cell by a metric, whatever the number of trials."""
+    cell, keys = untuned(config), set(searched(config, fixed))
+    names = (config[part]["name"] for part in ("method", "data", "protocol"))
+    files = found_folder(Path(config["paths"]["results"])).glob(f"{'-'.join(names)}-*.json")
+    for file in sorted(files):
+        content = read_found(file)
+        same = content["cell"] == cell and set(content["searched"]) == keys
+        if same and content["metric"] == metric:
+            yield content
+
+
+def found_for(config: Config, wanted: Wanted, fixed: Collection[str]) -> dict[str, Any] | str:
+    """What was found for a cell, or how it was tuned in place of that, in words.
+
+    Raises :class:`InputError` where several studies have found something, or a file is damaged.
+    """
+    every = list(candidates(config, wanted.metric, fixed))
+    found = [one for one in every if len(one["trials"]) == wanted.trials]
+    if not found:
+        others = sorted({len(one["trials"]) for one in every})
+        return f"with {' and '.join(map(str, others))} trials" if others else "not at all"
+    same = [one for one in found if one["precision"] == config["precision"]]
+    chosen = found if len(found) == 1 else same
+    if len(chosen) != 1:
+        folder = found_folder(Path(config["paths"]["results"]))
+        names = ", ".join(f"{one['study']}-{wanted.trials}.json" for one in found)
+        raise InputError(f"{folder}: {names}: allowed: one for each cell (remove the others)")
+    if chosen[0]["settings"] is None:
+        return "without any trial that has a value"
+    check_settings(chosen[0])
+    return chosen[0]
+
+
+def check_settings(found: Mapping[str, Any]) -> None:
+    """Raise :class:`InputError` for settings that are no plain values of what was searched."""
+    for key, value in found["settings"].items():
+        plain = type(value) in PLAIN and not (isinstance(value, str) and "$" in value)
+        if key not in found["searched"] or not plain:
+            allowed = f"plain values of {', '.join(found['searched'])}"
+            raise InputError(f"{found['study']}: settings: {key}={value}: allowed: {allowed}")
+
+
+def as_overrides(found: Mapping[str, Any]) -> list[str]:
+    """The settings, and by how many trials they were found: overrides of a run."""
+    told = ",".join(f"{key}:{literal(value)}" for key, value in tuned(found).items())
+    settings = [f"{key}={literal(value)}" for key, value in found["settings"].items()]
+    return [*settings, f"+method.tuned={{{told}}}"]
+
+
+def tuned(found: Mapping[str, Any]) -> dict[str, Any]:
+    """``method.tuned``: what records and manifests say of a row's tuning."""
+    return {
+        "trials": len(found["trials"]),
+        "metric": found["metric"],
+        "study": found["study"],
+        **found["cost"],
+    }
+
+
+def check_equal_terms(found: Collection[Mapping[str, Any]]) -> None:
+    """Raise :class:`InputError` where trials on the same data were not on equal terms."""
+    first: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for one in found:
+        other = first.setdefault((one["data"], one["protocol"]), one)
+        for key in SAME:
+            if one[key] != other[key]:
+                raise InputError(
+                    f"tuned on other terms: {key} {one[key]} ({one['study']}) and {other[key]} "
+                    f"({other['study']}); allowed: the same for every method"
+                )

@@ -1,0 +1,122 @@
+"""A record held against a repetition of it: the same configuration and seed, trained again.
+
+On the same kind of machine, with the same versions, the values are the same bits. Elsewhere
+rounding differs, which a chain of thousands of steps makes into another draw of the same law; so a
+value that differs is held against the other seeds of its cell: whether it lies in the interval in
+which a further seed would be expected (Student's prediction interval of a normal law, at 99 %).
+With two or three seeds that interval is wide, and what lies within is no proof.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from scipy import stats
+
+from ltvm.errors import InputError, UnreadableError
+from ltvm.runs.afterwards.kept import kept
+from ltvm.runs.files.store import Run, Store
+
+Verdict = Literal["same", "as another seed", "differs", "cannot be told"]
+SAME = 1e-6  # relative: the digits that a value of float32 has
+LEVEL = 0.99
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A value of a record and of its repetition; ``low`` and ``high``: the cell's interval."""
+
+    metric: str
+    recorded: float
+    repeated: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> Verdict:
+        if math.isclose(self.recorded, self.repeated, rel_tol=SAME, abs_tol=1e-12):
+            return "same"
+        if math.isnan(self.low):
+            return "cannot be told"
+        return "as another seed" if self.low <= self.repeated <= self.high else "differs"
+
+
+def prediction_interval(values: list[float], level: float = LEVEL) -> tuple[float, float]:
+    """Where a further draw of the normal law that gave these lies with probability ``level``.
+
+    mean ± t(n - 1) s sqrt(1 + 1 / n), NaN for fewer than two (Hahn and Meeker, Statistical
+    Intervals, 1991, section 4.7).
+    """
+    if len(values) < 2:
+        return math.nan, math.nan
+    n, mean = len(values), float(np.mean(values))
+    half = float(
+        stats.t.ppf((1 + level) / 2, n - 1) * np.std(values, ddof=1) * math.sqrt(1 + 1 / n)
+    )
+    return mean - half, mean + half
+
+
+def drawn(results: Path, key: int) -> Run:
+    """One of the runs below ``results`` that are done, each equally likely."""
+    runs = [run for run in Store(results).runs() if is_done(run)]
+    if not runs:
+        raise InputError(f"--results={results}: no run there is done; allowed: one with records")
+    return random.Random(key).choice(runs)
+
+
+def is_done(run: Run) -> bool:
+    try:
+        return run.status() == "done" and "external" not in (run.record() or {})
+    except UnreadableError:
+        return False
+
+
+def repeat(directory: Path, results: Path, device: str = "auto") -> tuple[Run, Run]:
+    """Train the run of a record again, below ``results``, with the evaluation it was trained with.
+
+    Returns both. What is done there already is not done again. Raises
+    :class:`ltvm.errors.InputError` for what is no run that is done, or is not to be trusted.
+    """
+    from ltvm.runs.execution.execute import check_input, execute  # torch takes seconds to import
+
+    run, record, config = kept(directory)
+    config |= {"device": device, "paths": {**config["paths"], "results": str(results)}}
+    check_input(config)
+    execute(config, record["command"])
+    return run, Store(results).run(config)
+
+
+def compared(run: Run, again: Run) -> list[Compared]:
+    """The values that both have, each beside the interval of all seeds of the cell.
+
+    Raises :class:`ltvm.errors.InputError` if no evaluation is the same.
+    """
+    repeated, found = again.evaluations(), []
+    for identity, evaluation in run.evaluations().items():
+        if identity not in repeated:
+            continue
+        other, cell = repeated[identity]["values"], list(of_cell(run, identity))
+        for metric in (name for name in evaluation["values"] if name in other):
+            interval = prediction_interval([v[metric]["value"] for v in cell if metric in v])
+            values = (evaluation["values"][metric]["value"], other[metric]["value"])
+            found.append(Compared(metric, *values, *interval))
+    if not found:
+        raise InputError(f"{run.directory}: no evaluation of it is one of this version's")
+    return found
+
+
+def of_cell(run: Run, evaluation: str) -> Iterator[dict[str, Any]]:
+    """The values of this evaluation for each seed of a run's cell that has them."""
+    for directory in sorted(run.directory.parent.glob("seed=*")):
+        try:
+            content = Run(directory).evaluation(evaluation)
+        except UnreadableError:
+            continue
+        if content is not None and content["status"] == "done":
+            yield content["values"]

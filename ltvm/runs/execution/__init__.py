@@ -1,0 +1,1 @@
+"""One run, from configuration to record: built, trained, resumed, evaluated, pictured, loaded."""

@@ -1,0 +1,1 @@
+"""Records copied, merged, shipped with the package, and what nothing needs any more removed."""

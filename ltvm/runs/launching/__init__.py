@@ -1,0 +1,1 @@
+"""The runs of an ablation, seed by seed, here or by a launcher, watched until they end."""
