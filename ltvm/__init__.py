@@ -4,7 +4,6 @@ with optimal-transport correction (An, Xie and Li, CVPR 2021)."""
 from ltvm.api import (
     ablate,
     compare,
-    do_ablation,
     evaluate,
     evaluate_runs,
     load,
@@ -28,7 +27,6 @@ __all__ = [
     "InputError",
     "ablate",
     "compare",
-    "do_ablation",
     "evaluate",
     "evaluate_runs",
     "load",

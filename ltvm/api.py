@@ -4,7 +4,8 @@ Examples:
     >>> import ltvm                                                        # doctest: +SKIP
     >>> record = ltvm.train(["data=mnist5k", "method=vae", "protocol=smoke"])  # doctest: +SKIP
     >>> record["metrics"]["mse_test"]["value"]                             # doctest: +SKIP
-    >>> folder = ltvm.ablate(["ablation=ot", "protocol=smoke"])            # doctest: +SKIP
+    >>> folder = ltvm.ablate(["ablation=ot", "protocol=smoke"]).folder     # doctest: +SKIP
+    >>> folder = ltvm.compare(["short_run_ot", "vae"], ["seeds=[0,1]"]).folder # doctest: +SKIP
     >>> ltvm.long_table("results").groupby(["method", "metric"]).value.mean()  # doctest: +SKIP
 """
 
@@ -110,17 +111,10 @@ def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
     return make_plan(split_hydra(overrides)[0], name)
 
 
-def ablate(overrides: Sequence[str], name: str | None = None, **options: Any) -> Path:
-    """Do what is not done of an ablation's runs, write its report and return its folder.
-
-    ``options`` are those of :func:`do_ablation`, which also says how the runs stand.
-    """
-    return do_ablation(overrides, name, **options).folder
-
-
-def do_ablation(
+def ablate(
     overrides: Sequence[str],
     name: str | None = None,
+    *,
     allow_mixed: bool = False,
     interval: str = "t",
     restart: bool = False,
@@ -129,7 +123,10 @@ def do_ablation(
     retries: int = 1,
     wait: bool = False,
 ) -> Outcome:
-    """Do what is not done of an ablation's runs and write its report, in ``.folder``.
+    """Do what is not done of an ablation's runs and write its report.
+
+    Returns how it stands: the report's ``folder``, the ``plan`` with all runs, what was
+    ``refused``, whether anything ``failed`` or is ``unfinished``, and a ``summary()`` in words.
 
     Runs go seed by seed. The report is also written after every seed but the last, and when the
     runs are stopped, Ctrl-C included; ``shown`` is then called with its folder. ``allow_mixed``
@@ -188,9 +185,36 @@ def external_entries(planned: Plan, results: Path) -> list[dict[str, Any]]:
     return add_external(planned, results)
 
 
-def compare(overrides: Sequence[str], **options: Any) -> Path:
-    """``ltvm compare``: ``ablate`` of ``methods=[A,B]``; ``options`` as of :func:`do_ablation`."""
-    return do_ablation(comparison(overrides), **options).folder
+def compare(
+    methods: Sequence[str],
+    overrides: Sequence[str] = (),
+    name: str | None = None,
+    *,
+    reference: str | None = None,
+    allow_mixed: bool = False,
+    interval: str = "t",
+    restart: bool = False,
+    retry: Sequence[str] = (),
+    retries: int = 1,
+    wait: bool = False,
+) -> Outcome:
+    """Put methods side by side on shared seeds, as ``ltvm compare``; the rest as :func:`ablate`.
+
+    Differences are to ``reference`` (None: the first method). ``overrides`` may have ``seeds=``,
+    ``margin=``, ``external=`` and ``stored=`` of the ablation. Raises
+    :class:`ltvm.errors.InputError` for fewer than two methods, or another reference.
+    """
+    chosen = [f"methods=[{','.join(methods)}]", *([f"reference={reference}"] if reference else [])]
+    return ablate(
+        comparison([*chosen, *overrides]),
+        name,
+        allow_mixed=allow_mixed,
+        interval=interval,
+        restart=restart,
+        retry=retry,
+        retries=retries,
+        wait=wait,
+    )
 
 
 def comparison(overrides: Sequence[str]) -> list[str]:

@@ -64,23 +64,23 @@ TABLES = ("crossed", "headline", "differences-headline")
 
 
 def run(options: argparse.Namespace, tables: Sequence[str] = TABLES) -> int:
-    from ltvm.api import do_ablation, plan
+    from ltvm.api import ablate, plan
 
     planned = plan(options.overrides, options.name)
     if options.list:
         if not told(options, {"runs": [facts(run) for run in planned.runs]}):
             print_plan(planned)
         return 0
-    outcome = do_ablation(
+    outcome = ablate(
         options.overrides,
         options.name,
-        options.allow_mixed,
-        options.interval,
-        options.restart,
-        lambda folder: print_report(folder, tables),
-        options.retry,
-        options.retries,
-        options.wait,
+        allow_mixed=options.allow_mixed,
+        interval=options.interval,
+        restart=options.restart,
+        shown=lambda folder: print_report(folder, tables),
+        retry=options.retry,
+        retries=options.retries,
+        wait=options.wait,
     )
     told(options, {"report": outcome.folder, "refused": outcome.refused,
                    "runs": [facts(run) for run in outcome.plan.runs]})  # fmt: skip

@@ -1,12 +1,14 @@
 """``ltvm compare``: methods side by side, and what their seeds can tell."""
 
+import inspect
 import os
 from pathlib import Path
 
 import pytest
 from small_networks import SMALL
 
-from ltvm.api import comparison
+import ltvm
+from ltvm.api import ablate, comparison
 from ltvm.cli.main import main
 from ltvm.errors import InputError
 
@@ -24,6 +26,21 @@ def test_it_is_an_ablation_with_the_first_method_as_reference():
         "hydra/launcher=ray",
     ]  # fmt: skip
     assert "ablation.reference=vae" in comparison(["methods=[abp,vae]", "reference=vae"])
+
+
+def test_from_python_it_is_the_same_ablation(monkeypatch):
+    asked = []
+    monkeypatch.setattr("ltvm.api.ablate", lambda *given, **options: asked.append((given, options)))
+    ltvm.compare(["abp", "vae"], ["seeds=[3,4]"], "mine", reference="vae", retry=["failed"])
+    ((overrides, name), options) = asked[0]
+    words = ["methods=[abp,vae]", "reference=vae", "seeds=[3,4]"]
+    assert (overrides, name) == (comparison(words), "mine")
+    assert (options["retry"], options["interval"]) == (["failed"], "t")
+    assert set(options) == {
+        name
+        for name, parameter in inspect.signature(ablate).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and name != "shown"
+    }
 
 
 @pytest.mark.parametrize(

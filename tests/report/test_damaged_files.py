@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 import ltvm
-from ltvm.api import do_ablation
+from ltvm.api import ablate
 from ltvm.cli.main import main
 from ltvm.errors import InputError
 from ltvm.report.page.write import write_report
@@ -157,7 +157,7 @@ def test_reports_that_cannot_be_written_are_found_before_anything_is_trained(
     (tmp_path / "file").write_text("")
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(InputError, match="paths.reports=.*: cannot be written"):
-            do_ablation(["ablation=ot", "protocol=smoke", f"paths.reports={place}"])
+            ablate(["ablation=ot", "protocol=smoke", f"paths.reports={place}"])
     arguments = ["ablate", "ablation=ot", "protocol=smoke", f"paths.reports={tmp_path / 'file'}"]
     assert main(arguments) == 2
     assert "paths.reports=" in capsys.readouterr().err

@@ -13,7 +13,7 @@ import pytest
 from small_networks import SMALL
 
 import ltvm
-from ltvm.api import do_ablation, make_report
+from ltvm.api import ablate, make_report
 from ltvm.chain import choosing
 from ltvm.chain.execution import Execution
 from ltvm.cli.main import main
@@ -94,7 +94,7 @@ def once(tmp_path_factory):
         from matplotlib.figure import Figure
 
         patch.setattr(Figure, "savefig", lambda *_, **__: None)
-        outcome = do_ablation([*TINY, *paths])
+        outcome = ablate([*TINY, *paths])
     return folder, outcome.plan.report_name
 
 

@@ -103,7 +103,7 @@ def test_evaluating_runs_by_directory(trainings, tmp_path, capsys):
 def test_an_ablation_with_other_metrics_measures_the_runs_it_has(trainings):
     chosen = ["ablation=ot", "ablation.axes.method=[abp,vae]", "ablation.seeds=[0]", *FEW]
     ltvm.ablate(chosen, name="mine")
-    folder = ltvm.ablate([*chosen, *MORE], name="mine")
+    folder = ltvm.ablate([*chosen, *MORE], name="mine").folder
     assert len(trainings) == 2
     table = pd.read_parquet(folder / "long.parquet")
     assert {"fd_digits", "ais_log_likelihood"} <= set(table["metric"])  # of both evaluations
@@ -197,7 +197,7 @@ def test_cells_that_differ_in_what_is_measured_share_their_training(trainings):
     folder = ltvm.ablate(
         ["ablation=ot", "ablation.axes.method=[abp]", "ablation.seeds=[0]", *FEW,
          "ablation.axes.evaluation.metrics.frechet.samples=[20,30]"]
-    )  # fmt: skip
+    ).folder  # fmt: skip
     assert len(trainings) == 1
     table = pd.read_parquet(folder / "long.parquet")
     assert table["cell"].nunique() == 2

@@ -9,7 +9,7 @@ import pytest
 from small_networks import SMALL
 
 import ltvm
-from ltvm.api import do_ablation
+from ltvm.api import ablate
 from ltvm.errors import InputError
 from ltvm.runs.ablations.ablation import plan
 from ltvm.runs.execution import execute as execution
@@ -81,7 +81,7 @@ def counted(monkeypatch):
 
 
 def test_an_ablation_runs_once_reports_and_is_not_run_again(counted):
-    folder = ltvm.ablate(ABLATION)
+    folder = ltvm.ablate(ABLATION).folder
     assert len(counted) == len(set(counted)) == 2
     table = pd.read_parquet(folder / "long.parquet")
     assert table.groupby(["method", "seed"]).ngroups == 2
@@ -90,7 +90,7 @@ def test_an_ablation_runs_once_reports_and_is_not_run_again(counted):
     ltvm.ablate(ABLATION)
     assert len(counted) == 2
     more = [o.replace("[0]", "[0,1]") for o in ABLATION]
-    assert ltvm.ablate(more) == folder
+    assert ltvm.ablate(more).folder == folder
     assert len(counted) == 4  # only the new seed of both methods
     ltvm.ablate(ABLATION)  # fewer seeds do not make the others vanish from the report
     assert set(pd.read_parquet(folder / "long.parquet")["seed"]) == {0, 1}
@@ -216,7 +216,7 @@ def test_a_failing_run_is_recorded_and_the_others_go_on(monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(VariationalAutoEncoder, "fit_iteration", fail)
-        outcome = do_ablation(ABLATION)
+        outcome = ablate(ABLATION)
     assert outcome.failed
     assert outcome.summary()[0] == "2 runs: 1 done, 1 failed"
     assert "failed: vae seed=0: RuntimeError: out of luck (" in outcome.summary()[1]
@@ -226,8 +226,8 @@ def test_a_failing_run_is_recorded_and_the_others_go_on(monkeypatch):
     assert "0 of 1 (1 failed)" in page
     statuses = sorted(run.status() for run in execution.Store(results()).runs())
     assert statuses == ["done", "failed"]
-    assert do_ablation(ABLATION).failed  # left as they are
-    outcome = do_ablation(ABLATION, retry=["failed"])
+    assert ablate(ABLATION).failed  # left as they are
+    outcome = ablate(ABLATION, retry=["failed"])
     assert outcome.summary() == ["2 runs: 2 done"]
     assert "failed" not in (outcome.folder / "README.md").read_text()
 
@@ -245,7 +245,7 @@ def test_divergence_is_a_status_never_a_number():
             "ablation.seeds=[0]",
             *FEW,
         ]
-    )
+    ).folder
     page = (folder / "README.md").read_text()
     assert "0 of 1 (1 diverged)" in page
     table = pd.read_parquet(folder / "long.parquet")
@@ -269,7 +269,7 @@ def test_jobs_go_through_another_hydra_launcher_with_the_keys_of_a_solver(monkey
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]  # two processes
     solver = ["method.solver=shortlist", "method.solver_options.gap=0.02"]
     axes = ["ablation.axes={method.alpha:[0.2,0.7]}", "ablation.seeds=[0]"]
-    folder = ltvm.ablate(["ablation=alpha", *axes, *FEW, *solver, *launcher])
+    folder = ltvm.ablate(["ablation=alpha", *axes, *FEW, *solver, *launcher]).folder
     assert set(pd.read_csv(folder / "long.csv")["status"]) == {"done"}
     runs = execution.Store(results()).runs()
     assert [run.record()["status"] for run in runs] == ["done", "done"]
@@ -301,7 +301,7 @@ def test_long_table_has_varying_keys_as_columns():
 def test_export_keeps_what_a_report_needs():
     from ltvm.runs.housekeeping.export import export
 
-    name = ltvm.ablate(ABLATION).name
+    name = ltvm.ablate(ABLATION).folder.name
     target = results().parent / "reference"
     export(name, results(), target)
     assert not list(target.rglob("checkpoint.pt"))
@@ -318,7 +318,7 @@ def test_export_keeps_what_a_report_needs():
 def test_an_export_may_have_the_pictures_of_a_first_seed_alone():
     from ltvm.runs.housekeeping.export import export
 
-    name = ltvm.ablate([*ABLATION, "ablation.seeds=[4,2]"]).name
+    name = ltvm.ablate([*ABLATION, "ablation.seeds=[4,2]"]).folder.name
     folder = results().parent
 
     def pictured(pictures):

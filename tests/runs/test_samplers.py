@@ -154,7 +154,7 @@ def test_an_ablation_of_samplers_trains_each_method_once(trainings, tmp_path):
     folder = ltvm.ablate(
         ["ablation=samplers", "ablation.axes.method=[abp,vae]", "ablation.reference=abp",
          "ablation.axes.sampler=[prior,gaussian,gmm]", "ablation.seeds=[0]", *FEW]
-    )  # fmt: skip
+    ).folder  # fmt: skip
     assert len(trainings) == 2
     table = pd.read_csv(folder / "table.csv", dtype=str)
     rows = ["ABP", "ABP + Gaussian", "ABP + GMM", "VAE", "VAE + Gaussian", "VAE + GMM"]

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from small_networks import SMALL
 
-from ltvm.api import do_ablation, long_table
+from ltvm.api import ablate, long_table
 from ltvm.cli.main import main
 from ltvm.config import resolve
 from ltvm.errors import InputError
@@ -269,14 +269,14 @@ def test_what_another_process_is_at_is_left_or_waited_for(pretended, monkeypatch
 
 def test_a_damaged_record_is_named_set_aside_and_done_again(capsys, tmp_path):
     alone = ["ablation.axes.method=[vae]", "ablation.seeds=[0]"]
-    outcome = do_ablation([*TINY, *alone])
+    outcome = ablate([*TINY, *alone])
     (planned,) = outcome.plan.runs
     planned.run.record_file.write_text('{"status": "do')
     (tmp_path / "results" / "ablations" / f"{outcome.plan.report_name}.json").write_text("[")
     assert planned.status == "unreadable"
     with pytest.warns(UserWarning, match="record.json is not a record"):
         assert long_table(tmp_path / "results").empty
-    assert do_ablation([*TINY, *alone]).summary() == ["1 run: 1 done"]
+    assert ablate([*TINY, *alone]).summary() == ["1 run: 1 done"]
     printed = capsys.readouterr().err
     assert "record.json.unreadable" in printed
     assert f"{outcome.plan.report_name}.json.unreadable" in printed

@@ -140,7 +140,7 @@ def test_the_ablation_runs_from_end_to_end(unrendered):
         ["ablation=anomaly", "ablation.axes.method=[short_run_ot,vae]", "ablation.seeds=[0]",
          "ablation.axes.data.load.digit=[1,4]", "protocol=smoke", "protocol.train_images=60",
          "protocol.batch=20", "protocol.evaluation.unseen_images=4", *SMALL]
-    )  # fmt: skip
+    ).folder  # fmt: skip
     page = (folder / "README.md").read_text()
     assert pd.read_parquet(folder / "long.parquet")["status"].eq("done").all()
     for needed in ("AUPRC, digit left out", "AUROC", "load.digit = 4", "auprc_heldout_9",
