@@ -35,6 +35,7 @@ from ltvm.runs.environment import commit, versions
 from ltvm.runs.execution.build import make_extractor
 from ltvm.runs.files.store import Run
 from ltvm.runs.identity import NUMERICS
+from ltvm.runtime.construct import construct, target_of
 from ltvm.runtime.devices import describe, resolve_device, use_full_float32
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Request:
     - ``channels``: what images of directories become, 1 (grey) or 3; None: as they are;
     - ``extractor``: a choice of the group ``extractor`` or an import path such as
       ``my_package.MyFeatures``; None: digits for 28x28 grey images, else inception;
+    - ``metrics``: a choice of the group ``evaluation``, also one of your own, whose metrics on
+      features are taken, and its extractor where ``extractor`` is None; None: the suite's;
     - ``dimension``, ``weights``, ``checksum``: parameters of the extractor, where it has them
       (None: its own);
     - ``seed``: of samples, subsets and groups; None: the run's, or 0;
@@ -67,6 +70,7 @@ class Request:
     channels: int | None = None
     samples: int | None = None
     extractor: str | None = None
+    metrics: str | None = None
     dimension: int | None = None
     weights: str | None = None
     checksum: str | None = None
@@ -91,18 +95,47 @@ class Request:
 
     def extractor_for(self, real: ImageSet) -> Extractor:
         """The extractor that is wanted, or that fits the images, on their device."""
-        name = self.extractor
-        if name is None:
-            name = "digits" if real.images.shape[1:] == (1, 28, 28) else "inception"
-        named = "." not in name
-        parameters = extractor_group(name) if named else {"_target_": name}
+        name, parameters = self.extractor_parameters(tuple(real.images.shape[1:]))
         for key in ("dimension", "weights", "checksum"):
             value = getattr(self, key)
             if value is not None:
-                known = not named or key in parameters
+                known = "." in name or key in parameters
                 require(known, f"--{key}", value, f"nothing with extractor {name}")
                 parameters[key] = value
         return make_extractor("--extractor", parameters, real.images.device)
+
+    def extractor_parameters(self, shape: tuple[int, ...]) -> tuple[str, dict[str, Any]]:
+        """Its name and its parameters, for images of a shape."""
+        name = self.extractor
+        if name is None and self.metrics is not None:
+            chosen = dict(evaluation_group(self.metrics).get("extractor") or {})
+            if chosen:
+                return chosen.pop("name"), chosen
+        if name is None:
+            name = "digits" if shape == (1, 28, 28) else "inception"
+        return name, {"_target_": name} if "." in name else extractor_group(name)
+
+    def metrics_on(self, extractor: Extractor) -> list[FeatureMetric]:
+        """The metrics that are wanted, on the features of an extractor."""
+        if self.metrics is None:
+            several = (FrechetDistance, FrechetResampling, KernelDistance, Manifold)
+            return [metric(extractor) for metric in several]
+        found: list[FeatureMetric] = []
+        for name, parameters in evaluation_group(self.metrics)["metrics"].items():
+            key = f"evaluation.metrics.{name}"
+            target = target_of(key, parameters)
+            if isinstance(target, type) and issubclass(target, FeatureMetric):
+                found.append(construct(key, parameters, extractor=extractor))
+        require(bool(found), "--metrics", self.metrics, "an evaluation with metrics on features")
+        return found
+
+
+def evaluation_group(name: str) -> dict[str, Any]:
+    """A choice of the configuration group ``evaluation``, resolved."""
+    known = choices("evaluation")
+    allowed = f"{', '.join(known)}{did_you_mean(name, known)}"
+    require(name in known, "--metrics", name, allowed)
+    return dict(resolve([f"evaluation={name}"])["evaluation"])
 
 
 def extractor_group(name: str) -> dict[str, Any]:
@@ -156,7 +189,7 @@ class Scored:
 
 
 def evaluate(request: Request) -> dict[str, Any]:
-    """Every metric on features: {name: {"value", "column", ...provenance}}.
+    """Every metric on features that is wanted: {name: {"value", "column", ...provenance}}.
 
     ``column`` says what the value is (see :class:`ltvm.metrics.columns.Column`). Raises
     :class:`ltvm.errors.InputError` for sets of different shape, images without content, absent or
@@ -166,12 +199,7 @@ def evaluate(request: Request) -> dict[str, Any]:
     extractor = request.extractor_for(scored.real)
     extractor(scored.real.images[:2])  # refuses images of a wrong shape
     context = Context(scored.seed, scored.real.images.device)
-    metrics: list[FeatureMetric] = [
-        FrechetDistance(extractor),
-        FrechetResampling(extractor),
-        KernelDistance(extractor),
-        Manifold(extractor),
-    ]
+    metrics = request.metrics_on(extractor)
     shared, found = scored.provenance(), scored.warnings()
     result: dict[str, Any] = {}
     for metric in metrics:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,59 @@ def test_two_folders(tmp_path, folder, digits):
     same = ltvm.evaluate(folder, folder)
     assert same["fd_digits"]["value"] == pytest.approx(0, abs=1e-6)
     assert same["coverage_digits"]["value"] == 1
+
+
+OWN_METRIC = """
+from ltvm.plugin import Column, FeatureMetric, Measurement
+
+
+class Spread(FeatureMetric):
+    key = "spread"
+
+    def __init__(self, extractor, samples=None, times=1.0):
+        super().__init__(extractor, samples)
+        self.times = times
+
+    def columns(self):
+        return {"spread": Column("spread", "standard deviation", "generation")}
+
+    def compare(self, generated, real, context):
+        value = self.times * float(generated.matrix().std())
+        return {"spread": Measurement(value, self.provenance(generated.n, len(real), real))}
+"""
+
+
+def test_a_folder_is_scored_by_the_metrics_of_an_evaluation_of_ones_own(
+    capsys, folder, digits, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("sys.path", list(sys.path))
+    (tmp_path / "mine/evaluation").mkdir(parents=True)
+    (tmp_path / "mine/own_spread.py").write_text(OWN_METRIC)
+    (tmp_path / "mine/evaluation/spreads.yaml").write_text(
+        "defaults: [digits]\nname: spreads\nmetrics:\n"
+        "  spread: {_target_: own_spread.Spread, times: 2.0}\n"
+    )
+    given = ["--metrics", "spreads", "--config-dir", str(tmp_path / "mine")]
+    assert main(["evaluate", str(folder), "mnist5k", *given, "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert set(values) == {"fd_digits", "spread"}  # of digits: what is not on features is left out
+    features = DigitFeatures()(digits.test.images[:120])
+    assert values["spread"]["value"] == pytest.approx(2 * float(features.std()), rel=1e-6)
+    assert values["spread"]["n"] == 120
+    usual = ltvm.evaluate(folder, "mnist5k")["fd_digits"]["value"]
+    assert values["fd_digits"]["value"] == pytest.approx(usual)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("digit", "--metrics=digit: allowed: .*did you mean digits"),
+        ("none", "--metrics=none: allowed: an evaluation with metrics on features"),
+    ],
+)
+def test_an_evaluation_without_metrics_on_features_scores_no_folder(folder, name, words):
+    with pytest.raises(InputError, match=words):
+        ltvm.evaluate(folder, "mnist5k", metrics=name)
 
 
 def test_evaluate_prints(capsys, folder):

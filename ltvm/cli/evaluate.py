@@ -23,6 +23,7 @@ examples:
   ltvm evaluate results/runs/mnist5k/vae/*/seed=* sampler=gmm # a mixture on the codes, no training
   ltvm evaluate samples/ mnist5k
   ltvm evaluate samples/ faces/ --extractor inception_folded --weights inception.npz
+  ltvm evaluate samples/ mnist5k --metrics mine --config-dir mine # metrics of your own
   ltvm evaluate results/runs/mnist5k/vae/IDENTITY/seed=0 --json > scores.json"""
 
 
@@ -34,6 +35,11 @@ def add(add_command: Add) -> None:
     )
     command = add_command("evaluate", text, shared_options(), machine(), trusting())
     command.add_argument("overrides", metavar="RUN|FOLDER|KEY=VALUE", nargs="+", help=REFERENCE)
+    command.add_argument(
+        "--metrics",
+        metavar="EVALUATION",
+        help="of images: those on features of evaluation=..., also of your own (default: ltvm's)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -49,7 +55,8 @@ def evaluate_runs(places: list[str], overrides: list[str], options: argparse.Nam
     """What the overrides choose, on every run; values are kept beside the records."""
     from ltvm.api import evaluate_runs as evaluate
 
-    given = {k: v for k, v in request_options(options).items() if k != "device" and v is not None}
+    every = {**request_options(options), "metrics": options.metrics}
+    given = {k: v for k, v in every.items() if k != "device" and v is not None}
     words = ", ".join(f"--{name}" for name in given)
     require(not given, "evaluate", words, "overrides of the evaluation, for runs")
     device = None if options.device == "auto" else options.device
@@ -64,7 +71,7 @@ def evaluate_runs(places: list[str], overrides: list[str], options: argparse.Nam
 def score(places: list[str], options: argparse.Namespace) -> int:
     from ltvm.api import evaluate
 
-    values = evaluate(*places, **request_options(options))
+    values = evaluate(*places, metrics=options.metrics, **request_options(options))
     told(options, values)
     print(f"{'':<30} {'value':>12} {'n':>8} {'n_real':>8}")
     for name, content in values.items():
