@@ -2,22 +2,17 @@
 
 A part (anything with a ``_target_``) is identified by its declared name and its parameters, not by
 where its file is: moving a file disowns no record. A part from outside this package counts with
-its class, and with the distribution and version that it is installed from or, where it is a module
-of one's own, with that module's code. ``NUMERICS`` says what no configuration can: that the code
-of this package now gives other numbers.
+its class and with what it is from (``ltvm.runs.own_code``). ``NUMERICS`` says what no configuration
+can: that the code of this package now gives other numbers.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
-import importlib.util
-import io
 import json
-import tokenize
-from functools import cache
-from pathlib import Path
 from typing import Any
+
+from ltvm.runs.own_code import from_outside
 
 NUMERICS = 3  # raise it when a change of code changes the numbers of an unchanged configuration
 
@@ -108,45 +103,4 @@ def part(target: str, name: Any) -> list[str]:
     package = module.split(".")[0]
     if package == "ltvm":
         return [str(name or own_name)]
-    return [str(name or own_name), own_name, *(distributions(package) or source(module))]
-
-
-@cache
-def distributions(package: str) -> list[str]:
-    """``name version`` of the installed distributions that a top-level package comes from.
-
-    Empty for a module in a directory of one's own.
-    """
-    names = importlib.metadata.packages_distributions().get(package, [])
-    return [f"{name} {importlib.metadata.version(name)}" for name in sorted(set(names))]
-
-
-@cache
-def source(module: str) -> list[str]:
-    """``code HASH`` of a module's file, whose comments do not count; empty where there is none.
-
-    Of this file alone: what it imports from others of one's own does not count.
-    """
-    try:
-        spec = importlib.util.find_spec(module)
-        text = Path(str(spec and spec.origin)).read_bytes()
-    except (ImportError, ValueError, OSError):  # which building it says
-        return []
-    return [f"code {hashlib.sha256(uncommented(text)).hexdigest()[:12]}"]
-
-
-def uncommented(code: bytes) -> bytes:
-    """Python without comments, blank lines and spaces at the ends of lines, where it can be read.
-
-    >>> uncommented(b"x = '#'  # a sign\\n\\n# that is all\\n")
-    b"x = '#'"
-    """
-    lines = code.decode(errors="replace").splitlines()
-    try:
-        for token in tokenize.tokenize(io.BytesIO(code).readline):
-            if token.type == tokenize.COMMENT:
-                row, column = token.start
-                lines[row - 1] = lines[row - 1][:column]
-    except (tokenize.TokenError, SyntaxError):
-        return code
-    return "\n".join(line.rstrip() for line in lines if line.strip()).encode()
+    return [str(name or own_name), own_name, *from_outside(module)]

@@ -2,14 +2,19 @@
 
 import copy
 import importlib
+import importlib.metadata
+import json
 import shlex
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from ltvm.config import resolve
 from ltvm.errors import InputError
 from ltvm.runs import identity as module
+from ltvm.runs import own_code
 from ltvm.runs.identity import evaluation_identity, identity, sampler_identity
 from ltvm.runtime.files import read_json
 
@@ -101,7 +106,7 @@ def test_a_file_that_moves_disowns_no_record():
 
 def test_a_part_from_outside_counts_with_its_distribution_and_version(monkeypatch):
     found = {"mine": ["mine 1.0"]}
-    monkeypatch.setattr(module, "distributions", lambda package: found.get(package, []))
+    monkeypatch.setattr(own_code, "distributions", lambda package: found.get(package, ["torch 1"]))
     first = identity(changed("prior", "_target_", value="mine.priors.Mine"))
     assert first == identity(changed("prior", "_target_", value="mine.elsewhere.Mine"))
     found["mine"] = ["mine 1.1"]
@@ -121,14 +126,19 @@ class Other(Mine):
 
 @pytest.fixture
 def mine(tmp_path, monkeypatch):
-    """Writes a module of one's own, importable under a name that no other test has."""
+    """Writes modules of one's own, importable under names that no other test has."""
     monkeypatch.syspath_prepend(str(tmp_path))
 
-    def write(text):
-        (tmp_path / "part_of_ones_own.py").write_text(text)
-        module.source.cache_clear()
+    def write(text, of="part_of_ones_own", **others):
+        for name, content in {of.replace(".", "/"): text, **others}.items():
+            file = tmp_path / f"{name}.py"
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(content)
+        own_code.source.cache_clear()
         importlib.invalidate_caches()
-        return identity(changed("method", "_target_", value="part_of_ones_own.Mine"))
+        for name in [name for name in sys.modules if "of_ones_own" in name]:
+            del sys.modules[name]  # of another test
+        return identity(changed("method", "_target_", value=f"{of}.Mine"))
 
     return write
 
@@ -147,6 +157,60 @@ def test_editing_a_part_of_ones_own_makes_another_run_and_a_comment_does_not(min
     commented = MINE.replace("size=1):", "size=1):  # of what?").replace("class", "# mine\n\nclass")
     assert mine(commented) == mine(MINE) == first
     assert mine("class Mine(:\n") != first  # no Python: told when it is built
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["import helper_of_ones_own as h", "from helper_of_ones_own import SIZE"],
+)
+@pytest.mark.parametrize("indent", ["", "if True:\n    "])
+def test_what_a_part_imports_of_ones_own_counts_too(mine, line, indent):
+    using = f"{indent}{line}\n{MINE}"
+    first = mine(using, helper_of_ones_own="SIZE = 1\n")
+    assert mine(using, helper_of_ones_own="SIZE = 2\n") != first
+    assert mine(using, helper_of_ones_own="SIZE = 1  # of what?\n") == first
+    further = {"helper_of_ones_own": "import further_of_ones_own as far\nSIZE = 1\n"}
+    second = mine(using, **further, further_of_ones_own="import part_of_ones_own\nx = 1\n")
+    assert mine(using, **further, further_of_ones_own="import part_of_ones_own\nx = 2\n") != second
+
+
+def test_what_is_installed_or_of_this_package_does_not_count_as_ones_own(mine, monkeypatch):
+    looked_at = []
+    original = own_code.file_of
+    monkeypatch.setattr(own_code, "file_of", lambda m: looked_at.append(m) or original(m))
+    mine("import os, torch, yaml.nodes\nfrom ltvm.plugin import Method\nimport no_such\n" + MINE)
+    assert looked_at == ["part_of_ones_own", "no_such"]
+
+
+def test_modules_of_a_package_of_ones_own_count_by_relative_imports(mine):
+    package = {"package_of_ones_own/__init__": "", "package_of_ones_own/near": "SIZE = 1\n"}
+    inside = "package_of_ones_own.inside"
+    first = mine(f"from . import near\n{MINE}", of=inside, **package)
+    second = mine(f"from .near import SIZE\n{MINE}", of=inside, **package)
+    package["package_of_ones_own/near"] = "SIZE = 2\n"
+    assert mine(f"from . import near\n{MINE}", of=inside, **package) != first
+    assert mine(f"from .near import SIZE\n{MINE}", of=inside, **package) != second
+    package["package_of_ones_own/__init__"] = "from .near import SIZE\n"
+    third = mine(MINE, of=inside, **package)  # by way of the package alone
+    package["package_of_ones_own/near"] = "SIZE = 3\n"
+    assert mine(MINE, of=inside, **package) != third
+
+
+def test_a_distribution_that_is_installed_to_be_edited_counts_with_its_code(mine, monkeypatch):
+    found = {"part_of_ones_own": ["mine"]}
+    monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: found)
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.0")
+    for editable in (True, False):
+        about = json.dumps({"url": "file:///mine", "dir_info": {"editable": editable}})
+        monkeypatch.setattr(
+            importlib.metadata,
+            "distribution",
+            lambda name, about=about: SimpleNamespace(read_text=lambda file: about),
+        )
+        own_code.distributions.cache_clear()
+        same = mine(MINE) == mine(MINE.replace("size=1", "size=2"))
+        assert same is not editable
+    own_code.distributions.cache_clear()
 
 
 def test_a_solver_by_import_path_is_a_part(mine):
@@ -170,10 +234,10 @@ def test_a_class_by_import_path_is_not_taken_for_the_one_that_has_the_name():
 
 
 def test_the_version_is_that_of_the_installed_distribution():
-    module.distributions.cache_clear()
-    (found,) = module.distributions("yaml")
+    own_code.distributions.cache_clear()
+    (found,) = own_code.distributions("yaml")
     assert found.lower().startswith("pyyaml ")
-    assert module.distributions("no_such_module") == []
+    assert own_code.distributions("no_such_module") == []
 
 
 @pytest.mark.parametrize(
