@@ -18,6 +18,7 @@ from typing import Any
 
 from ltvm.config import Config, config_packages
 from ltvm.errors import InputError
+from ltvm.runs.places import data_place
 from ltvm.runtime.config_dirs import config_dirs, make_importable, own_configuration
 
 TRUST_VARIABLE = "LTVM_TRUST"  # 1: ``--trust``
@@ -133,7 +134,7 @@ def check_data_root(config: Config, where: Path, trust: bool = False) -> None:
     root = load.get("root")
     if root is None or trusted(trust) or not str(load["_target_"]).startswith("ltvm."):
         return
-    own = os.environ.get("LTVM_DATA_ROOT", "~/.cache/ltvm")
+    own = data_place()
     place = Path(str(root)).expanduser()
     here = any((place / name).is_dir() for name in DOWNLOADED)
     if not here and place != Path(own).expanduser():

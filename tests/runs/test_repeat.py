@@ -9,9 +9,11 @@ from small_networks import SMALL
 
 import ltvm
 from ltvm.cli.main import main
+from ltvm.data import mnist, mnist5k
 from ltvm.errors import InputError
-from ltvm.runs.afterwards.repeat import Compared, drawn, prediction_interval
+from ltvm.runs.afterwards.repeat import Compared, compared, drawn, prediction_interval, repeat
 from ltvm.runs.files.store import Store
+from ltvm.runs.housekeeping.export import export
 from ltvm.runtime.files import write_sealed_json
 
 pytestmark = pytest.mark.usefixtures("unrendered")
@@ -66,6 +68,30 @@ def test_a_run_is_repeated_to_the_bit_and_a_changed_record_is_found(tmp_path, ca
     assert main(command) == 1
     (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("mse_test ")]
     assert line.endswith("differs")
+
+
+def test_a_record_from_elsewhere_is_repeated_with_the_images_of_this_machine(tmp_path, monkeypatch):
+    """It says the usual place, and ``LTVM_DATA_ROOT`` where they are here."""
+    raw = tmp_path / "data" / "mnist" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    digits = mnist5k.load()
+    counts = {}
+    for split, images in (("train", digits.train), ("t10k", digits.test)):
+        kinds = {"images-idx3": images.images[:60, 0], "labels-idx1": images.labels[:60]}
+        for kind, content in kinds.items():
+            shape = b"".join(n.to_bytes(4, "big") for n in content.shape)
+            head = bytes([0, 0, 8, content.ndim]) + shape
+            (raw / f"{split}-{kind}-ubyte").write_bytes(head + content.byte().numpy().tobytes())
+            counts[f"{split}-{kind}-ubyte"] = ("", 60)
+    monkeypatch.setattr(mnist, "FILES", counts)
+    ltvm.ablate(["ablation=ot", "ablation.axes.method=[vae]", "ablation.seeds=[0]", "data=mnist",
+                 "ablation.reference=vae", *FEW], "mine")  # fmt: skip
+    export("mine", tmp_path / "results", tmp_path / "theirs", weights=True)
+    (run,) = Store(tmp_path / "theirs").runs()
+    assert run.config()["data"]["load"]["root"] == "~/.cache/ltvm"
+    values = compared(*repeat(run.directory, tmp_path / "again"))
+    assert {value.verdict for value in values} == {"same"}
+    assert ltvm.load(run.directory).codes.shape[0] == 40
 
 
 def test_what_cannot_be_repeated_is_one_line(tmp_path, capsys):

@@ -334,7 +334,7 @@ def test_an_export_may_have_the_pictures_of_a_first_seed_alone():
 
 
 def test_an_exported_configuration_names_no_directory_of_its_machine():
-    from ltvm.runs.housekeeping.export import without_places
+    from ltvm.runs.places import without_places
 
     config = {
         "paths": {"results": "/here/results", "reports": "reports", "data": "/here/data"},

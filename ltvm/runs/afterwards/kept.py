@@ -10,6 +10,7 @@ from ltvm.errors import InputError
 from ltvm.runs.ablations.external import refuse_external
 from ltvm.runs.execution.intact import check_config
 from ltvm.runs.files.store import Run
+from ltvm.runs.places import at_home
 from ltvm.runs.trust import check_data_root, check_parts
 
 
@@ -27,5 +28,6 @@ def kept(directory: Path) -> tuple[Run, dict[str, Any], Config]:
     config = run.config()
     check_parts(config, run.config_file)
     check_config(config, run.config_file, record)
+    config = at_home(config)
     check_data_root(config, run.config_file)
     return run, record, config

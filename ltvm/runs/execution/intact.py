@@ -12,7 +12,7 @@ from typing import Any
 
 from ltvm.config import Config
 from ltvm.errors import InputError
-from ltvm.runs.housekeeping.export import without_places
+from ltvm.runs.places import without_places
 from ltvm.runtime.files import sha256_of
 
 CHANGED = "damaged, or changed by hand"

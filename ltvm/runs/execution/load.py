@@ -16,6 +16,7 @@ from ltvm.runs.execution.build import build_method, build_problem
 from ltvm.runs.execution.intact import check_config
 from ltvm.runs.execution.trained import restore_trained
 from ltvm.runs.files.store import Run
+from ltvm.runs.places import at_home
 from ltvm.runs.trust import check_data_root, check_parts
 from ltvm.runtime.devices import resolve_device, use_full_float32
 from ltvm.training.checkpoint import newest, read_checkpoint
@@ -36,6 +37,7 @@ def load_method(directory: Path | str, device: str | None = None, trust: bool = 
     config = run.config()
     check_parts(config, run.config_file, trust)
     check_config(config, run.config_file, record)
+    config = at_home(config)
     use_full_float32()
     try:
         check_data_root(config, run.config_file, trust)

@@ -18,6 +18,7 @@ from ltvm.runs.ablations.manifest import manifest_file, read_manifest
 from ltvm.runs.ablations.overview import known_names
 from ltvm.runs.files.store import PICTURES, SAMPLED, Run
 from ltvm.runs.housekeeping.archive import SUFFIXES, pack, write_sums
+from ltvm.runs.places import without_places
 from ltvm.runs.trust import check_name, check_no_link, is_own
 from ltvm.runtime.files import write_sealed_json, write_text
 
@@ -27,31 +28,6 @@ KEPT = (CONFIG, "record.json", "history.csv")
 PICTURED = tuple(f"{kind}.png" for kind in PICTURES)
 # and the evaluations that the ablation asked for, with their pictures
 KEEP_PICTURES = ("all", "first")
-
-PLACES = {"results": "results", "reports": "reports", "data": "~/.cache/ltvm"}  # by default
-
-
-def without_places(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration with the default directories in place of those in its ``paths``.
-
-    They belong to the machine that ran it, and are in no identity.
-    """
-    paths = config.get("paths")
-    if not isinstance(paths, dict) or not PLACES.keys() <= paths.keys():
-        raise InputError(f"paths={paths}: allowed: {', '.join(PLACES)}")
-    own = {str(paths[key]): usual for key, usual in PLACES.items()}
-
-    def moved(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: moved(content) for key, content in value.items()}
-        if isinstance(value, str):
-            for place, usual in own.items():
-                if value == place or value.startswith(place.rstrip("/") + "/"):
-                    return usual + value[len(place.rstrip("/")) :]
-        return value
-
-    result: dict[str, Any] = moved(config)
-    return result
 
 
 def export(

@@ -6,7 +6,6 @@ are named
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import Counter
 from dataclasses import dataclass, field
@@ -20,7 +19,8 @@ from ltvm.runs.ablations.found import found_file, found_folder, read_found
 from ltvm.runs.ablations.manifest import changing, manifest_file, read_manifest
 from ltvm.runs.files.store import SAMPLED, Run, Store
 from ltvm.runs.housekeeping.archive import SUMS, unpacked, verified
-from ltvm.runs.housekeeping.export import CONFIG, KEPT, PICTURED, PLACES, WEIGHTS, without_places
+from ltvm.runs.housekeeping.export import CONFIG, KEPT, PICTURED, WEIGHTS
+from ltvm.runs.places import with_places, without_places
 from ltvm.runs.trust import check_no_link, check_stays, is_own
 from ltvm.runtime.files import write_sealed_json, write_text, writing
 
@@ -173,25 +173,6 @@ def add(new: Path, old: Path) -> None:
     else:
         with new.open("rb") as source, writing(old) as file:
             shutil.copyfileobj(source, file)
-
-
-def with_places(config: dict[str, Any], results: Path) -> dict[str, Any]:
-    """A configuration with this machine's directories, so that its run can be evaluated here."""
-    own = {
-        "results": str(results),
-        "reports": os.environ.get("LTVM_REPORTS", PLACES["reports"]),
-        "data": os.environ.get("LTVM_DATA_ROOT", PLACES["data"]),
-    }
-    return replaced(without_places(config), PLACES["data"], own["data"]) | {"paths": own}
-
-
-def replaced(value: Any, place: str, other: str) -> Any:
-    """Paths at and below ``place`` moved to ``other``, anywhere in a configuration."""
-    if isinstance(value, dict):
-        return {key: replaced(content, place, other) for key, content in value.items()}
-    if isinstance(value, str) and (value == place or value.startswith(f"{place}/")):
-        return other + value[len(place) :]
-    return value
 
 
 def their_manifest(file: Path) -> dict[str, Any]:

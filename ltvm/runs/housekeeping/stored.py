@@ -24,8 +24,9 @@ from ltvm.runs.ablations.ablation import Plan, PlannedRun
 from ltvm.runs.environment import versions
 from ltvm.runs.files.store import Run, Store
 from ltvm.runs.housekeeping.export import CONFIG
-from ltvm.runs.housekeeping.merge import RECORD, with_places
+from ltvm.runs.housekeeping.merge import RECORD
 from ltvm.runs.identity import identity
+from ltvm.runs.places import with_places
 from ltvm.runtime.files import parse_json, parse_yaml, sealed, write_text, writing
 
 FILE = Path(__file__).with_name("stored_runs.json.xz")
