@@ -1,21 +1,22 @@
 # make help lists the targets. Everything runs from .venv, which is made when needed.
 PYTHON ?= python3
 VENV ?= .venv
+CONSTRAINTS ?= constraints.txt
 LTVM = $(VENV)/bin/ltvm
 INSTALLED = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ablate smoke ablate-mnist ablate-svhn ablate-celeba report paper-tables reference stored test lint types docs doctor evidence-check bench faults clean
+.PHONY: help setup ablate smoke ablate-mnist ablate-svhn ablate-celeba report paper-tables reference stored test oldest newest lint types docs doctor evidence-check bench faults clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; try make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --upgrade pip
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(VENV)/bin/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[dev]"
 	touch $@
 
 setup: $(INSTALLED) ## make .venv and install the tested versions (about 6 GB, mostly torch)
@@ -51,6 +52,12 @@ stored: setup ## the records that ship with the package, from results/reference
 test: setup ## unit and integration tests, a process for every core
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --dist worksteal
 
+oldest: ## the same tests at the oldest versions that pyproject.toml admits, in .venv-oldest
+	$(MAKE) test PYTHON=python3.11 VENV=.venv-oldest CONSTRAINTS=constraints-oldest.txt
+
+newest: ## the same tests on the newest Python that pyproject.toml names, in .venv-3.13
+	$(MAKE) test PYTHON=python3.13 VENV=.venv-3.13
+
 lint: setup ## ruff: style and format; import-linter: imports run one way
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -60,7 +67,7 @@ types: setup ## mypy
 	$(VENV)/bin/mypy
 
 docs: setup ## the documentation as pages that open from build/site/index.html; checks its links
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	$(VENV)/bin/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[docs]"
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --quiet --config-file docs/site/mkdocs.yml
 
 doctor: setup ## whether this machine computes rightly, how fast, and what runs would take (minutes)
@@ -82,4 +89,4 @@ faults: setup ## kills, races, damaged files, full disks: what a sweep survives 
 	$(VENV)/bin/python -m benchmarks.faults --out results/bench
 
 clean: ## remove what make made, except results
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-oldest .venv-3.13 build dist .pytest_cache .mypy_cache .ruff_cache
