@@ -307,7 +307,7 @@ def another_number(folder: Path, whole: Any) -> str | None:
     file = folder / "reports" / NAME / "long.csv"
     if not file.is_file():
         return None
-    shown = pd.read_csv(file)
+    shown = pd.read_csv(file, float_precision="round_trip")  # not the default before pandas 3
     for row in shown[shown["metric"].notna()].itertuples():
         values = whole[str(Path("results") / str(row.path))]["values"]
         known = [value for (_, metric), value in values.items() if metric == row.metric]

@@ -100,7 +100,7 @@ def numbers(folder: Path) -> dict[str, Any]:
             for metric, content in evaluation["values"].items()
         }
         weights = (run / "final.safetensors").read_bytes()
-        history = pd.read_csv(run / "history.csv")
+        history = pd.read_csv(run / "history.csv", float_precision="round_trip")
         history = history.loc[:, [c for c in history if not str(c).endswith("_seconds")]]
         found[str(run.relative_to(folder))] = {
             "values": values,

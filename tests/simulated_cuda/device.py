@@ -409,6 +409,7 @@ def install() -> None:
         "synchronize": lambda _=None: note("wait: synchronize"),
         "max_memory_allocated": lambda _=None: 0, "empty_cache": lambda: None,
         "reset_peak_memory_stats": lambda _=None: None, "graph_pool_handle": lambda: (0, 1),
+        "is_current_stream_capturing": lambda: tape is not None,  # asked by torch 2.6
         "current_stream": lambda _=None: main, "Stream": Stream, "CUDAGraph": Graph,
         "stream": lambda _: contextlib.nullcontext(), "graph": capture,
     }  # fmt: skip
