@@ -1,6 +1,7 @@
 """The versions that pyproject.toml admits are the ones that the two files of constraints pin."""
 
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+ALL = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = ALL["project"]
 
 
 def pins(file):
@@ -28,9 +30,9 @@ def pins(file):
 
 
 def declared():
-    """What pyproject.toml asks for: its dependencies, and those of every extra."""
+    """What pyproject.toml asks for: to build, to run, and for every extra."""
     extras = PROJECT["optional-dependencies"].values()
-    lines = [*PROJECT["dependencies"], *(line for extra in extras for line in extra)]
+    lines = [*ALL["build-system"]["requires"], *PROJECT["dependencies"], *chain(*extras)]
     return [Requirement(line) for line in lines]
 
 
