@@ -265,7 +265,7 @@ def test_refused(capsys, tmp_path, folder, digits, command, monkeypatch):
     for file in flat.iterdir():
         Image.new("L", (30, 28)).save(file)
     Image.new("I;16", (28, 28)).save(deep / "00000.png")
-    sixteen_bits = Image.open(deep / "00000.png").mode  # I;16, or I before Pillow 11
+    sixteen_bits = Image.open(deep / "00000.png").mode  # I;16, or I before Pillow 10.3
     Image.new("LA", (28, 28), (9, 7)).save(glass / "00000.png")
     frames = [Image.new("RGB", (28, 28), (shade, 0, 0)) for shade in (0, 255)]
     frames[0].save(moving / "x.webp", save_all=True, append_images=frames[1:], lossless=True)
