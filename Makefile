@@ -16,10 +16,11 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 		{ echo "Python 3.11 or newer is needed; try make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --upgrade pip
-	$(VENV)/bin/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[dev]"
+	$(VENV)/bin/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[dev]" || \
+		{ echo "Nothing works without these; they take 7 GB here and up to 4 GB of downloads in TMPDIR:"; df -h . "$${TMPDIR:-/tmp}"; exit 1; }
 	touch $@
 
-setup: $(INSTALLED) ## make .venv and install the tested versions (about 6 GB, mostly torch)
+setup: $(INSTALLED) ## make .venv and install the tested versions (about 7 GB, mostly torch)
 
 ablate: setup ## with and without the correction, and the baselines, on 5,000 real digits (minutes)
 	$(LTVM) ablate ablation=ot
