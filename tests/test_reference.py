@@ -78,6 +78,7 @@ QUOTED = {  # report -> the document that tells its numbers, and which of its ta
     "samplers-mnist5k": ("docs/findings.md", ["headline"]),
     "temperature-mnist5k": ("docs/findings.md", ["headline", "differences-headline"]),
     "hot_chain-mnist5k": ("docs/findings.md", ["headline", "differences-headline", "claims"]),
+    "reasons-mnist5k": ("docs/findings.md", ["headline", "differences-headline"]),
     "what_matters-mnist5k": ("docs/findings.md", ["differences-headline"]),
     "baselines-mnist5k": ("docs/findings.md", ["headline"]),
     "baselines-mnist5k-medium": ("docs/findings.md", ["headline"]),

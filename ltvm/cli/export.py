@@ -30,9 +30,9 @@ def add(add_command: Add) -> None:
     command.add_argument("--weights", action="store_true", help="final weights and codes, too")
     command.add_argument(
         "--pictures",
-        choices=("all", "first"),
+        choices=("all", "first", "none"),
         default="all",
-        help="of every run, or of each cell's first seed alone (%(default)s)",
+        help="of every run, of each cell's first seed alone, or of none (%(default)s)",
     )
     command.add_argument(
         "--reports",

@@ -328,8 +328,10 @@ def test_an_export_may_have_the_pictures_of_a_first_seed_alone():
 
     assert pictured("all") == {"seed=2", "seed=4"}
     assert pictured("first") == {"seed=2"}
+    assert pictured("none") == set()
+    assert list((folder / "none").rglob("*.png")) == []
     assert len(list((folder / "first").rglob("record.json"))) == 4
-    with pytest.raises(InputError, match="--pictures=some: allowed: all, first"):
+    with pytest.raises(InputError, match="--pictures=some: allowed: all, first, none"):
         pictured("some")
 
 

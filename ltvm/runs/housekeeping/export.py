@@ -27,7 +27,7 @@ WEIGHTS = "final.safetensors"
 KEPT = (CONFIG, "record.json", "history.csv")
 PICTURED = tuple(f"{kind}.png" for kind in PICTURES)
 # and the evaluations that the ablation asked for, with their pictures
-KEEP_PICTURES = ("all", "first")
+KEEP_PICTURES = ("all", "first", "none")
 
 
 def export(
@@ -50,7 +50,8 @@ def export(
     for entry in manifest["runs"]:
         source, copy = results / entry["path"], target / entry["path"]
         check_no_link(source)
-        pictured = pictures == "all" or entry["seed"] == first[entry["cell"]]
+        is_first = entry["seed"] == first[entry["cell"]]
+        pictured = pictures == "all" or (pictures == "first" and is_first)
         for part in small_files(entry, pictured) + [WEIGHTS] * weights:
             if is_own(source / part, source):
                 (copy / part).parent.mkdir(parents=True, exist_ok=True)
