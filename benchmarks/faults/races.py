@@ -17,7 +17,7 @@ from benchmarks.faults.sweep import COMMAND, diary, done_twice, is_one_line, sam
 SEED = 2026
 STARTERS = 3
 APART = 0.3  # seconds, at most, between two starts
-LEFT = re.compile(r"\d+ runs? left to process \d+ on ")
+LEFT = re.compile(r"holds? \d+ of the runs; ")
 
 
 def cases() -> list[Case]:
