@@ -10,6 +10,7 @@ import gzip
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -151,7 +152,7 @@ def ranks_table(page: Page) -> pd.DataFrame:
                 "metric": metric, "row": by_id[id].name, "rank_low": rank.low,
                 "rank_high": rank.high, "rank_at_one_seed": rank.expected,
                 "rank_at_one_seed_low": low, "rank_at_one_seed_high": high,
-                "first": rank.first, "mean": sum(values.values()) / len(values),
+                "first": rank.first, "mean": fmean(values.values()),
                 "seeds": len(values), "marks": "; ".join(by_id[id].marks),
             })  # fmt: skip
     return pd.DataFrame(found)
