@@ -33,12 +33,8 @@ from ltvm.runtime.files import read_json, write_sealed_json, write_text
 
 Status = Literal["pending", "running", "done", "failed", "diverged", "interrupted", "unreadable"]
 FINAL: tuple[Status, ...] = ("done", "diverged")
-PICTURES = (
-    "samples",
-    "reconstructions",
-    "nearest",
-    "interpolations",
-)  # ltvm.runs.execution.pictures
+# what ltvm.runs.execution.pictures makes
+PICTURES = ("samples", "reconstructions", "nearest", "interpolations")
 SAMPLED = {"samples": "", "nearest": "-nearest"}  # those of another sampler -> end of their names
 
 
