@@ -38,6 +38,7 @@ from ltvm.runtime.processes import processes
 Config = dict[str, Any]
 LONGEST_NAME = 200  # characters of a choice
 LARGEST_CODE = 100_000  # dimensions of a code
+NAMED = ("data", "method", "protocol", "evaluation", "sampler", "decoder", "prior")
 NULL_MEANS_ALL = {"train_images", "test_images", "samples"}  # numbers of images
 
 
@@ -254,6 +255,7 @@ def resolve(overrides: Sequence[str]) -> Config:
     for key, _ in given:
         check_type(key, plain, plain_default)
         check_name(key, plain, plain_default)
+    require_names(plain)
     require(isinstance(plain["device"], str), "device", plain["device"], "auto, cpu, cuda, cuda:N")
     require(plain["seed"] >= 0, "seed", plain["seed"], "0 or more")
     require_one_of("keep", plain["keep"], ("final", "all"))
@@ -287,6 +289,14 @@ def check_name(key: str, config: Config, default: Config) -> None:
         return
     free = f"{usual[last]}, which is what {usual['name']} means; with {place}.name=WORD any"
     require(own.get("name") != usual["name"], key, own.get(last), free)
+
+
+def require_names(config: Config) -> None:
+    """Raise :class:`InputError` for a choice without a name, one for others to build upon."""
+    for group in NAMED:
+        name = at(config, [group, "name"])
+        sound = isinstance(name, str) and bool(name)
+        require(sound, f"{group}.name", name, f"a word; a file with one is what {group}=... takes")
 
 
 def at(config: Config, path: Sequence[str]) -> Any:

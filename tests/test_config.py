@@ -117,6 +117,8 @@ def test_choices_are_the_yaml_files():
         ("decoder=my_decoder", "one of your own: with --config-dir FOLDER"),
         ("protocol.iterations=0", "protocol.iterations=0: allowed: 1 or more"),
         ("evaluation.every=0", "evaluation.every=0"),
+        ("evaluation=base", "evaluation.name=None: allowed: a word; a file with one is what eval"),
+        ("evaluation=samples", "evaluation.name=None: allowed: a word; "),
         ("method.alpha", "method.alpha"),
     ],
 )

@@ -96,6 +96,8 @@ def unknown_argument(word: str, top: argparse.ArgumentParser, command: str) -> s
     """What is wrong with a flag, or a word, that the command does not take."""
     subparsers = next(a for a in top._actions if isinstance(a, argparse._SubParsersAction))
     flags = [flag for a in subparsers.choices[command]._actions for flag in a.option_strings]
+    if word.split("=")[0] in flags:
+        return f"{word}: comes after the command: ltvm {command} {word} ..."
     near = did_you_mean(word.split("=")[0], flags)
     return f"{word}: no argument of ltvm {command}{near}; `ltvm {command} --help` lists them"
 
