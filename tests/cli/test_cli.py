@@ -129,7 +129,7 @@ def test_examples_can_be_pasted_into_any_shell(capsys):
 def test_an_unknown_flag_is_refused(capsys):
     assert "--fast" in refused(capsys, "train", "--fast")
     assert "did you mean --restart?" in refused(capsys, "train", "--restat")
-    assert "ltvm train --debug ..." in refused(capsys, "--debug", "train")
+    assert "ltvm train --restart ..." in refused(capsys, "--restart", "train")
 
 
 @pytest.mark.parametrize(
