@@ -342,6 +342,27 @@ def make_leaderboard(
     return write_leaderboard([Path(one) for one in several], Path(reports), interval)
 
 
+def make_effects(
+    first: str,
+    second: str,
+    results: Path | str | Sequence[Path | str] = "results",
+    reports: Path | str = "reports",
+    interval: str = "t",
+) -> dict[str, Any]:
+    """Compare two methods at every setting at which both were run with all else equal.
+
+    Writes ``<reports>/effects/<first>-against-<second>/``: tables of the differences ``first`` -
+    ``second``, paired by seed, of every headline metric, and forest plots in percent of the second
+    method's mean. Returns its ``page``, the ``answer`` in sentences and the ``effects`` as plain
+    values. Raises :class:`ltvm.errors.InputError` for a method without records, or where no
+    setting is shared.
+    """
+    from ltvm.report.effects import write_effects
+
+    several = [results] if isinstance(results, str | Path) else results
+    return write_effects([Path(one) for one in several], Path(reports), first, second, interval)
+
+
 def paper_tables(
     results: Path | str = "results",
     out: Path | str = "reports/paper",

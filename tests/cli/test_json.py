@@ -11,7 +11,7 @@ from ltvm.cli.main import COMMANDS, main, parser
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 ANSWERING = {
-    "images", "paper-tables", "pictures", "repeat",
+    "effects", "images", "paper-tables", "pictures", "repeat",
     "train", "ablate", "compare", "tune", "report", "leaderboard", "status", "evaluate",
     "metric-parity", "export", "import", "new-method", "check", "doctor", "cache", "gc",
 }  # fmt: skip

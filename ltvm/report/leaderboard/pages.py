@@ -31,6 +31,7 @@ class Row:
 
     id: str
     sampler: str | None
+    density: str = ""  # what its samples state of the sampler; empty: they are of the prior
     entries: dict[int, Entry] = field(default_factory=dict)  # by seed
     evaluations: dict[int, list[Json]] = field(default_factory=dict)
     values: dict[str, dict[int, float]] = field(default_factory=dict)
@@ -128,7 +129,7 @@ def rows_of(entries: Sequence[Entry]) -> list[Row]:
             by_sampler.setdefault(key, []).append(evaluation)
         for key in by_sampler or {"": []}:
             id = f"{entry.config['method']['name']}-{entry.identity}{key}"
-            row = rows.setdefault(id, Row(id, samplers.get(key)))
+            row = rows.setdefault(id, Row(id, samplers.get(key), key))
             row.entries[entry.seed] = entry
             row.evaluations[entry.seed] = by_sampler.get(key, [])
     return list(rows.values())

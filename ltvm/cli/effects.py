@@ -1,0 +1,51 @@
+"""``ltvm effects``: one method against another at every setting that both were run at."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from ltvm.cli.machine import machine, told
+from ltvm.cli.options import Add, interval
+
+EXAMPLES = """\
+examples:
+  ltvm effects short_run_ot short_run_uncorrected   # what the correction does, setting by setting
+  ltvm effects my_method vae --results results --results results/reference # and shipped records
+  ltvm effects short_run_ot vae --json | jq '.effects[] | {terms, settings, metric, percent}'"""
+
+
+def add(add_command: Add) -> None:
+    text = (
+        "Write a table and a forest plot of the paired differences between two methods, at every "
+        "setting of all records at which both were run with all else equal. Trains nothing."
+    )
+    command = add_command("effects", text, interval(), machine())
+    command.add_argument("first", metavar="METHOD")
+    command.add_argument("second", metavar="AGAINST")
+    command.add_argument(
+        "--results",
+        dest="directories",
+        metavar="DIR",
+        action="append",
+        help="records; again for more: of a run that several have, the first counts (results)",
+    )
+    command.add_argument("--reports", default=os.environ.get("LTVM_REPORTS", "reports"))
+
+
+def run(options: argparse.Namespace) -> int:
+    from ltvm.api import make_effects
+
+    usual = [os.environ.get("LTVM_RESULTS", "results")]
+    made = make_effects(
+        options.first,
+        options.second,
+        options.directories or usual,
+        options.reports,
+        options.interval,
+    )
+    if told(options, made):
+        return 0
+    print("\n".join([*made["answer"], str(Path(made["page"]))]))
+    return 0
