@@ -316,7 +316,8 @@ def lease_of_tomorrow(folder: Path) -> str | None:
     os.utime(lease, (tomorrow, tomorrow))
 
     def sooner() -> None:
-        from ltvm.runs import locks, sweep
+        from ltvm.runs.files import locks
+        from ltvm.runs.launching import sweep
 
         locks.LEASE, locks.HEARTBEAT, sweep.POLL = 2.0, 0.2, 0.5
 
