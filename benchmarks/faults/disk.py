@@ -1,7 +1,7 @@
 """Disks that are full, read-only or gone, paths and clocks as they come, workers that are killed.
 
 A disk is full in two ways: a tmpfs of some size below the results, where this user may mount one;
-and, file by file, a stand-in that raises what a full disk raises after half of a file's bytes.
+and, file by file, a stand-in that raises what a full disk raises after a file's first 50 bytes.
 After each, the same command without the fault gives the undisturbed sweep, bit for bit.
 """
 
