@@ -21,7 +21,7 @@ class Langevin(Kernel):
 
     - ``paper``: eta = s / reference_batch and tau = r_t * s, where r_t starts at 0.1 and
       falls by 0.01 every 5 outer iterations, not below 0. The paper's public script divides
-      the energy by its batch of 2,000, whatever batch this machine uses: so do we.
+      the energy by its batch; here that is the paper's, 2,000, whatever batch a protocol has.
     - ``langevin``: eta = s^2 / 2 and tau = s, the textbook discretisation, whose stationary
       distribution tends to the posterior as s tends to 0.
 
