@@ -28,7 +28,10 @@ examples:
 
 
 def add(add_command: Add) -> None:
-    text = "Do what is not done of an ablation's runs and evaluations, and write its report."
+    text = (
+        "Run what is missing of an ablation and write its report. The same command resumes it, "
+        "and does nothing twice."
+    )
     add_options(add_command("ablate", text, *parents()))
 
 

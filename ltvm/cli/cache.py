@@ -9,7 +9,7 @@ from ltvm.cli.options import Add
 
 
 def add(add_command: Add) -> None:
-    text = "Say how large the kept features of images are; --clear removes them."
+    text = "Show how much disk the cached image features take. With --clear they are removed."
     command = add_command("cache", text, machine())
     command.add_argument("--clear", action="store_true", help="remove them")
 

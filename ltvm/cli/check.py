@@ -15,7 +15,10 @@ examples:
 
 
 def add(add_command: Add) -> None:
-    text = "Check the parts that overrides choose against their contracts; on a few digits."
+    text = (
+        "Check parts (methods, decoders, ...) against their contracts. Takes the parts that the "
+        "overrides choose, on a few digits."
+    )
     command = add_command("check", text, machine())
     command.add_argument("overrides", **OVERRIDES)
 

@@ -19,11 +19,11 @@ examples:
 
 def add(add_command: Add) -> None:
     text = (
-        "Train what is missing of several methods on shared seeds at equal terms, and print their "
-        "table, the differences to the first of them (or reference=NAME), and what so many seeds "
-        "can tell: 'methods=[A,B]', 'seeds=[0,1,2]', margin=0.05, 'external=[FOLDER]' (images from "
-        "elsewhere, with a card), stored=false (train what ships with ltvm, too), and overrides as "
-        "of `ltvm ablate`."
+        "Train several methods on equal terms and compare them. Only missing runs are trained; "
+        "all methods share seeds. Prints the table, the differences to the first method (or "
+        "reference=NAME), and what this many seeds can tell. Takes 'methods=[A,B]', "
+        "'seeds=[0,1,2]', margin=0.05, 'external=[FOLDER]' (images from elsewhere, with a card), "
+        "stored=false (train what ships with ltvm, too), and overrides as of `ltvm ablate`."
     )
     ablate.add_options(add_command("compare", text, *ablate.parents()))
 

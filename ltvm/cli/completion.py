@@ -32,7 +32,9 @@ examples:
 
 
 def add(add_command: Add) -> None:
-    text = "Print what completes commands, options, choices and keys in a shell."
+    text = (
+        "Print the shell code for tab completion. It completes commands, options, choices and keys."
+    )
     command = add_command("completion", text)
     command.add_argument("shell", choices=SHELLS)
 

@@ -16,7 +16,10 @@ examples:
 
 
 def add(add_command: Add) -> None:
-    text = "Check the device against the CPU, measure it, and say what protocols would take on it."
+    text = (
+        "Check and measure this machine. Compares the device with the CPU, measures it, and says "
+        "how long the protocols would take on it."
+    )
     command = add_command("doctor", text, machine())
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N (%(default)s)")
     command.add_argument("--quick", action="store_true", help="agreement alone: no rates, no hours")

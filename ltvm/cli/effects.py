@@ -18,8 +18,9 @@ examples:
 
 def add(add_command: Add) -> None:
     text = (
-        "Write a table and a forest plot of the paired differences between two methods, at every "
-        "setting of all records at which both were run with all else equal. Trains nothing."
+        "Compare two methods over all settings they share. Writes a table and a forest plot of "
+        "the paired differences, from all records of runs that differ in the method alone. Trains "
+        "nothing."
     )
     command = add_command("effects", text, interval(), machine())
     command.add_argument("first", metavar="METHOD")

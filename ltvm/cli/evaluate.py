@@ -29,9 +29,9 @@ examples:
 
 def add(add_command: Add) -> None:
     text = (
-        "Evaluate trained runs, without training: RUN... KEY=VALUE... (kept beside their records). "
-        "Or score a folder of images, or a run's samples, with every metric on features: "
-        "FOLDER [DATA|FOLDER]."
+        "Evaluate trained runs, or a folder of images. RUN... KEY=VALUE...: measure more on runs, "
+        "without training; the values are kept beside their records. FOLDER [DATA|FOLDER]: score "
+        "images, or a run's samples, with every metric on features."
     )
     command = add_command("evaluate", text, shared_options(), machine(), trusting())
     command.add_argument("overrides", metavar="RUN|FOLDER|KEY=VALUE", nargs="+", help=REFERENCE)

@@ -18,7 +18,7 @@ examples:
 
 
 def add(add_command: Add) -> None:
-    text = "Copy an ablation's records elsewhere: into a directory, or into one file."
+    text = "Copy an ablation's records to a directory or an archive."
     command = add_command("export", text, places(), machine())
     command.add_argument("name", metavar="NAME", help="of a report, as `ltvm report` has it")
     command.add_argument(

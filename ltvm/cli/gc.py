@@ -23,7 +23,7 @@ examples:
 
 
 def add(add_command: Add) -> None:
-    text = "Say what nothing needs any more, and how much it takes; --yes removes it."
+    text = "List files that are no longer needed. Says how much they take; --yes removes them."
     command = add_command("gc", text, places(), machine())
     flag = command.add_argument
     flag("--yes", action="store_true", help="remove it")

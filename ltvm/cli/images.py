@@ -15,8 +15,8 @@ examples:
 
 def add(add_command: Add) -> None:
     text = (
-        "Write the training and test images of a configuration as PNG, to train another framework "
-        "on the same ones: its samples join a table with `ltvm compare 'external=[FOLDER]'`."
+        "Write a data set's images as PNG files. So another framework can train on the same "
+        "training images; its samples join a table with `ltvm compare 'external=[FOLDER]'`."
     )
     command = add_command("images", text, machine())
     command.add_argument("overrides", **OVERRIDES)

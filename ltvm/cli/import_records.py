@@ -19,8 +19,9 @@ examples:
 
 def add(add_command: Add) -> None:
     text = (
-        "Add exported records to those that are here. Checksums come first; nothing is "
-        "overwritten: the same run with another content is named, and the exit code is 1."
+        "Add exported records to a results directory. Checksums are verified first, and nothing "
+        "is overwritten: where the same run has another content, that is named and the exit code "
+        "is 1."
     )
     command = add_command("import", text, places(), machine())
     command.add_argument("source", metavar="FILE|DIR", help="what `ltvm export` has made")

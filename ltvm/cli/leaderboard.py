@@ -20,9 +20,9 @@ SAID = 10  # lines of what was left out
 
 def add(add_command: Add) -> None:
     text = (
-        "Write a page for every data set and protocol: ranks with their uncertainty, from paired "
-        "differences at shared seeds, costs, provenance. Nothing is ranked across pages, or across "
-        "numbers of different provenance."
+        "Rank all records, a page per data set and protocol. Ranks come with their uncertainty, "
+        "from paired differences at shared seeds, with costs and provenance. Nothing is ranked "
+        "across pages, or across numbers of different provenance."
     )
     command = add_command("leaderboard", text, interval(), machine())
     command.add_argument(

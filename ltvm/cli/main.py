@@ -117,7 +117,7 @@ def parser() -> argparse.ArgumentParser:
     def add(name: str, text: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
         return commands.add_parser(
             name,
-            help=text,
+            help=text.partition(". ")[0].removesuffix("."),
             description=text,
             epilog=getattr(COMMANDS[name], "EXAMPLES", None),
             parents=[shared, *parents],

@@ -22,7 +22,7 @@ examples:
 
 
 def add(add_command: Add) -> None:
-    text = "One Frechet distance by each convention in the wild."
+    text = "Compute one Frechet distance by every common convention."
     command = add_command("metric-parity", text, shared_options(), machine())
     command.add_argument("images", metavar="FOLDER", help="of images, or of a run")
     command.add_argument("against", metavar="DATA|FOLDER", nargs="?", help=REFERENCE)

@@ -16,7 +16,10 @@ examples:
 
 
 def add(add_command: Add) -> None:
-    text = "Write a method that works (code, YAML, test) for you to change, outside or inside ltvm."
+    text = (
+        "Write a working method (code, YAML, test) for you to change. Outside of ltvm, or inside "
+        "it."
+    )
     command = add_command("new-method", text, machine())
     command.add_argument("name", metavar="NAME", help="of the method and its module: my_method")
     place = command.add_mutually_exclusive_group()

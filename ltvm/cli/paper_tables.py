@@ -18,9 +18,9 @@ examples:
 
 def add(add_command: Add) -> None:
     text = (
-        "Write the tables of a paper on the method from the records, with what was published "
-        "beside them; cells that were not run are shown as missing, with the command that makes "
-        "them. Trains nothing. Overrides hold for every ablation."
+        "Write the tables of a paper on the method. They are made from the records, with "
+        "published figures beside them; cells that were not run are shown as missing, with the "
+        "command that makes them. Trains nothing. Overrides hold for every ablation."
     )
     command = add_command("paper-tables", text, places(), machine())
     command.add_argument("overrides", **OVERRIDES)

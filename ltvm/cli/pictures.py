@@ -16,8 +16,8 @@ examples:
 
 def add(add_command: Add) -> None:
     text = (
-        "Make the pictures that trained runs lack, from their kept weights, without training: "
-        "samples, reconstructions, nearest training images, interpolations."
+        "Make the pictures that trained runs lack. Samples, reconstructions, nearest training "
+        "images and interpolations, from kept weights, without training."
     )
     command = add_command("pictures", text, machine(), trusting())
     words = "directories of runs; with sampler=NAME, of an evaluation with that sampler"

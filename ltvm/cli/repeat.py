@@ -26,8 +26,8 @@ examples:
 
 def add(add_command: Add) -> None:
     text = (
-        "Train the run of a record again and say which values are the same, which are as another "
-        "seed's would be, and which differ. Exit code 1 if one differs."
+        "Train a recorded run again and compare the values. Says which are the same, which are as "
+        "another seed's would be, and which differ. Exit code 1 if one differs."
     )
     command = add_command("repeat", text, places(), machine(), trusting())
     flag = command.add_argument

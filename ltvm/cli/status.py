@@ -28,7 +28,10 @@ examples:
 
 
 def add(add_command: Add) -> None:
-    text = "Say how the runs of ablations stand: state, iteration, time left, who is at them."
+    text = (
+        "Show the state of all runs. With iteration, time left, and the process that is at work "
+        "on them."
+    )
     command = add_command("status", text, places(), machine())
     command.add_argument("names", nargs="*", metavar="NAME", help="ablations (default: all)")
     command.add_argument("--watch", action="store_true", help="look again every two seconds")

@@ -27,8 +27,9 @@ examples:
 
 def add(add_command: Add) -> None:
     text = (
-        "Try settings of methods (`tuning` in their YAML), the same number for each, on training "
-        "images that training does not see, never on test images. The same command goes on."
+        "Search settings of methods, the same number of trials each. What is searched is in a "
+        "method's YAML (`tuning`). Trials are scored on training images that are held out, never "
+        "on test images. The same command resumes it."
     )
     command = add_command("tune", text, restarted(), machine())
     command.add_argument("overrides", **OVERRIDES)
