@@ -70,6 +70,16 @@ def test_the_committed_leaderboard_is_that_of_the_committed_records(tmp_path, mo
         assert read(mine.read_bytes()) == read(file.read_bytes()), file.name
 
 
+def test_the_committed_effects_are_those_of_the_committed_records(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    pair = ("short_run_ot", "short_run_uncorrected")
+    rebuilt = Path(ltvm.make_effects(*pair, "results/reference", tmp_path)["page"]).parent
+    committed = ROOT / "reports" / "reference" / "effects" / rebuilt.name
+    assert {f.name for f in committed.iterdir()} == {f.name for f in rebuilt.iterdir()}
+    for file in ("README.md", "effects.csv"):
+        assert (rebuilt / file).read_text() == (committed / file).read_text(), file
+
+
 QUOTED = {  # report -> the document that tells its numbers, and which of its tables
     "ot-mnist5k": ("docs/findings.md", ["headline", "differences-headline"]),
     "correction-mnist5k-medium": ("docs/findings.md", ["headline", "differences-headline"]),

@@ -20,7 +20,7 @@ examples:
 
 def add(add_command: Add) -> None:
     command = add_command(
-        "train", "Train and evaluate one run: a method on a data set under a protocol.", restarted(), machine()
+        "train", "Train and evaluate one run of a method on a data set.", restarted(), machine()
     )
     command.add_argument("overrides", **OVERRIDES)
 
