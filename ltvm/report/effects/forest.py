@@ -27,15 +27,15 @@ def forest(groups: Groups, labels: tuple[str, str], path: Path) -> None:
     figure, axes = panels(len(families), across / len(families), 1.3 + LINE * len(names))
     for axis, family in zip(axes, families, strict=True):
         draw_family(axis, groups, family)
-        axis.set_yticks(range(len(names)), names if axis is axes[0] else [""] * len(names))
+        axis.set_yticks(range(len(names)), [f"   {n}" if axis is axes[0] else "" for n in names])
         axis.set_xlabel("difference, %")
         titles = [e.page.headings[e.metric] for e in effects if e.family == family]
         axis.set_title("\n".join(dict.fromkeys(titles)))
     for text in axes[0].get_yticklabels():
-        text.set_fontweight("bold" if text.get_text() in groups else "normal")
+        if text.get_text().strip() in groups:
+            text.set(fontweight="bold", fontsize="small")
     figure.suptitle(
-        f"{labels[0]} against {labels[1]}\n"
-        "95 % intervals over seeds; dark: p below 0.05 after correction for all tests",
+        f"{labels[0]} against {labels[1]}\n95 % intervals; dark: p < 0.05 corrected for all tests",
         fontsize="medium",
     )
     save(figure, path)
