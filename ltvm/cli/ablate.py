@@ -20,6 +20,7 @@ CHOOSES = (
 )  # fmt: skip
 EXAMPLES = """\
 examples:
+  ltvm ablate --list                               # all ablations, with their questions
   ltvm ablate ablation=ot                          # on the embedded digits, minutes
   ltvm ablate ablation=alpha data=mnist --list     # preview, run nothing
   ltvm ablate ablation=ot evaluation=digits_thorough # more metrics on the same runs, no training
@@ -41,7 +42,11 @@ def parents() -> tuple[argparse.ArgumentParser, ...]:
 
 def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("overrides", **OVERRIDES)
-    command.add_argument("--list", action="store_true", help="preview cells and runs, do nothing")
+    command.add_argument(
+        "--list",
+        action="store_true",
+        help="show what would be run, and run nothing; without ablation=: show all ablations",
+    )
     command.add_argument(
         "--retry",
         choices=("failed", "diverged"),
@@ -69,6 +74,11 @@ TABLES = ("crossed", "headline", "differences-headline")
 def run(options: argparse.Namespace, tables: Sequence[str] = TABLES) -> int:
     from ltvm.api import ablate, plan
 
+    if options.list and not any(one.startswith("ablation=") for one in options.overrides):
+        questions = asked()
+        if not told(options, {"ablations": questions}):
+            print_questions(questions)
+        return 0
     planned = plan(options.overrides, options.name)
     if options.list:
         if not told(options, {"runs": [facts(run) for run in planned.runs]}):
@@ -93,6 +103,28 @@ def run(options: argparse.Namespace, tables: Sequence[str] = TABLES) -> int:
     if outcome.failed:
         return 1
     return 3 if outcome.unfinished else 0
+
+
+def asked() -> dict[str, str]:
+    """Every ablation there is -> its question."""
+    from ltvm.config import choices, compose_raw
+    from ltvm.hydra_private import hydra_session
+
+    with hydra_session():
+        names = choices("ablation")
+        return {name: str(compose_raw([f"ablation={name}"]).ablation.question) for name in names}
+
+
+def print_questions(questions: dict[str, str]) -> None:
+    from rich.table import Table
+
+    from ltvm.runtime.terminal import console
+
+    table = Table("ablation", "question")
+    for name, question in questions.items():
+        table.add_row(name, question)
+    console().print(table)
+    print("`ltvm ablate ablation=NAME --list` shows the cells and runs of one.")
 
 
 def facts(planned: PlannedRun) -> dict[str, Any]:

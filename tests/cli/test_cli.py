@@ -1,5 +1,6 @@
 """The command line: exit codes, messages, help, and nothing half-written."""
 
+import json
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 from small_networks import SMALL
 
 from ltvm.cli.main import COMMANDS, main
+from ltvm.config import choices
 
 TINY = [
     "protocol=smoke", "protocol.train_images=40", "protocol.test_images=12", "protocol.batch=20",
@@ -160,6 +162,16 @@ def test_the_nearest_valid_name_is_said(capsys, command, nearest):
     if "ot-mnist5" in command:
         command += f" --results {Path(__file__).parents[2] / 'results' / 'reference'}"
     assert f"did you mean {nearest}?" in refused(capsys, *command.split())
+
+
+def test_list_without_an_ablation_names_all_with_their_questions(capsys):
+    assert main(["ablate", "--list", "--json"]) == 0
+    questions = json.loads(capsys.readouterr().out)["ablations"]
+    assert set(questions) == set(choices("ablation"))
+    assert all(question.endswith(("?", ".", ")")) for question in questions.values())
+    assert main(["ablate", "--list", "protocol=smoke"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in questions)
 
 
 def test_list_previews_and_writes_nothing(capsys):

@@ -176,7 +176,10 @@ def defined(overrides: Sequence[str]) -> tuple[Ablation, list[str]]:
     for removed in (o for o in own if o.startswith("~")):
         raise InputError(f"{removed}: cannot be left out; allowed: KEY=VALUE")
     if not any(o.startswith("ablation=") for o in own):
-        raise InputError(f"ablation=NAME is missing; allowed: {', '.join(choices('ablation'))}")
+        names = ", ".join(choices("ablation"))
+        raise InputError(
+            f"ablation=NAME is missing; allowed: {names}; `ltvm ablate --list` says more"
+        )
     choice = [o for o in own if o.startswith("ablation=")]
     content = to_dict(compose_raw([*choice, *passed])).get("ablation")
     if not isinstance(content, dict):
