@@ -175,7 +175,9 @@ def no_such_key(key: str, overrides: Sequence[str]) -> str:
         meant = last if last in names or near else nearest(last, names)
         like = [f"{top}.{meant}" for top in LIKELY if [top, meant] in second]
         near = f"; did you mean {like[0]}?" if like else near
-    return f"no such key; allowed: {', '.join(known)}{near}"
+    choice = next((o for o in overrides if key.split(".")[0] == key_of(o)), None)
+    of = f" with {choice}" if choice and "." in key else ""
+    return f"no such key{of}; allowed: {', '.join(known)}{near}"
 
 
 def keys_of(config: Config, path: str = "") -> Iterator[str]:

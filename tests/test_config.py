@@ -129,6 +129,11 @@ def test_bad_overrides_name_key_value_and_what_is_allowed(override, message):
     assert len(str(caught.value).splitlines()) <= 2
 
 
+def test_a_key_that_the_choice_has_not_is_refused_with_the_choice():
+    with pytest.raises(InputError, match="no such key with method=vae; allowed: about, encoder"):
+        resolve(["method=vae", "method.kernel.kind=paper"])
+
+
 def test_no_directory_is_asked_for_where_one_is_given_or_a_name_is_near(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="did you mean vae") as near:
         resolve(["method=vea"])

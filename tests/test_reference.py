@@ -146,7 +146,7 @@ def test_the_readme_and_the_findings_begin_with_one_table_and_a_short_answer():
             assert told == f"{difference.strip('*')} ({corrected})"
     assert rows[5][4] == "-22 ± 16 (0.017)"  # claim Q3a, the other way round
     claim = pd.read_csv(reference("large-core") / "claims.csv", dtype=str).set_index("claim")
-    assert list(claim.loc["Q3a", ["difference", "p, corrected"]]) == ["+22 ± 16 (+21 %)", "0.017"]
+    assert list(claim.loc["Q3a", ["difference", "p, adjusted"]]) == ["+22 ± 16 (+21 %)", "0.017"]
 
 
 FD = "FD, digit features ↓"

@@ -141,7 +141,7 @@ def test_a_report_judges_what_was_claimed(written, tmp_path):
     ]  # fmt: skip
     assert found.loc["C3", ["verdict", "difference"]].tolist() == ["refuted", difference]
     p = stats.ttest_rel([0.5, 0.52, 0.51], [0.3, 0.32, 0.33]).pvalue
-    assert float(found.loc["C2", "p, corrected"]) == pytest.approx(p, rel=0.05)
+    assert float(found.loc["C2", "p, adjusted"]) == pytest.approx(p, rel=0.05)
     first = found.iloc[0]  # 0.1 of 11.1 is not far from -0.1 ± 1.1
     assert (
         first["verdict"]
@@ -162,10 +162,10 @@ def test_claims_of_a_family_are_corrected_together_answered_or_not(written, tmp_
     unasked = alone | {"name": "C3", "row": {"method": "vae"}}
     found = judged(written, tmp_path, *(c | {"family": "F"} for c in (alone, again, unasked)))
     other = judged(written, tmp_path, alone)
-    p, of_two = (float(one.iloc[0]["p, corrected"]) for one in (other, found))
+    p, of_two = (float(one.iloc[0]["p, adjusted"]) for one in (other, found))
     assert of_two == pytest.approx(2 * p, rel=0.1)
     told = "not asked here; method=vae: no row"
-    assert found.iloc[2][["verdict", "p, corrected", "seeds"]].tolist() == [told, "-", ""]
+    assert found.iloc[2][["verdict", "p, adjusted", "seeds"]].tolist() == [told, "-", ""]
 
 
 def test_a_claim_waits_for_the_last_run_and_one_stated_late_says_so(written, tmp_path):

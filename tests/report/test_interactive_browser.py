@@ -105,7 +105,7 @@ def test_the_answer_stands_first_and_every_row_against_its_reference(page):
     assert points.count() == 1  # the swept rows have no reference
     assert "short-run OT" in page.locator("#against text").all_text_contents()
     points.first.focus()
-    assert "p alone (corrected)" in page.locator("#against .readout").inner_text()
+    assert "p alone (adjusted)" in page.locator("#against .readout").inner_text()
     assert page.locator("#against text.side").all_text_contents() == ["← better", "worse →"]
     page.select_option('[data-filter="method"]', "abp")
     assert points.count() == 0

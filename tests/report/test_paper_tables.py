@@ -86,9 +86,9 @@ def test_the_correction_is_paired_and_tested(folder):
     assert row["with"] == text(long, "short_run_ot", "fd_digits")
     assert row["without"] == text(long, "short_run_uncorrected", "fd_digits")
     assert row["difference"] == "-87 ± 40"
-    p = [float(text.split()[0]) for text in table["p (corrected)"] if text != "missing"]
+    p = [float(text.split()[0]) for text in table["p (adjusted)"] if text != "missing"]
     corrected = [
-        float(text.split("(")[1].strip(")")) for text in table["p (corrected)"] if "(" in text
+        float(text.split("(")[1].strip(")")) for text in table["p (adjusted)"] if "(" in text
     ]
     assert len(p) == 4  # two values on two protocols, corrected together
     assert corrected == pytest.approx(holm(p), rel=0.1)

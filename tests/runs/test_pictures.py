@@ -158,6 +158,8 @@ def test_what_has_no_pictures_is_refused(trained, tmp_path, capsys):
         ltvm.make_pictures([trained.directory], ["evaluation=digits"])
     with pytest.raises(InputError, match="the run is pending; allowed: one that is trained"):
         ltvm.make_pictures([tmp_path])
+    with pytest.raises(InputError, match=r"run=.*seed=\*: allowed: the directory of a run"):
+        ltvm.make_pictures([tmp_path / "runs" / "seed=*"])  # a pattern that fits none
     assert main(["pictures", "sampler=flow"]) == 2
     assert "allowed: RUN..." in capsys.readouterr().err
 

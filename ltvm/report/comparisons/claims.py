@@ -37,8 +37,8 @@ PENDING = "not answered yet"
 ABSENT = "not asked here"
 CLAIMS = (
     "Each as the ablation states it, judged by the difference of its rows, paired by seed "
-    "(interval: 95 % Student t, not corrected). Supported: p of the two-sided paired t test is "
-    "below 0.05 after Holm's correction over the claims of its family, and the mean difference is "
+    "(interval: 95 % Student t, not adjusted). Supported: p of the two-sided paired t test is "
+    "below 0.05 after Holm's adjustment over the claims of its family, and the mean difference is "
     "at least the smallest of interest, a share of the second row's mean. Refuted: the interval "
     "has no difference of that size in the claimed direction. Undecided here: everything else, and "
     "where a run of either row diverged: a miss, that no other seed makes up for. "
@@ -79,7 +79,7 @@ def verdict(estimate: Estimate, corrected: float, interest: float, falls: bool) 
     """What a difference says of a claim.
 
     ``interest`` is the smallest difference of interest, above 0; ``falls``: the claim is that the
-    difference is below 0. Supported: corrected p below 0.05, and the mean at least as far in the
+    difference is below 0. Supported: adjusted p below 0.05, and the mean at least as far in the
     claimed direction. Refuted: the 95 % interval has no difference of interest in that direction.
 
     >>> verdict(Estimate(-60.0, 20.0, 5), 0.01, 50.0, falls=True)
@@ -156,7 +156,7 @@ def look_up(
 
 
 def corrected_by_family(found: Sequence[Judged]) -> list[float]:
-    """p of every claim after Holm's correction; one that is asked and not answered counts as 1."""
+    """p of every claim after Holm's adjustment; one that is asked and not answered counts as 1."""
     corrected = [1.0] * len(found)
     for family in dict.fromkeys(one.claim.tested_with for one in found):
         asked = [
@@ -200,7 +200,7 @@ def claims_table(
             "metric": titles.get(one.claim.metric, one.claim.metric),
             "difference": difference_text(one),
             "of interest": f"{one.claim.expected} by {percent(one.claim.smallest)}",
-            "p, corrected": "-" if one.corrected is None else format_p(one.corrected),
+            "p, adjusted": "-" if one.corrected is None else format_p(one.corrected),
             "seeds": "; ".join(seeds_texts(one, table)),
         }
         for one in judged

@@ -18,7 +18,7 @@ STANDS, SUGGESTS = "#08306b", "#9ecae1"  # after correction, and not
 def forest(groups: Groups, labels: tuple[str, str], path: Path) -> None:
     """Draw the effects of every setting, below its terms, in percent of the second row's mean.
 
-    Dark: the paired t test stands after correction. One seed has no interval.
+    Dark: the paired t test stands after adjustment. One seed has no interval.
     """
     effects = [e for lines in groups.values() for own in lines.values() for e in own]
     families = list(dict.fromkeys(e.family for e in effects))
@@ -35,7 +35,7 @@ def forest(groups: Groups, labels: tuple[str, str], path: Path) -> None:
         if text.get_text().strip() in groups:
             text.set(fontweight="bold", fontsize="small")
     figure.suptitle(
-        f"{labels[0]} against {labels[1]}\n95 % intervals; dark: p < 0.05 corrected for all tests",
+        f"{labels[0]} against {labels[1]}\n95 % intervals; dark: p < 0.05 adjusted for all tests",
         fontsize="medium",
     )
     save(figure, path)

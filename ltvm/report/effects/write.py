@@ -25,7 +25,7 @@ RULES = (
     "Differences are paired by seed (mean ± half-width of the 95 % Student t interval). A setting "
     "is all that both rows have in common: images, protocol, budget, and every configuration key "
     "but those in which the two methods differ by default. p is that of the paired t test, and in "
-    "brackets after Holm's correction over all {tests} tests of this page; bold: below 0.05. The "
+    "brackets after Holm's adjustment over all {tests} tests of this page; bold: below 0.05. The "
     "settings were not drawn at random, so how many of them agree is a description."
 )
 
@@ -41,6 +41,8 @@ def write_effects(
     require(first != second, "effects", first, "two methods that differ")
     require(interval in INTERVALS, "--interval", interval, ", ".join(INTERVALS))
     made = pages(read_entries(directories))
+    places = ", ".join(map(str, directories))
+    require(bool(made), "--results", places, "directories with records, such as results/reference")
     known = sorted({method_of(row) for page in made for row in page.rows})
     for name in (first, second):
         require(name in known, "effects", name, f"a method with records: {', '.join(known)}")
@@ -153,7 +155,7 @@ def facts(found: Sequence[Effect]) -> list[Json]:
             "terms": e.terms, "settings": e.settings, "passes": e.passes, "metric": e.metric,
             "seeds": e.seeds, "reference": e.reference, "difference": e.difference.mean,
             "errors": list(e.difference.errors), "percent": e.share[0],
-            "p": e.test and e.test.p, "p_corrected": e.test and e.test.corrected,
+            "p": e.test and e.test.p, "p_adjusted": e.test and e.test.corrected,
         }
         for e in found
     ]  # fmt: skip

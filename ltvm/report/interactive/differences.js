@@ -26,7 +26,7 @@ function drawAgainst() {
     svg.append(drawn("text", narrow ? { x: 4, y: y - 12 } : { x: left - 8, y: y + 4, "text-anchor": "end" }, name),
       drawn("text", { x: W - 4, y: narrow ? y - 12 : y + 4, "text-anchor": "end", class: found.stands ? "stands" : "" }, value),
       drawn("line", { x1: x(found.low), x2: x(found.high), y1: y, y2: y, stroke: colourOf(cell), "stroke-width": found.stands ? 3 : 1.6 }));
-    const p = found.p ? `; p alone (corrected): ${found.p}` : "";
+    const p = found.p ? `; p alone (adjusted): ${found.p}` : "";
     mark({ svg }, cell, x(found.mean), y, `${cell.name}: ${found.text}${p}`, !found.stands, () => provenance(cell, metric));
   });
   put("against", svg);

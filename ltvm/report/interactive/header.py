@@ -50,13 +50,24 @@ def spans(numbers: list[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
+def amount(value: float) -> str:
+    """Three digits; all of them before the point, up to a million.
+
+    >>> [amount(value) for value in (24.53, 767.4, 1088.0, 1.494e14)]
+    ['24.5', '767', '1,088', '1.49e14']
+    """
+    if 1000 <= value < 1e6:
+        return f"{value:,.0f}"
+    return f"{value:.3g}".replace("e+", "e")
+
+
 def spent_texts(table: pd.DataFrame) -> Iterator[str]:
     """What runs of the rows spend, from the least to the most."""
     parts = []
     for metric, unit in SPENT.items():
         means = [sum(v.values()) / len(v) for v in by_cell(table, metric).values()]
         if means:
-            low, high = (f"{value:.3g}".replace("e+", "e") for value in (min(means), max(means)))
+            low, high = (amount(value) for value in (min(means), max(means)))
             parts.append(f"{low if low == high else f'{low} to {high}'} {unit}")
     if parts:
         yield f"A run spends {', '.join(parts)}."

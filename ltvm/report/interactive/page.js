@@ -75,7 +75,7 @@ function numberIn(cell, metric) {
   const value = entry(metric, cell.id), best = value && (value.best || value.stands);
   const part = element("td", { "data-metric": metric, class: best ? "best" : "" });
   if (!value) { part.append(element("span", { class: "missing" }, "–")); return part; }
-  const why = value.best ? ", significantly best" : value.stands ? ", stands after correction" : "";
+  const why = value.best ? ", significantly best" : value.stands ? ", stands after adjustment" : "";
   const label = `${cell.name}, ${columnOf[metric].title}: ${value.text}${why}`;
   const button = element("button", { type: "button", class: "number", "aria-label": label }, value.text + (best ? " ★" : ""));
   button.addEventListener("click", () => provenance(cell, metric));
@@ -143,7 +143,7 @@ function provenance(cell, metric) {
   const stated = data.provenance.of[metric]?.[cell.id];
   $("provenance-title").textContent = `${cell.name}: ${column.title}`;
   const facts = { value: value?.text, definition: `${column.definition} ${column.better}`, unit: column.unit };
-  if (difference) Object.assign(facts, { [`difference to “${data.reference}”`]: difference.text, "p alone (corrected)": difference.p });
+  if (difference) Object.assign(facts, { [`difference to “${data.reference}”`]: difference.text, "p alone (adjusted)": difference.p });
   const warnings = data.warnings.filter((w) => w.metric === metric && w.cells.includes(cell.id)).map((w) => w.text);
   if (warnings.length) facts.warning = warnings.join(" ");
   const body = [list(facts)];

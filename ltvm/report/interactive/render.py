@@ -17,6 +17,7 @@ from ltvm.report.interactive.header import budget_texts, methods_of
 from ltvm.report.sentences.answer import BEST_TEXT, Answer, answer
 from ltvm.report.sentences.gaps import wrong_side_texts
 from ltvm.report.sentences.terms import HOT, PROTOCOL, SAMPLED, TUNED, equal_text, head_text
+from ltvm.report.tables.run_list import link_base, report_command
 from ltvm.report.values.comparability import Marks
 from ltvm.runs.files.reading import DISK, Files
 from ltvm.runtime.files import write_text
@@ -42,7 +43,9 @@ def write_index(
     ``tests`` as for ``differences_table``; ``said`` is the answer, where it is known.
     """
     file = folder / "index.html"
-    write_text(file, page(manifest, table, marks, interval, results, files, tests, whole, said))
+    rebuild = report_command(manifest["name"], link_base(folder, results))
+    text = page(manifest, table, marks, interval, results, files, tests, whole, said, rebuild)
+    write_text(file, text)
     return file
 
 
@@ -56,8 +59,9 @@ def page(
     tests: Mapping[Key, Outcome] | None = None,
     whole: Sequence[str] = (),
     said: Answer | None = None,
+    rebuild: str = "ltvm report",
 ) -> str:
-    """The page's text; parameters as for ``write_index``."""
+    """The page's text; parameters as for ``write_index``, ``rebuild`` the command that makes it."""
     found = contents(manifest, table, marks, interval, results, files, tests)
     texts = head_text(table, manifest)
     environment = Environment(
@@ -69,6 +73,7 @@ def page(
     )
     return environment.get_template("index.html.j2").render(
         name=manifest["name"],
+        rebuild=rebuild,
         question=manifest["question"],
         claims=rows_of(claims_table(table, manifest, marks)),
         claims_note=CLAIMS,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,7 +20,7 @@ from ltvm.report.sentences.answer import Answer
 from ltvm.report.sentences.gaps import wrong_side_texts
 from ltvm.report.sentences.notes import either, notes, sentence
 from ltvm.report.sentences.terms import equal_text, head_text
-from ltvm.report.tables.run_list import LISTED, RUNS, run_lines
+from ltvm.report.tables.run_list import LISTED, RUNS, report_command, run_lines
 from ltvm.report.tables.writers import LONGEST, file_name, to_markdown
 from ltvm.report.values.cells import cell_names, crossed_key, short_names
 from ltvm.report.values.comparability import Marks
@@ -37,17 +36,17 @@ MEANINGS = {
 }
 BEST = (
     "Bold: best, where every row is done and paired t tests (same seeds) tell it from each other "
-    "row at the 5 % level, after Holm's correction over the columns: those of headline metrics "
+    "row at the 5 % level, after Holm's adjustment over the columns: those of headline metrics "
     "as one family, the others as another."
 )
 IMPROVEMENT = (
     "How probably a row is better than the reference at the same seed, with its exact "
-    "(Clopper-Pearson) 95 % interval; 0.5: neither. A tie counts half. Not corrected for "
+    "(Clopper-Pearson) 95 % interval; 0.5: neither. A tie counts half. Not adjusted for "
     "the number of comparisons or metrics.\n"
 )
 POWER_TEXT = (
     "Detectable: the smallest true difference that a paired t test at the 5 % level (not "
-    f"corrected) finds with a chance of {100 * POWER:g} % with so many seeds, if differences "
+    f"adjusted) finds with a chance of {100 * POWER:g} % with so many seeds, if differences "
     "spread as they did here, also as a share of the reference's mean. Seeds needed: so that a "
     "true difference as large as the observed one is found with that chance; in brackets, with "
     "the smallest and the largest spread that these seeds leave open (its 95 % interval, wide for "
@@ -179,7 +178,7 @@ def headline_differences_text(manifest: dict[str, Any], shown: dict[str, Familie
     if "differences-headline" not in shown:
         return []
     text = (
-        f"Differences to {manifest['reference']}, paired by seed (bold: stands after correction):\n"
+        f"Differences to {manifest['reference']}, paired by seed (bold: stands after adjustment):\n"
     )
     return [text, *tables_text("differences-headline", shown["differences-headline"])]
 
@@ -212,13 +211,13 @@ def differences_text(interval: str) -> str:
     """What is bold among the differences."""
     return (
         "Negative: lower than the reference. Bold: found by a paired t test at the 5 % level after "
-        f"correction (next table). The {'' if interval == 't' else 'bootstrap '}intervals are not "
-        "corrected.\n"
+        f"adjustment (next table). The {'' if interval == 't' else 'bootstrap '}intervals are not "
+        "adjusted.\n"
     )
 
 
 def tests_text(table: pd.DataFrame, shown: dict[str, Families]) -> str:
-    """What was looked at first, and what is corrected for how many tests."""
+    """What was looked at first, and what is adjusted for how many tests."""
     columns = columns_of(table)
     titles = headings(columns)
     families = families_of_tests(columns, compared_metrics(columns))
@@ -231,7 +230,7 @@ def tests_text(table: pd.DataFrame, shown: dict[str, Families]) -> str:
         family: count_of(sum(text != "-" and AGAIN not in text for text in own), "test")
         for family, own in texts.items()
     }
-    parts = ["p of the paired t test, and in brackets p after Holm's correction over its family."]
+    parts = ["p of the paired t test, and in brackets p after Holm's adjustment over its family."]
     if PRIMARY in tests:
         parts.append(
             f"Primary, looked at first: the headline metrics, declared in their code "
@@ -247,7 +246,7 @@ def tests_text(table: pd.DataFrame, shown: dict[str, Families]) -> str:
         parts.append(
             f"{AGAIN.strip()}: the very values of an earlier comparison, which are one test."
         )
-    parts.append("Bold: corrected p below 0.05. Values without a better direction are not tested.")
+    parts.append("Bold: adjusted p below 0.05. Values without a better direction are not tested.")
     return " ".join(parts) + "\n"
 
 
@@ -298,7 +297,7 @@ def provenance(manifest: dict[str, Any], table: pd.DataFrame, base: str | None) 
         lines += ["", f"The {number:,} runs, with files and command of each: [{RUNS}]({RUNS})."]
     lines += [
         "",
-        f"Rebuild this page without training: `ltvm report {shlex.quote(manifest['name'])}`. "
+        f"Rebuild this page without training: `{report_command(manifest['name'], base)}`. "
         f"The long table is `long.parquet`{long_csv(len(table))}.\n",
     ]
     return lines

@@ -165,7 +165,7 @@ def can_match(against: str) -> bool:
 def paired(sources: Sequence[Source]) -> Frames:
     """With and without the correction on each data set: both, their paired difference, its test.
 
-    Holm's correction is over all tests of the table.
+    Holm's adjustment is over all tests of the table.
     """
     found: list[dict[str, str]] = []
     tested: dict[int, float] = {}  # row -> p
@@ -197,7 +197,7 @@ def paired(sources: Sequence[Source]) -> Frames:
     for number, row in enumerate(found):
         outcome = Outcome(tested[number], corrected[number]) if number in tested else None
         text = test_text(outcome)
-        row["p (corrected)"] = MISSING if outcome is None else text if whole else text.strip("*")
+        row["p (adjusted)"] = MISSING if outcome is None else text if whole else text.strip("*")
     return {"": pd.DataFrame(found)}
 
 

@@ -52,7 +52,7 @@ TABLES = (
             ("ablation=paper", TWINS),
         ),
         shapes.paired,
-        note="p of the paired t test, and in brackets after Holm's correction over all tests of "
+        note="p of the paired t test, and in brackets after Holm's adjustment over all tests of "
         "this table, of which there are more when what is missing is done.",
     ),
     PaperTable("steps", "Chain steps K, at equal cost.", (("ablation=steps",),), shapes.rows),

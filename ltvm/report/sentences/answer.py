@@ -1,6 +1,6 @@
 """The answer of a report, computed from its tests: a sentence, its values, and what all rows say.
 
-What is tested and stands after correction is "significant"; what does not is "not settled", which
+What is tested and stands after adjustment is "significant"; what does not is "not settled", which
 is not that there is no difference.
 """
 
@@ -43,8 +43,8 @@ SPENT = tuple(CURRENCIES[word] for word in ("flops", "passes", "seconds"))
 BEST = "Significantly best"
 BEST_TEXT = (
     "Best: one test for each metric, of the row with the best mean against every other at once. It "
-    "needs no correction for the number of rows, so a row may be best where a single difference, "
-    "corrected for all of them, is not settled."
+    "needs no adjustment for the number of rows, so a row may be best where a single difference, "
+    "adjusted for all of them, is not settled."
 )
 NAMED = 4  # rows that a sentence names
 
@@ -88,7 +88,7 @@ class Answer:
     @property
     def significance_text(self) -> str:
         return (
-            f"Significant: p below 0.05 after Holm's correction for all {self.corrected} tests of "
+            f"Significant: p below 0.05 after Holm's adjustment for all {self.corrected} tests of "
             "headline metrics here, which their code declares."
         )
 
@@ -156,7 +156,7 @@ def sentence(own: str, other: str, lines: Sequence[Line], seeds: int) -> str:
     if not any(counts.values()):
         return where + "differences are not tested."
     if not counts[BETTER] and not counts[WORSE]:
-        stands = "no difference in a headline metric stands after correction"
+        stands = "no difference in a headline metric is significant"
         return f"{where}{stands} ({means_of(lines)})."
     parts: list[str] = []
     for verdict, n in counts.items():

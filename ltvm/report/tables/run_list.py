@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,18 @@ def link_base(folder: Path, results: Path) -> str | None:
     way = os.path.relpath(*places)
     near = Path(way).parts.count("..") <= FARTHEST
     return way if near and os.path.commonpath(places) != places[0].anchor else None
+
+
+def report_command(name: str, base: str | None) -> str:
+    """What rebuilds a report, where results are below ``base`` as seen from its page.
+
+    >>> report_command("ot", "../../results"), report_command("ot", "../../../results/reference")
+    ('ltvm report ot', 'ltvm report ot --results results/reference')
+    """
+    below = [part for part in Path(base or "results").parts if part != ".."]
+    where = "/".join(below)
+    other = "" if where == "results" else f" --results {shlex.quote(where)}"
+    return f"ltvm report {shlex.quote(name)}{other}"
 
 
 def run_lines(manifest: dict[str, Any], table: pd.DataFrame, base: str | None) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ltvm.config import Config
-from ltvm.errors import InputError
+from ltvm.errors import InputError, require
 from ltvm.runs.ablations.external import refuse_external
 from ltvm.runs.execution.intact import check_config
 from ltvm.runs.files.store import Run
@@ -20,6 +20,8 @@ def kept(directory: Path) -> tuple[Run, dict[str, Any], Config]:
     Raises :class:`ltvm.errors.InputError` for one that is not, for images from elsewhere, and for a
     configuration that was changed or names what is not to be followed of a stranger's.
     """
+    allowed = "the directory of a run that was trained here"
+    require(directory.is_dir(), "run", directory, allowed)
     run = Run(directory)
     record = run.record()
     if record is None or record["status"] != "done":
