@@ -20,7 +20,7 @@ from ltvm.runs.files.store import check_writable
 from ltvm.runtime.files import write_text, writing
 
 NAME = "effects"
-USUAL = "by default"
+USUAL = "the protocol's settings"
 RULES = (
     "Differences are paired by seed (mean ± half-width of the 95 % Student t interval). A setting "
     "is all that both rows have in common: images, protocol, budget, and every configuration key "
