@@ -14,8 +14,9 @@ from ltvm.config import resolve
 from ltvm.errors import InputError
 from ltvm.report.comparisons.statistics import holm
 from ltvm.report.effects.pairing import effects
+from ltvm.report.effects.rows import terms_of_both
 from ltvm.report.leaderboard.entries import read_entries
-from ltvm.report.leaderboard.pages import pages
+from ltvm.runs.identity import identity
 from ltvm.runtime.files import read_json, write_json, write_text
 from tests.report.conftest import Results
 
@@ -39,7 +40,20 @@ class Configured(Results):
             self.evaluation(folder, "e1", {"fd_digits": distance, "mse_test": distance / 100})
 
     def effects(self, first=METHOD, second=TWIN):
-        return effects(pages(read_entries([self.root])), first, second)
+        return effects(terms_of_both(read_entries([self.root]), first, second))
+
+    def found(self, first=METHOD, second=TWIN):
+        return self.effects(first, second).effects
+
+    def why_not(self, first=METHOD, second=TWIN):
+        return [why for _, _, why in self.effects(first, second).left_out]
+
+    def change(self, name, file="record.json", **fields):
+        """Change every record, or evaluation, of one row."""
+        found = sorted(self.root.glob(f"runs/*/*/{name}/*/{file}"))
+        assert found
+        for one in found:
+            write_json(one, read_json(one) | fields)
 
 
 @pytest.fixture
@@ -55,7 +69,7 @@ def settings(found, metric="fd_digits"):
 
 
 def test_an_effect_is_the_paired_difference(results):
-    distance, error = results.effects()
+    distance, error = results.found()
     assert (distance.metric, error.metric) == ("fd_digits", "mse_test")
     assert distance.difference.mean == pytest.approx(-10)  # of -10, -11 and -9
     assert distance.difference.half_width == pytest.approx(stats.t.ppf(0.975, 2) / 3**0.5)
@@ -70,15 +84,15 @@ def test_an_effect_is_the_paired_difference(results):
         holm([expected, expected])
     )
     assert distance.is_better
-    assert not results.effects(TWIN, METHOD)[0].is_better
+    assert not results.found(TWIN, METHOD)[0].is_better
 
 
 def test_a_pair_has_the_same_settings(results):
     results.row(METHOD, "model.sigma=0.6")
-    assert settings(results.effects()) == [""]
+    assert settings(results.found()) == [""]
     results.row(TWIN, "model.sigma=0.6", values=[1.0, 2.0, 3.0])
     results.row(TWIN, "method.kernel.temperature=3", values=[4.0, 5.0, 6.0])
-    found = results.effects()
+    found = results.found()
     assert settings(found) == ["", "sigma = 0.6"]
     assert found[2].difference.mean == pytest.approx((90 + 93 + 99) / 3 - 2)
 
@@ -86,29 +100,29 @@ def test_a_pair_has_the_same_settings(results):
 def test_what_the_methods_differ_in_is_the_first_ones_setting(results):
     """The twin has alpha = 0 by default, so a method with another alpha is compared with it too."""
     results.row(METHOD, "method.alpha=0.3", values=[1.0, 2.0, 4.0])
-    assert settings(results.effects()) == ["", "alpha = 0.3"]
-    assert settings(results.effects(TWIN, METHOD)) == [""], "the second one as its file says"
+    assert settings(results.found()) == ["", "alpha = 0.3"]
+    assert settings(results.found(TWIN, METHOD)) == [""], "the second one as its file says"
 
 
 def test_methods_of_other_keys_are_compared(results):
     results.row("vae", values=[80.0, 85.0, 99.0])
-    (found, _) = results.effects(METHOD, "vae")
+    (found, _) = results.found(METHOD, "vae")
     assert found.difference.mean == pytest.approx((10 + 8 + 0) / 3)
 
 
 def test_rows_with_a_run_that_diverged_are_none_of_a_pair(results):
     (file,) = results.root.glob(f"runs/*/{TWIN}/*/seed=1/record.json")
     write_json(file, read_json(file) | {"status": "diverged"})
-    assert results.effects() == []
+    assert results.found() == []
 
 
 def test_a_run_in_two_currencies_counts_once(results):
     for method in (METHOD, TWIN):
         results.row(method, "protocol.equal=passes", equal="passes")
-    assert len(results.effects()) == 2
+    assert len(results.found()) == 2
     results.row(METHOD, "protocol.equal=updates", equal="updates", values=[1.0, 2.0, 4.0])
     results.row(TWIN, "protocol.equal=updates", equal="updates")
-    assert len(results.effects()) == 4
+    assert len(results.found()) == 4
 
 
 def test_samplers_are_compared_with_the_same(results):
@@ -117,9 +131,96 @@ def test_samplers_are_compared_with_the_same(results):
             (folder,) = results.root.glob(f"runs/*/{method}/*/seed={seed}")
             sampler = {"stated": {"name": "gmm", "components": 10}, "fit_seconds": 1.0}
             results.evaluation(folder, "e2", {"fd_digits": value}, sampler=sampler)
-    found = results.effects()
-    assert settings(found) == ["", "+ GMM"]
+    found = results.found()
+    assert settings(found) == ["", "GMM on the codes"]
     assert found[-1].difference.mean == pytest.approx(7 / 3)
+
+
+def test_a_third_method_has_no_part_in_it(results):
+    """On the leaderboard rows compete with all: what most spend, and the kind that most have."""
+    for seed in range(3):
+        for name in ("a", "b", "c"):
+            folder = results.run("abp", seed, cell=name)
+            results.evaluation(folder, "e1", {"fd_digits": 5.0})
+    for name in ("a", "b", "c"):
+        results.change(name, flops=9e13)
+    assert settings(results.found()) == [""]
+
+
+def test_rows_that_spent_otherwise_are_no_pair(results):
+    results.change(TWIN, flops=9e13)
+    assert results.found() == []
+    assert results.why_not() == ["nothing was measured of both alike"]
+
+
+def test_values_of_another_kind_are_not_subtracted(results):
+    for file in results.root.glob(f"runs/*/*/{TWIN}/*/evaluations/e1.json"):
+        content = read_json(file)
+        content["values"]["fd_digits"]["n"] = 500
+        write_json(file, content)
+    assert [e.metric for e in results.found()] == ["mse_test"]
+
+
+def test_seeds_that_an_evaluation_lost_make_no_pair(results):
+    (file,) = results.root.glob(f"runs/*/*/{TWIN}/seed=2/evaluations/e1.json")
+    write_json(file, read_json(file) | {"status": "diverged"})
+    assert results.found() == []
+    assert results.why_not() == ["its counterpart: 1 evaluations diverged"]
+
+
+def test_a_null_by_default_is_not_an_absent_key(results):
+    """Chains have a temperature, which is null by default; a VAE has none at all."""
+    results.row("vae", values=[80.0, 85.0, 99.0])
+    results.row(METHOD, "method.kernel.temperature=3", values=[81.0, 83.0, 84.0])
+    assert settings(results.found(METHOD, "vae")) == ["", "kernel.temperature = 3"]
+
+
+def test_settings_of_equal_values_are_two_rows_and_one_test(results):
+    results.row(METHOD, "method.alpha=0.3")  # as exact as the default, say
+    found = results.found()
+    assert settings(found) == ["", "alpha = 0.3"]
+    assert [e.test.again for e in found if e.metric == "fd_digits"] == [False, True]
+    assert found[0].test.corrected == pytest.approx(2 * found[0].test.p), "of two tests"
+
+
+def test_runs_of_earlier_code_give_way_to_those_of_todays(results):
+    config = resolve([f"method={TWIN}", "protocol=smoke", "precision=float32"])
+    results.row(TWIN, values=[50.0, 53.0, 59.0], cell=identity(config))
+    results.change(identity(config), identity=identity(config))
+    (found, _) = results.found()
+    assert found.difference.mean == pytest.approx(40)
+    assert "of earlier code" in found.first.marks
+    assert "of earlier code" not in found.second.marks
+
+
+def test_a_mean_of_nothing_has_no_share(results):
+    for method, values in ((METHOD, [1.0, 2.0, 3.0]), (TWIN, [-1.0, 0.0, 1.0])):
+        for seed, value in enumerate(values):
+            (folder,) = results.root.glob(f"runs/*/{method}/*/seed={seed}")
+            results.evaluation(folder, "e1", {"fd_digits": value})
+    (found,) = results.found()
+    assert found.share is None
+    assert found.difference.mean == pytest.approx(2)
+
+
+def test_a_tie_is_not_better(results):
+    for seed in range(3):
+        (folder,) = results.root.glob(f"runs/*/{TWIN}/*/seed={seed}")
+        same = {"fd_digits": DISTANCES[METHOD][seed]}
+        results.evaluation(folder, "e1", same)
+    assert [e.is_better for e in results.found()] == [False]
+
+
+def test_records_without_passes_and_labels_with_signs_are_drawn(results, tmp_path):
+    for file in results.root.glob("runs/*/*/*/*/record.json"):
+        content = read_json(file) | {"label": r"a $\foo$ | b"}
+        del content["passes"]
+        write_json(file, content)
+    made = ltvm.make_effects(METHOD, TWIN, results.root, tmp_path / "reports", "bootstrap")
+    page = Path(made["page"]).read_text()
+    assert page.startswith(f"# {METHOD} against {TWIN}\n"), "they are called the same"
+    assert "95 % bootstrap intervals" in page
+    assert "--interval bootstrap`" in page
 
 
 def test_the_page_has_every_effect_and_its_records(results, tmp_path, capsys):
@@ -133,7 +234,7 @@ def test_the_page_has_every_effect_and_its_records(results, tmp_path, capsys):
     assert "| -10.0 ± 2.5" in page
     assert "| -9.6 |" in page
     assert "over all 2 tests" in page
-    assert "without such a counterpart: mnist5k, smoke: short-run OT, solver = random." in page
+    assert "- mnist5k, smoke: solver = random, float32 (no counterpart)" in page
     assert f"Command: `ltvm effects {METHOD} {TWIN} --results {results.root}`" in page
     rows = pd.read_csv(folder / "effects.csv")
     assert len(rows) == 6
@@ -152,7 +253,7 @@ def test_the_page_has_every_effect_and_its_records(results, tmp_path, capsys):
     [
         (METHOD, METHOD, "allowed: two methods that differ"),
         (METHOD, "gan", f"effects=gan: allowed: a method with records: {METHOD}, {TWIN}, vae"),
-        (METHOD, "vae", "allowed: two methods run with all else equal"),
+        (METHOD, "vae", "two methods that were run with all else equal .no counterpart"),
     ],
 )
 def test_what_has_no_effects_is_refused(results, tmp_path, first, second, message):

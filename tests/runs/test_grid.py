@@ -68,7 +68,9 @@ def test_every_cell_of_the_variants_has_a_twin_of_its_own_kind(name, cells):
     assert all(kind(run) in twins for run in planned.runs)
 
 
-@pytest.mark.parametrize(("name", "claims"), [("large", 5), ("hot_chain", 3), ("mechanism", 6), ("moments", 2)])
+@pytest.mark.parametrize(
+    ("name", "claims"), [("large", 5), ("hot_chain", 3), ("mechanism", 6), ("moments", 2)]
+)
 def test_every_claim_that_ships_is_of_rows_that_are_there(name, claims):
     planned = plan([f"ablation={name}", "ablation.seeds=[0]", "ablation.tuned=null"])
     stated = claims_of(planned.ablation.claims)

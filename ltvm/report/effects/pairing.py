@@ -1,6 +1,6 @@
 """Two methods at every setting that both were run at, all else equal.
 
-rows on the same terms (as on the leaderboard) -> pairs that differ in the method alone
+rows on the same terms -> pairs that differ in the method alone -> values of one kind
 -> differences paired by seed, tested together
 
 "All else equal": both rows have the same value of every configuration key but those in which the
@@ -10,148 +10,208 @@ method is as its file says; a first method that is not is a setting of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from statistics import fmean
+from typing import Any
 
-from ltvm.report.comparisons.hypotheses import PRIMARY, Outcome, correct
+from ltvm.metrics.columns import Column
+from ltvm.report.comparisons.hypotheses import PRIMARY, Outcome, correct, families_of_tests
 from ltvm.report.comparisons.statistics import Estimate, paired_difference, paired_p_value
-from ltvm.report.leaderboard.entries import Json
-from ltvm.report.leaderboard.names import defaults_of
-from ltvm.report.leaderboard.pages import Page, Row
-from ltvm.report.values.long_table import flatten
-from ltvm.runs.identity import NOT_TRAINING, pruned
+from ltvm.report.effects.rows import Setting, Terms, of_today
+from ltvm.report.leaderboard.pages import AGREE, Row, settle_costs, settle_values
+from ltvm.report.values.costs import CURRENCIES
+from ltvm.report.values.declared import headings, names_of
+
+ABSENT = object()  # a key that a configuration has not, where null is a value
+NUMBER = re.compile(r"-?\d+(\.\d*)?(e[-+]?\d+)?")
+TINY = 1e-3  # of the largest value: a mean that no difference is a share of
 
 
 @dataclass(frozen=True)
 class Effect:
-    """The difference of one metric between two rows of a page, ``first`` minus ``second``."""
+    """The difference of one metric between two rows, ``first`` minus ``second``."""
 
-    page: Page
-    first: Row
-    second: Row
+    terms: Terms
+    first: Setting
+    second: Setting
+    values: tuple[Row, Row]  # the same rows, with their values of one kind
     metric: str
+    column: Column
     difference: Estimate  # paired by seed
     test: Outcome | None = None  # of the paired t test; None with one seed
 
     @property
-    def seeds(self) -> list[int]:
-        """Those that both rows have."""
-        return sorted({*self.first.values[self.metric]} & {*self.second.values[self.metric]})
+    def by_seed(self) -> dict[int, tuple[float, float]]:
+        """Both values at every seed that both rows have."""
+        own, others = (row.values[self.metric] for row in self.values)
+        return {seed: (own[seed], others[seed]) for seed in sorted({*own} & {*others})}
 
     @property
     def reference(self) -> float:
         """The second row's mean over the shared seeds."""
-        return fmean(self.second.values[self.metric][seed] for seed in self.seeds)
+        return fmean(other for _, other in self.by_seed.values())
 
     @property
-    def share(self) -> tuple[float, float, float]:
-        """Difference and the ends of its interval, in percent of ``reference``."""
+    def share(self) -> tuple[float, float, float] | None:
+        """Difference and the ends of its interval, in percent of ``reference``, taken as exact.
+
+        None where that is next to nothing.
+        """
+        largest = max(abs(value) for pair in self.by_seed.values() for value in pair)
+        if abs(self.reference) <= TINY * largest:
+            return None
         below, above = self.difference.errors
         mean, scale = self.difference.mean, 100 / abs(self.reference)
         return scale * mean, scale * (mean - below), scale * (mean + above)
 
     @property
-    def is_better(self) -> bool:
-        """Whether the first row's mean is the better one."""
-        return (self.difference.mean < 0) == (self.page.columns[self.metric].direction == "lower")
-
-    @property
-    def family(self) -> str:
-        """``generation``, ``reconstruction``, ...: what the metric is of."""
-        return self.page.columns[self.metric].family
-
-    @property
-    def terms(self) -> str:
-        """``mnist5k, medium``"""
-        return self.page.title
+    def title(self) -> str:
+        """What the metric is called, with the arrow towards better."""
+        return headings({self.metric: self.column})[self.metric]
 
     @property
     def settings(self) -> str:
-        """``+ GMM, sigma = 0.6``: what the rows have otherwise than by default."""
-        return self.first.name.removeprefix(label_of(self.first)).strip(" ,")
+        """``sigma = 0.6``: what both rows have otherwise than by default, and alpha, say."""
+        return ", ".join(self.first.words)
 
     @property
-    def passes(self) -> float:
-        """Forward and backward passes per image of the second row, in the mean."""
-        return fmean(self.second.values["passes"].values())
+    def is_better(self) -> bool:
+        """Whether the first row's mean is the better one; a tie is not."""
+        mean = self.difference.mean
+        return mean < 0 if self.column.direction == "lower" else mean > 0
+
+    def cost(self, name: str) -> tuple[float, float] | None:
+        """What both rows spent in the mean, the first and the second."""
+        known = [row.values.get(name) for row in self.values]
+        if known[0] and known[1]:
+            return fmean(known[0].values()), fmean(known[1].values())
+        return None
 
 
-def effects(pages: Sequence[Page], first: str, second: str, interval: str = "t") -> list[Effect]:
-    """The effects of method ``first`` against ``second`` by every headline metric of every page.
+@dataclass
+class Effects:
+    """What was found, and rows of the first method that are in none of it, with the reason."""
 
-    A run that stands on several pages (the same terms in another currency) counts once, where it
-    is met first. p-values are corrected by Holm's method over all effects.
+    effects: list[Effect] = field(default_factory=list)
+    left_out: list[tuple[Terms, Setting, str]] = field(default_factory=list)
+
+
+def effects(groups: Sequence[Terms], interval: str = "t") -> Effects:
+    """The effects of the first method by every headline metric on all terms.
+
+    The same runs on other terms (another currency) count once, where they are met first. p-values
+    are adjusted by Holm's method over all effects, of which equal ones are one test.
     """
-    found: dict[tuple[object, ...], Effect] = {}
-    for page in pages:
-        for one, other in matched(page, first, second):
-            for metric in page.ranked:
-                own, others = one.values.get(metric), other.values.get(metric)
-                difference = paired_difference(own, others, interval) if own and others else None
-                if difference is not None and own and others and fmean(others.values()):
-                    values = tuple((s, own[s], others[s]) for s in sorted(own) if s in others)
-                    effect = Effect(page, one, other, metric, difference)
-                    found.setdefault((metric, values), effect)
-    return tested(sorted(found.values(), key=in_order))
+    found, known = Effects(), dict[tuple[object, ...], Terms]()
+    for terms in groups:
+        for one, other, why in matched(terms):
+            made = list(of_pair(terms, one, other, interval)) if other is not None else []
+            if not made:
+                found.left_out.append((terms, one, why or "nothing was measured of both alike"))
+            for effect in made:
+                key = (effect.metric, tuple(effect.by_seed.items()))
+                if known.setdefault(key, terms) is terms:
+                    found.effects.append(effect)
+    found.effects = tested(sorted(found.effects, key=in_order))
+    return found
 
 
-def in_order(effect: Effect) -> tuple[object, ...]:
-    """By images, then by what is spent; the prior's samples first, and usual settings."""
-    return (
-        effect.page.terms["data"], round(effect.passes), effect.terms, effect.first.density,
-        "=" in effect.settings, effect.settings,
-    )  # fmt: skip
+def matched(terms: Terms) -> Iterator[tuple[Setting, Setting | None, str]]:
+    """Rows of the first method with the row that differs in the method alone, or why with none."""
+    for one in terms.first:
+        if one.why_not:
+            yield one, None, one.why_not
+            continue
+        others = of_today([other for other in terms.second if alike(one, other)])
+        fit = [other for other in others if not other.why_not]
+        if len(fit) == 1:
+            yield one, fit[0], ""
+        elif others and not fit:
+            yield one, None, f"its counterpart: {others[0].why_not}"
+        else:
+            yield one, None, "several rows fit it" if fit else "no counterpart"
 
 
-def tested(found: Sequence[Effect]) -> list[Effect]:
-    """The same, each with its paired t test, corrected over all of them."""
-    names = [str(place) for place in range(len(found))]
-    p_values = {
-        (name, ""): paired_p_value(e.first.values[e.metric], e.second.values[e.metric])
-        for name, e in zip(names, found, strict=True)
-    }
-    tests = correct(p_values, {PRIMARY: names})
-    return [replace(e, test=tests.get((name, ""))) for name, e in zip(names, found, strict=True)]
-
-
-def matched(page: Page, first: str, second: str) -> Iterator[tuple[Row, Row]]:
-    """Rows of ``first`` with the row of ``second`` that differs in the method alone."""
-    others = [row for row in complete(page) if method_of(row) == second]
-    for row in complete(page):
-        if method_of(row) == first:
-            other = next((other for other in others if alike(row, other)), None)
-            if other is not None:
-                yield row, other
-
-
-def complete(page: Page) -> list[Row]:
-    """Rows that are ranked there: all runs are done, and they spent what the others did."""
-    return [row for row in page.rows if "" not in row.aside]
-
-
-def method_of(row: Row) -> str:
-    return str(row.first.config["method"]["name"])
-
-
-def label_of(row: Row) -> str:
-    return str(row.first.record.get("label") or method_of(row))
-
-
-def alike(row: Row, other: Row) -> bool:
+def alike(one: Setting, other: Setting) -> bool:
     """Whether two rows differ in nothing but what their methods differ in by default."""
-    usual, theirs_usual = usual_of(row), usual_of(other)
-    if row.density != other.density or usual is None or theirs_usual is None:
+    if one.row.density != other.row.density or one.usual is None or other.usual is None:
         return False
-    own, theirs = (flatten(pruned(one.first.config, NOT_TRAINING)) for one in (row, other))
     return all(
-        theirs.get(key) == (own.get(key) if usual.get(key) == expected else expected)
-        for key in {**own, **theirs}
-        for expected in [theirs_usual.get(key)]
+        other.own.get(key, ABSENT)
+        == (one.own.get(key, ABSENT) if one.usual.get(key, ABSENT) == expected else expected)
+        for key in {**one.own, **other.own}
+        for expected in [other.usual.get(key, ABSENT)]
     )
 
 
-def usual_of(row: Row) -> Json | None:
-    """What the row's method is by default, on its data and protocol; None if that is unknown."""
-    names = (row.first.config["data"]["name"], method_of(row), row.first.record.get("protocol"))
-    return defaults_of(*map(str, names))
+def of_pair(terms: Terms, one: Setting, other: Setting, interval: str) -> Iterator[Effect]:
+    """The differences of two rows, of values of the kind that both have."""
+    rows = tuple(replace(s.row, values={}, stated={}, aside={}) for s in (one, other))
+    columns, _ = settle_values(rows)
+    for row in rows:
+        settle_costs(row)
+    if not spend_alike(rows, terms.equal):
+        return
+    for metric in families_of_tests(columns, names_of(columns, "value"))[PRIMARY]:
+        own, others = (row.values.get(metric, {}) for row in rows)
+        difference = paired_difference(own, others, interval)
+        if difference is not None:
+            pair = (rows[0], rows[1])
+            yield Effect(terms, one, other, pair, metric, columns[metric], difference)
+
+
+def spend_alike(rows: Sequence[Row], equal: str | None) -> bool:
+    """Whether two rows spent the same, in the currency in which their terms are equal."""
+    cost = CURRENCIES.get(str(equal), "")
+    means = [fmean(row.values[cost].values()) for row in rows if row.values.get(cost)]
+    return len(means) < 2 or not min(means) or max(means) / min(means) <= 1 + AGREE
+
+
+def tested(found: Sequence[Effect]) -> list[Effect]:
+    """The same, each with its paired t test, adjusted over all of them."""
+    names = [str(place) for place in range(len(found))]
+    p_values: dict[tuple[str, str], float | None] = {}
+    first: dict[object, tuple[str, str]] = {}
+    same: dict[tuple[str, str], tuple[str, str]] = {}
+    for name, effect in zip(names, found, strict=True):
+        pair, key = effect.by_seed, (name, "")
+        p_values[key] = paired_p_value(*({s: v[i] for s, v in pair.items()} for i in (0, 1)))
+        earlier = first.setdefault((effect.metric, tuple(pair.items())), key)
+        if earlier != key:
+            same[key] = earlier
+    tests = correct(p_values, {PRIMARY: names}, same)
+    return [replace(e, test=tests.get((name, ""))) for name, e in zip(names, found, strict=True)]
+
+
+def in_order(effect: Effect) -> tuple[Any, ...]:
+    """By images, then by what is spent; the prior's samples first, and usual settings."""
+    passes = effect.cost("passes")
+    return (
+        effect.terms.data, round(passes[0]) if passes else 0, effect.terms.title,
+        effect.first.row.density, len(effect.first.words) > 0, natural(effect.first.words),
+        effect.first.precision,
+    )  # fmt: skip
+
+
+def natural(words: Sequence[str]) -> list[tuple[str, float, str]]:
+    """Sorts ``temperature = 3`` before ``temperature = 30``."""
+    parts = [word.rpartition(" = ") for word in words]
+    return [(key, float(v) if NUMBER.fullmatch(v) else 0.0, v) for key, _, v in parts]
+
+
+def facts(found: Sequence[Effect]) -> list[Mapping[str, Any]]:
+    """Every effect, for programs."""
+    return [
+        {
+            "terms": e.terms.title, "settings": list(e.first.words), "precision": e.first.precision,
+            "metric": e.metric, "direction": e.column.direction, "seeds": list(e.by_seed),
+            "second": e.reference, "first": e.reference + e.difference.mean,
+            "difference": e.difference.mean, "errors": list(e.difference.errors),
+            "percent": e.share and e.share[0], "passes": e.cost("passes"), "flops": e.cost("flops"),
+            "p": e.test and e.test.p, "p_adjusted": e.test and e.test.corrected,
+            "marks": sorted({*e.first.marks, *e.second.marks}),
+        }
+        for e in found
+    ]  # fmt: skip

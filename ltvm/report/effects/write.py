@@ -1,7 +1,8 @@
-"""The effects of one method against another as a folder: a page, a figure, a table for programs."""
+"""The effects of one method against another as a folder: a page, figures, a table for programs."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,22 +12,24 @@ from ltvm.errors import require
 from ltvm.report.comparisons.differences import signed, test_text
 from ltvm.report.comparisons.statistics import INTERVALS, format_estimate
 from ltvm.report.effects.forest import Groups, forest
-from ltvm.report.effects.pairing import Effect, complete, effects, label_of, matched, method_of
-from ltvm.report.leaderboard.entries import Json, read_entries
-from ltvm.report.leaderboard.pages import Page, Row, pages
-from ltvm.report.leaderboard.write import options
+from ltvm.report.effects.pairing import Effect, Effects, effects, facts
+from ltvm.report.effects.rows import terms_of_both
+from ltvm.report.interactive.render import INTERVAL
+from ltvm.report.leaderboard.entries import Found, Json, read_entries
 from ltvm.report.tables.writers import remove_stale, to_markdown
 from ltvm.runs.files.store import check_writable
 from ltvm.runtime.files import write_text, writing
 
 NAME = "effects"
-USUAL = "the protocol's settings"
+SAID = 60  # rows that are left out, by name
 RULES = (
-    "Differences are paired by seed (mean ± half-width of the 95 % Student t interval). A setting "
-    "is all that both rows have in common: images, protocol, budget, and every configuration key "
-    "but those in which the two methods differ by default. p is that of the paired t test, and in "
-    "brackets after Holm's adjustment over all {tests} tests of this page; bold: below 0.05. The "
-    "settings were not drawn at random, so how many of them agree is a description."
+    "Differences are paired by seed; intervals are {interval}s. Both rows have the same images, "
+    "budget and sampler, and the same value of every configuration key but those in which the two "
+    "methods differ by default, such as alpha: in these the second method is as its file says, and "
+    "the first one as the settings say. %: of the second row's mean, taken as exact. p is that of "
+    "the paired t test, and in brackets after Holm's adjustment over all {tests} tests of this "
+    "page; bold: below 0.05. The settings were not drawn at random, and several may share a run, "
+    "so how many of them agree is a description."
 )
 
 
@@ -40,39 +43,67 @@ def write_effects(
     """
     require(first != second, "effects", first, "two methods that differ")
     require(interval in INTERVALS, "--interval", interval, ", ".join(INTERVALS))
-    made = pages(read_entries(directories))
-    places = ", ".join(map(str, directories))
-    require(bool(made), "--results", places, "directories with records, such as results/reference")
-    known = sorted({method_of(row) for page in made for row in page.rows})
-    for name in (first, second):
-        require(name in known, "effects", name, f"a method with records: {', '.join(known)}")
-    found = effects(made, first, second, interval)
-    require(bool(found), "effects", f"{first} {second}", "two methods run with all else equal")
+    records = read_entries(directories)
+    found = effects(terms_of_both(records, first, second), interval)
+    refuse_empty(records, found, directories, (first, second))
     folder = reports / NAME / f"{first}-against-{second}"
     check_writable("--reports", folder)
-    written = {"README.md", "effects.csv"}
-    labels = (label_of(found[0].first), label_of(found[0].second))
-    said = summary(found, labels)
+    labels = labels_of(found.effects[0], first, second)
+    said = summary(found.effects, labels)
     parts = [f"# {labels[0]} against {labels[1]}", *said]
-    for name, title, groups in drawn(found):
+    written = {"README.md", "effects.csv"}
+    for name, title, groups in drawn(found.effects):
         forest(groups, labels, folder / name)
         written |= {f"{name}.png", f"{name}.svg"}
         parts.append(f"![{title}]({name}.png)")
-    for metric in dict.fromkeys(e.metric for e in found):
-        own = [e for e in found if e.metric == metric]
-        parts += [f"## {own[0].page.headings[metric]}", to_markdown(table(own, labels, interval))]
-    parts.append(RULES.format(tests=sum(e.test is not None for e in found)))
-    alone = without(made, first, second)
-    parts += [f"Of “{labels[0]}” without such a counterpart: {'; '.join(alone)}."] if alone else []
-    command = f"ltvm effects {first} {second} {options(directories)}"
-    parts.append(f"Command: `{command}`")
+    for metric in dict.fromkeys(e.metric for e in found.effects):
+        own = [e for e in found.effects if e.metric == metric]
+        parts += [f"## {own[0].title}", to_markdown(table(own, labels, interval))]
+    tests = sum(e.test is not None and not e.test.again for e in found.effects)
+    parts.append(RULES.format(interval=INTERVAL[interval], tests=tests))
+    parts += left_out_text(found, records, labels[0])
+    options = ["", *(f"--results {shlex.quote(str(directory))}" for directory in directories)]
+    options += [f"--interval {interval}"] if interval != "t" else []
+    parts.append(f"Command: `ltvm effects {first} {second}{' '.join(options)}`")
     parts.append("Every value by seed, with its record: [effects.csv](effects.csv).")
     write_text(folder / "README.md", "\n\n".join(parts) + "\n")
-    frame = raw(found)
     with writing(folder / "effects.csv") as file:
-        frame.to_csv(file, index=False, mode="wb")
+        raw(found.effects).to_csv(file, index=False, mode="wb")
     remove_stale(folder, written)
-    return {"page": str(folder / "README.md"), "answer": said, "effects": facts(found)}
+    return {
+        "page": str(folder / "README.md"), "answer": said, "effects": facts(found.effects),
+        "left_out": [f"{terms.title}: {', '.join(one.words) or USUAL} ({why})"
+                     for terms, one, why in found.left_out],
+    }  # fmt: skip
+
+
+USUAL = "the defaults"
+
+
+def refuse_empty(
+    records: Found, found: Effects, directories: Sequence[Path], methods: tuple[str, str]
+) -> None:
+    """Raise :class:`ltvm.errors.InputError` where there is nothing to say, with the reason."""
+    known = sorted({str(e.config["method"]["name"]) for e in records.entries})
+    places = ", ".join(map(str, directories))
+    allowed = "directories with records, such as results/reference"
+    require(bool(known), "--results", places, allowed)
+    for name in methods:
+        require(name in known, "effects", name, f"a method with records: {', '.join(known)}")
+    whys = list(dict.fromkeys(why for _, _, why in found.left_out))[:3]
+    told = f" ({'; '.join(whys)})" if whys else ""
+    allowed = f"two methods that were run with all else equal{told}"
+    require(bool(found.effects), "effects", " ".join(methods), allowed)
+
+
+def labels_of(effect: Effect, first: str, second: str) -> tuple[str, str]:
+    """What tables call the two methods; their names where they are called the same."""
+    records = (effect.first.entry.record, effect.second.entry.record)
+    labels = [str(record.get("label") or name) for record, name in zip(records, (first, second),
+                                                                       strict=True)]  # fmt: skip
+    if labels[0] == labels[1]:
+        return first, second
+    return labels[0].replace("|", "/"), labels[1].replace("|", "/")
 
 
 def summary(found: Sequence[Effect], labels: tuple[str, str]) -> list[str]:
@@ -80,13 +111,14 @@ def summary(found: Sequence[Effect], labels: tuple[str, str]) -> list[str]:
     said = []
     for metric in dict.fromkeys(e.metric for e in found):
         own = [e for e in found if e.metric == metric]
-        better = [e for e in own if e.is_better]
         stands = [e for e in own if e.test is not None and e.test.stands]
         sure = sum(e.is_better for e in stands)
+        rows = len({e.second.row.id for e in own})
+        shared = f" (against {rows} rows of “{labels[1]}”)" if rows < len(own) else ""
         said.append(
-            f"{own[0].page.columns[metric].title}: “{labels[0]}” has the better mean at "
-            f"{len(better)} of {len(own)} settings, significantly at {sure}, and is significantly "
-            f"worse at {len(stands) - sure}."
+            f"{own[0].column.title}: “{labels[0]}” has the better mean at "
+            f"{sum(e.is_better for e in own)} of {len(own)} settings{shared}, significantly at "
+            f"{sure}, and is significantly worse at {len(stands) - sure}."
         )
     return said
 
@@ -100,12 +132,20 @@ def drawn(found: Sequence[Effect]) -> list[tuple[str, str, Groups]]:
     ):
         groups: dict[str, dict[str, list[Effect]]] = {}
         for effect in found:
-            if bool(effect.first.density) == of_density:
-                terms = f"{effect.terms}: {count(effect.passes)} passes"
-                lines = groups.setdefault(terms, {})
-                lines.setdefault(effect.settings or USUAL, []).append(effect)
+            if bool(effect.first.row.density) == of_density:
+                lines = groups.setdefault(heading(effect, found), {})
+                line = f"{effect.settings or USUAL}, {effect.first.precision}"
+                lines.setdefault(line, []).append(effect)
         figures += [(name, title, groups)] if groups else []
     return figures
+
+
+def heading(effect: Effect, found: Sequence[Effect]) -> str:
+    """``mnist5k, medium: 88 passes``, over all settings on the same terms."""
+    same = [e.cost("passes") for e in found if e.terms is effect.terms]
+    passes = sorted({count(both[0]) for both in same if both}, key=lambda text: (len(text), text))
+    several = passes[:1] + (passes[-1:] if len(passes) > 1 else [])
+    return effect.terms.title + (f": {' to '.join(several)} passes" if passes else "")
 
 
 def count(passes: float) -> str:
@@ -116,57 +156,52 @@ def count(passes: float) -> str:
 def table(own: Sequence[Effect], labels: tuple[str, str], interval: str) -> pd.DataFrame:
     """A row for every setting of one metric."""
 
-    def mean_of(row: Row, effect: Effect) -> str:
-        values = row.values[effect.metric]
-        return format_estimate(INTERVALS[interval]([values[seed] for seed in effect.seeds]))
+    def mean_of(effect: Effect, place: int) -> str:
+        return format_estimate(INTERVALS[interval]([v[place] for v in effect.by_seed.values()]))
 
-    return pd.DataFrame({
-        "images, protocol": [e.terms for e in own],
+    def passes_of(effect: Effect) -> str:
+        both = effect.cost("passes")
+        return " / ".join(dict.fromkeys(map(count, both))) if both else "-"
+
+    columns = {
+        "images, protocol": [e.terms.title for e in own],
         "settings": [e.settings or USUAL for e in own],
-        "passes per image": [count(e.passes) for e in own],
-        "seeds": [str(len(e.seeds)) for e in own],
-        labels[1]: [mean_of(e.second, e) for e in own],
-        labels[0]: [mean_of(e.first, e) for e in own],
+        "precision": [e.first.precision for e in own],
+        "passes per image": list(map(passes_of, own)),
+        "seeds": [str(len(e.by_seed)) for e in own],
+        f"mean, {labels[1]}": [mean_of(e, 1) for e in own],
+        f"mean, {labels[0]}": [mean_of(e, 0) for e in own],
         "difference": [signed(e.difference, bold=False) for e in own],
-        "%": [f"{e.share[0]:+.1f}" for e in own],
+        "%": [f"{e.share[0]:+.1f}" if e.share else "-" for e in own],
         "p": [test_text(e.test) for e in own],
-    })  # fmt: skip
+    }
+    marks = ["; ".join(sorted({*e.first.marks, *e.second.marks})) for e in own]
+    return pd.DataFrame(columns | ({"to know": marks} if any(marks) else {}))
 
 
 def raw(found: Sequence[Effect]) -> pd.DataFrame:
     """A row for every setting, metric and seed, with both records."""
     return pd.DataFrame([
         {
-            "terms": e.terms, "settings": e.settings, "passes": e.passes, "metric": e.metric,
-            "seed": seed,
+            "terms": e.terms.title, "settings": e.settings, "precision": e.first.precision,
+            "metric": e.metric, "direction": e.column.direction, "seed": seed,
             **{f"{place}_{key}": value
-               for place, row in (("first", e.first), ("second", e.second))
-               for key, value in (("value", row.values[e.metric][seed]),
-                                  ("record", str(row.entries[seed].run.record_file)))},
+               for place, one, own in zip(("first", "second"), values, (e.first, e.second),
+                                          strict=True)
+               for key, value in (("value", one),
+                                  ("record", str(own.row.entries[seed].run.record_file)))},
         }
-        for e in found for seed in e.seeds
+        for e in found for seed, values in e.by_seed.items()
     ])  # fmt: skip
 
 
-def facts(found: Sequence[Effect]) -> list[Json]:
-    """The same for programs, a row for every setting and metric."""
-    return [
-        {
-            "terms": e.terms, "settings": e.settings, "passes": e.passes, "metric": e.metric,
-            "seeds": e.seeds, "reference": e.reference, "difference": e.difference.mean,
-            "errors": list(e.difference.errors), "percent": e.share[0],
-            "p": e.test and e.test.p, "p_adjusted": e.test and e.test.corrected,
-        }
-        for e in found
-    ]  # fmt: skip
-
-
-def without(made: Sequence[Page], first: str, second: str) -> list[str]:
-    """Rows of the first method that no row of the second one has the settings of."""
-    return [
-        f"{page.title}: {row.name}"
-        for page in made
-        for row in complete(page)
-        if method_of(row) == first
-        and row.id not in {one.id for one, _ in matched(page, first, second)}
+def left_out_text(found: Effects, records: Found, label: str) -> list[str]:
+    """Rows of the first method that are compared with none, and records that are not read."""
+    lines = [
+        f"- {terms.title}: {', '.join(one.words) or USUAL}, {one.precision} ({why})"
+        for terms, one, why in found.left_out
     ]
+    lines += [f"- {line}" for line in records.left_out]
+    more = [f"- and {len(lines) - SAID} more"] if len(lines) > SAID else []
+    text = "\n".join([*lines[:SAID], *more])
+    return [f"Left out of “{label}”, or of all records:\n\n{text}"] if lines else []
