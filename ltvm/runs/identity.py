@@ -26,7 +26,7 @@ NOT_TRAINING: frozenset[tuple[str, ...]] = frozenset(
         ("protocol", "test_images"),
         ("data", "load", "root"), ("data", "family"), ("decoder", "encoder"),
         ("method", "label"), ("method", "about"), ("method", "style"), ("method", "tuning"),
-        ("method", "tuned"),
+        ("method", "tuned"), ("method", "idle"),
     }
 )  # fmt: skip
 # Of an evaluation: what it is called, when curves are measured, where the extractor's weights are

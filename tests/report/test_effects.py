@@ -104,6 +104,15 @@ def test_what_the_methods_differ_in_is_the_first_ones_setting(results):
     assert settings(results.found(TWIN, METHOD)) == [""], "the second one as its file says"
 
 
+def test_keys_that_the_second_has_no_use_for_are_the_first_ones_setting(results):
+    """Without a correction the twin's solver is idle, as its file says."""
+    results.row(METHOD, "method.solver=gaussian", values=[1.0, 2.0, 4.0])
+    found = results.found()
+    assert settings(found) == ["", "solver = gaussian"]
+    assert [e.is_variant for e in found if e.metric == "fd_digits"] == [False, True]
+    assert settings(results.found(TWIN, METHOD)) == [""], "the method does use it"
+
+
 def test_methods_of_other_keys_are_compared(results):
     results.row("vae", values=[80.0, 85.0, 99.0])
     (found, _) = results.found(METHOD, "vae")
@@ -224,7 +233,7 @@ def test_records_without_passes_and_labels_with_signs_are_drawn(results, tmp_pat
 
 
 def test_the_page_has_every_effect_and_its_records(results, tmp_path, capsys):
-    results.row(METHOD, "method.solver=random")
+    results.row(METHOD, "method.batchnorm=running")
     arguments = ["effects", METHOD, TWIN, "--results", str(results.root), "--reports",
                  str(tmp_path / "r")]  # fmt: skip
     assert main(arguments) == 0
@@ -234,7 +243,7 @@ def test_the_page_has_every_effect_and_its_records(results, tmp_path, capsys):
     assert "| -10.0 ± 2.5" in page
     assert "| -9.6 |" in page
     assert "over all 2 tests" in page
-    assert "- mnist5k, smoke: solver = random, float32 (no counterpart)" in page
+    assert "- mnist5k, smoke: batchnorm = running, float32 (no counterpart)" in page
     assert f"Command: `ltvm effects {METHOD} {TWIN} --results {results.root}`" in page
     rows = pd.read_csv(folder / "effects.csv")
     assert len(rows) == 6

@@ -67,6 +67,13 @@ class Effect:
         return scale * mean, scale * (mean - below), scale * (mean + above)
 
     @property
+    def is_variant(self) -> bool:
+        """Whether the first method is set otherwise where the second one has nothing to set."""
+        usual = self.first.usual or {}
+        free = free_keys(self.first, self.second)
+        return any(self.first.own.get(key, ABSENT) != usual.get(key, ABSENT) for key in free)
+
+    @property
     def title(self) -> str:
         """What the metric is called, with the arrow towards better."""
         return headings({self.metric: self.column})[self.metric]
@@ -138,12 +145,25 @@ def alike(one: Setting, other: Setting) -> bool:
     """Whether two rows differ in nothing but what their methods differ in by default."""
     if one.row.density != other.row.density or one.usual is None or other.usual is None:
         return False
+    free = free_keys(one, other)
     return all(
-        other.own.get(key, ABSENT)
-        == (one.own.get(key, ABSENT) if one.usual.get(key, ABSENT) == expected else expected)
+        other.own.get(key, ABSENT) == (other.usual if key in free else one.own).get(key, ABSENT)
         for key in {**one.own, **other.own}
-        for expected in [other.usual.get(key, ABSENT)]
     )
+
+
+def free_keys(one: Setting, other: Setting) -> set[str]:
+    """What the first method may be set to and the second not: it differs there by default, or
+    has no use for the key.
+    """
+    usual, theirs = one.usual or {}, other.usual or {}
+    every = {*usual, *theirs, *one.own, *other.own}
+    return {
+        key
+        for key in every
+        if usual.get(key, ABSENT) != theirs.get(key, ABSENT)
+        or any(key == idle or key.startswith(f"{idle}.") for idle in other.idle)
+    }
 
 
 def of_pair(terms: Terms, one: Setting, other: Setting, interval: str) -> Iterator[Effect]:

@@ -11,7 +11,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ltvm.report.leaderboard.entries import EXTERNAL, Entry, Found, Json, by_terms
-from ltvm.report.leaderboard.names import defaults_of, page_titles, sampler_label, settings_of
+from ltvm.report.leaderboard.names import (
+    defaults_of,
+    page_titles,
+    resolved,
+    sampler_label,
+    settings_of,
+)
 from ltvm.report.leaderboard.pages import Row, rows_of
 from ltvm.report.values.long_table import flatten
 from ltvm.runs.identity import NOT_TRAINING, identity, pruned
@@ -34,6 +40,14 @@ class Setting:
         entry = self.entry
         names = (entry.config["data"]["name"], self.method, entry.record.get("protocol"))
         return defaults_of(*map(str, names))
+
+    @cached_property
+    def idle(self) -> tuple[str, ...]:
+        """Keys that its method's file says have no part in it, such as the solver without alpha."""
+        entry = self.entry
+        names = (entry.config["data"]["name"], self.method, entry.record.get("protocol"))
+        method = (resolved(*map(str, names)) or {}).get("method", {})
+        return tuple(f"method.{key}" for key in method.get("idle", ()))
 
     @cached_property
     def is_current(self) -> bool:

@@ -25,11 +25,11 @@ SAID = 60  # rows that are left out, by name
 RULES = (
     "Differences are paired by seed; intervals are {interval}s. Both rows have the same images, "
     "budget and sampler, and the same value of every configuration key but those in which the two "
-    "methods differ by default, such as alpha: in these the second method is as its file says, and "
-    "the first one as the settings say. %: of the second row's mean, taken as exact. p is that of "
-    "the paired t test, and in brackets after Holm's adjustment over all {tests} tests of this "
-    "page; bold: below 0.05. The settings were not drawn at random, and several may share a run, "
-    "so how many of them agree is a description."
+    "methods differ by default, such as alpha, or that the second one has no use for: in these the "
+    "second method is as its file says, and the first one as the settings say. %: of the second "
+    "row's mean, taken as exact. p is that of the paired t test, and in brackets after Holm's "
+    "adjustment over all {tests} tests of this page; bold: below 0.05. The settings were not drawn "
+    "at random, and several may share a run, so how many of them agree is a description."
 )
 
 
@@ -124,18 +124,23 @@ def summary(found: Sequence[Effect], labels: tuple[str, str]) -> list[str]:
 
 
 def drawn(found: Sequence[Effect]) -> list[tuple[str, str, Groups]]:
-    """(file, heading, effects by terms and settings): of the methods' own samples, of densities."""
+    """(file, heading, effects by terms and settings): at settings that both have, of the first
+    method's alone, and of samples of a density.
+    """
     figures: list[tuple[str, str, Groups]] = []
-    for name, title, of_density in (
-        ("effects", "Differences by settings", False),
-        ("effects-densities", "Differences by settings, samples of a density on the codes", True),
-    ):
+    for name, title, own in (
+        ("effects", "Differences by settings",
+         [e for e in found if not e.first.row.density and not e.is_variant]),
+        ("effects-variants", "Differences by settings of the first method alone",
+         [e for e in found if not e.first.row.density and e.is_variant]),
+        ("effects-densities", "Differences by settings, samples of a density on the codes",
+         [e for e in found if e.first.row.density]),
+    ):  # fmt: skip
         groups: dict[str, dict[str, list[Effect]]] = {}
-        for effect in found:
-            if bool(effect.first.row.density) == of_density:
-                lines = groups.setdefault(heading(effect, found), {})
-                line = f"{effect.settings or USUAL}, {effect.first.precision}"
-                lines.setdefault(line, []).append(effect)
+        for effect in own:
+            lines = groups.setdefault(heading(effect, found), {})
+            line = f"{effect.settings or USUAL}, {effect.first.precision}"
+            lines.setdefault(line, []).append(effect)
         figures += [(name, title, groups)] if groups else []
     return figures
 

@@ -26,7 +26,7 @@ from ltvm.runtime.devices import resolve_device
 from ltvm.runtime.distributed import ALONE, World
 
 # Of a method: what it is called and drawn as, what of it is searched, and whether it was.
-NOT_PARAMETERS = ("name", "label", "about", "style", "tuning", "tuned")
+NOT_PARAMETERS = ("name", "label", "about", "style", "tuning", "tuned", "idle")
 _extractors: dict[str, Extractor] = {}  # the one asked for last: networks are large
 
 
