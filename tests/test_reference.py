@@ -98,6 +98,7 @@ QUOTED = {  # report -> the document that tells its numbers, and which of its ta
     "terms-mnist5k": ("docs/findings.md", ["crossed-fd-digit-features"]),
     "mechanism-mnist5k": ("docs/findings.md", ["headline", "differences-headline", "claims"]),
     "mnist-medium": ("docs/findings.md", ["headline", "differences-headline"]),
+    "wide_noise-mnist5k": ("docs/findings.md", ["headline", "differences-headline"]),
     "learning-mnist5k": ("docs/protocol.md", ["headline", "differences-headline"]),
 }
 
