@@ -80,6 +80,7 @@ def test_a_configuration_that_cannot_be_read_leaves_its_cell_out(added):
 def test_their_names_say_what_they_set_but_for_the_method():
     note = "method=short_run_corrected, method.solver=bsp, method.kernel.size=0.3"
     assert note_texts({"note": note}) == ["solver = bsp", "kernel.size = 0.3"]
+    assert note_texts({"note": "method.solver=gaussian, sampler=gmm"}) == ["solver = gaussian"]
     assert note_texts({"note": "from elsewhere"}) == ["from elsewhere"]
     assert note_texts({"note": ""}) == note_texts({"note": None}) == note_texts({}) == []
 

@@ -114,11 +114,13 @@ def swept_texts(row: Mapping[Any, Any], keys: list[str]) -> list[str]:
 
 
 def note_texts(row: Mapping[Any, Any]) -> list[str]:
-    """``["solver = bsp", "alpha = 0.3"]``: what a further cell sets, but for its method."""
+    """``["solver = bsp", "alpha = 0.3"]``: what a further cell sets, but for what its label says:
+    method and sampler.
+    """
     return [
         word if value is None else f"{word.split('.', 1)[-1]} = {value}"
         for word, value in note_words(row.get("note"))
-        if value is None or word != "method"
+        if value is None or word not in ("method", "sampler")
     ]
 
 
