@@ -69,7 +69,8 @@ def test_every_cell_of_the_variants_has_a_twin_of_its_own_kind(name, cells):
 
 
 @pytest.mark.parametrize(
-    ("name", "claims"), [("large", 5), ("hot_chain", 3), ("mechanism", 6), ("moments", 2)]
+    ("name", "claims"),
+    [("large", 5), ("hot_chain", 3), ("mechanism", 6), ("moments", 2), ("dose", 2)],
 )
 def test_every_claim_that_ships_is_of_rows_that_are_there(name, claims):
     planned = plan([f"ablation={name}", "ablation.seeds=[0]", "ablation.tuned=null"])
