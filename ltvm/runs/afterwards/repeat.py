@@ -22,6 +22,7 @@ from scipy import stats
 from ltvm.errors import InputError, UnreadableError
 from ltvm.runs.afterwards.kept import kept
 from ltvm.runs.files.store import Run, Store
+from ltvm.runs.places import at_home
 
 Verdict = Literal["same", "as another seed", "differs", "cannot be told"]
 SAME = 1e-6  # relative: the digits that a value of float32 has
@@ -63,11 +64,32 @@ def prediction_interval(values: list[float], level: float = LEVEL) -> tuple[floa
 
 
 def drawn(results: Path, key: int) -> Run:
-    """One of the runs below ``results`` that are done, each equally likely."""
+    """One of the runs below ``results``, each equally likely: done, and with its images here.
+
+    Raises :class:`ltvm.errors.InputError` where there is none.
+    """
     runs = [run for run in Store(results).runs() if is_done(run)]
     if not runs:
         raise InputError(f"--results={results}: no run there is done; allowed: one with records")
-    return random.Random(key).choice(runs)
+    here = [run for run in runs if has_images(run)]
+    if not here:
+        raise InputError(f"--results={results}: {len(runs)} runs are done, the images of none here")
+    return random.Random(key).choice(here)
+
+
+def has_images(run: Run) -> bool:
+    """Whether a run's images come with this package, or lie where it looks for them.
+
+    Of loaders from elsewhere that is not known.
+    """
+    config = at_home(run.config())
+    load = config["data"].get("load") or {}
+    if load.get("path") is not None:
+        return Path(str(load["path"])).expanduser().is_dir()
+    if load.get("root") is None or not str(load.get("_target_")).startswith("ltvm."):
+        return True
+    name = str(config["data"]["name"]).split("_")[0]  # mnist of mnist_without
+    return (Path(str(load["root"])).expanduser() / name).is_dir()
 
 
 def is_done(run: Run) -> bool:
