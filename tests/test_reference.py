@@ -101,6 +101,7 @@ QUOTED = {  # report -> the document that tells its numbers, and which of its ta
     "wide_noise-mnist5k": ("docs/findings.md", ["headline", "differences-headline"]),
     "mechanism-mixture": ("docs/findings.md", ["headline"]),
     "moments-mnist5k": ("docs/findings.md", ["headline", "differences-headline", "claims"]),
+    "dose-mnist5k": ("docs/findings.md", ["headline", "claims"]),
     "learning-mnist5k": ("docs/protocol.md", ["headline", "differences-headline"]),
 }
 
