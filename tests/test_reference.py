@@ -102,6 +102,7 @@ QUOTED = {  # report -> the document that tells its numbers, and which of its ta
     "mechanism-mixture": ("docs/findings.md", ["headline"]),
     "moments-mnist5k": ("docs/findings.md", ["headline", "differences-headline", "claims"]),
     "dose-mnist5k": ("docs/findings.md", ["headline", "claims"]),
+    "houses": ("docs/findings.md", ["headline", "differences-headline"]),
     "learning-mnist5k": ("docs/protocol.md", ["headline", "differences-headline"]),
 }
 
