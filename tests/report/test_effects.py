@@ -13,7 +13,7 @@ from ltvm.cli.main import main
 from ltvm.config import resolve
 from ltvm.errors import InputError
 from ltvm.report.comparisons.statistics import holm
-from ltvm.report.effects.pairing import effects
+from ltvm.report.effects.pairing import SETTINGS, VARIANTS, effects
 from ltvm.report.effects.rows import terms_of_both
 from ltvm.report.leaderboard.entries import read_entries
 from ltvm.runs.identity import identity
@@ -185,11 +185,22 @@ def test_a_null_by_default_is_not_an_absent_key(results):
 
 
 def test_settings_of_equal_values_are_two_rows_and_one_test(results):
-    results.row(METHOD, "method.alpha=0.3")  # as exact as the default, say
+    for method in (METHOD, TWIN):
+        results.row(method, "method.batchnorm=running")  # of no consequence, say
     found = results.found()
-    assert settings(found) == ["", "alpha = 0.3"]
+    assert settings(found) == ["", "batchnorm = running"]
     assert [e.test.again for e in found if e.metric == "fd_digits"] == [False, True]
     assert found[0].test.corrected == pytest.approx(2 * found[0].test.p), "of two tests"
+
+
+def test_each_kind_is_adjusted_for_its_own_tests(results):
+    results.row(METHOD, "method.alpha=0.3", values=[1.0, 2.0, 4.0])
+    results.row(METHOD, "method.alpha=0.7", values=[1.0, 2.0, 5.0])
+    distance, error, *_ = found = results.found()
+    assert [e.kind for e in found if e.metric == "fd_digits"] == [SETTINGS, VARIANTS, VARIANTS]
+    assert [e.test.corrected for e in (distance, error)] == pytest.approx(
+        holm([distance.test.p, error.test.p])
+    )
 
 
 def test_runs_of_earlier_code_give_way_to_those_of_todays(results):
@@ -242,7 +253,7 @@ def test_the_page_has_every_effect_and_its_records(results, tmp_path, capsys):
     page = (folder / "README.md").read_text()
     assert "| -10.0 ± 2.5" in page
     assert "| -9.6 |" in page
-    assert "over all 2 tests" in page
+    assert "(settings that both have: 2)" in page
     assert "- mnist5k, smoke: batchnorm = running, float32 (no counterpart)" in page
     assert f"Command: `ltvm effects {METHOD} {TWIN} --results {results.root}`" in page
     rows = pd.read_csv(folder / "effects.csv")

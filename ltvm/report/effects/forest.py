@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
 
+from ltvm.metrics.columns import FAMILIES
 from ltvm.report.effects.pairing import Effect
 from ltvm.report.plots.figures import PRINT, in_a_row, panels, save
 
@@ -23,7 +25,10 @@ def forest(groups: Groups, labels: tuple[str, str], path: Path) -> None:
     share (``Effect.share``) no point.
     """
     effects = [e for lines in groups.values() for own in lines.values() for e in own]
-    metrics = list(dict.fromkeys((e.metric, e.title) for e in effects))
+    counts = Counter((e.metric, e.title) for e in effects)
+    family = {e.metric: FAMILIES.index(e.column.family) for e in effects}
+    rare = max(counts.values()) / 2  # below it: behind the others
+    metrics = sorted(counts, key=lambda metric: (counts[metric] < rare, family[metric[0]]))
     names = [name for terms, lines in groups.items() for name in (terms, *lines)]
     columns = in_a_row(len(metrics))
     across = SIGN * max(map(len, names)) + PANEL * columns
@@ -41,7 +46,7 @@ def forest(groups: Groups, labels: tuple[str, str], path: Path) -> None:
         for text in (*axis.get_yticklabels(), axis.title):
             text.set_parse_math(False)
     several = any(e.difference.n > 1 for e in effects)
-    about = "\n95 % intervals; dark: p < 0.05, adjusted for all tests" if several else "\none seed"
+    about = "\n95 % intervals; dark: adjusted p < 0.05" if several else "\none seed"
     figure.suptitle(
         f"{labels[0]} against {labels[1]}{about}",
         fontsize="medium", y=1 - 0.12 / figure.get_figheight(), va="top",

@@ -1,7 +1,7 @@
 """Two methods at every setting that both were run at, all else equal.
 
 rows on the same terms -> pairs that differ in the method alone -> values of one kind
--> differences paired by seed, tested together
+-> differences paired by seed, tested together with those of their kind
 
 "All else equal": both rows have the same value of every configuration key but those in which the
 two methods differ by default (the amount of the correction, an encoder, ...). In those the second
@@ -24,6 +24,11 @@ from ltvm.report.leaderboard.pages import AGREE, Row, settle_costs, settle_value
 from ltvm.report.values.costs import CURRENCIES
 from ltvm.report.values.declared import headings, names_of
 
+SETTINGS, VARIANTS, DENSITIES = KINDS = (
+    "settings that both have",
+    "settings of the first method alone",
+    "samples of a density on the codes",
+)
 ABSENT = object()  # a key that a configuration has not, where null is a value
 NUMBER = re.compile(r"-?\d+(\.\d*)?(e[-+]?\d+)?")
 TINY = 1e-3  # of the largest value: a mean that no difference is a share of
@@ -65,6 +70,13 @@ class Effect:
         below, above = self.difference.errors
         mean, scale = self.difference.mean, 100 / abs(self.reference)
         return scale * mean, scale * (mean - below), scale * (mean + above)
+
+    @property
+    def kind(self) -> str:
+        """Which family it is tested in: one of ``KINDS``."""
+        if self.first.row.density:
+            return DENSITIES
+        return VARIANTS if self.is_variant else SETTINGS
 
     @property
     def is_variant(self) -> bool:
@@ -109,7 +121,7 @@ def effects(groups: Sequence[Terms], interval: str = "t") -> Effects:
     """The effects of the first method by every headline metric on all terms.
 
     The same runs on other terms (another currency) count once, where they are met first. p-values
-    are adjusted by Holm's method over all effects, of which equal ones are one test.
+    are adjusted by Holm's method over the effects of a kind, of which equal ones are one test.
     """
     found, known = Effects(), dict[tuple[object, ...], Terms]()
     for terms in groups:
@@ -190,18 +202,20 @@ def spend_alike(rows: Sequence[Row], equal: str | None) -> bool:
 
 
 def tested(found: Sequence[Effect]) -> list[Effect]:
-    """The same, each with its paired t test, adjusted over all of them."""
+    """The same, each with its paired t test, adjusted over those of its kind."""
     names = [str(place) for place in range(len(found))]
     p_values: dict[tuple[str, str], float | None] = {}
     first: dict[object, tuple[str, str]] = {}
+    families: dict[str, list[str]] = {}
     same: dict[tuple[str, str], tuple[str, str]] = {}
     for name, effect in zip(names, found, strict=True):
         pair, key = effect.by_seed, (name, "")
         p_values[key] = paired_p_value(*({s: v[i] for s, v in pair.items()} for i in (0, 1)))
-        earlier = first.setdefault((effect.metric, tuple(pair.items())), key)
+        families.setdefault(effect.kind, []).append(name)
+        earlier = first.setdefault((effect.kind, effect.metric, tuple(pair.items())), key)
         if earlier != key:
             same[key] = earlier
-    tests = correct(p_values, {PRIMARY: names}, same)
+    tests = correct(p_values, families, same)
     return [replace(e, test=tests.get((name, ""))) for name, e in zip(names, found, strict=True)]
 
 

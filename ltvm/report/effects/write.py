@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from ltvm.errors import require
 from ltvm.report.comparisons.differences import signed, test_text
 from ltvm.report.comparisons.statistics import INTERVALS, format_estimate
 from ltvm.report.effects.forest import Groups, forest
-from ltvm.report.effects.pairing import Effect, Effects, effects, facts
+from ltvm.report.effects.pairing import KINDS, Effect, Effects, effects, facts
 from ltvm.report.effects.rows import terms_of_both
 from ltvm.report.interactive.render import INTERVAL
 from ltvm.report.leaderboard.entries import Found, Json, read_entries
@@ -28,8 +29,8 @@ RULES = (
     "methods differ by default, such as alpha, or that the second one has no use for: in these the "
     "second method is as its file says, and the first one as the settings say. %: of the second "
     "row's mean, taken as exact. p is that of the paired t test, and in brackets after Holm's "
-    "adjustment over all {tests} tests of this page; bold: below 0.05. The settings were not drawn "
-    "at random, and several may share a run, so how many of them agree is a description."
+    "adjustment over all tests of its kind ({tests}); bold: below 0.05. Settings were not drawn at "
+    "random, and several may share a run, so how many of them agree is a description."
 )
 
 
@@ -59,8 +60,9 @@ def write_effects(
     for metric in dict.fromkeys(e.metric for e in found.effects):
         own = [e for e in found.effects if e.metric == metric]
         parts += [f"## {own[0].title}", to_markdown(table(own, labels, interval))]
-    tests = sum(e.test is not None and not e.test.again for e in found.effects)
-    parts.append(RULES.format(interval=INTERVAL[interval], tests=tests))
+    tested = Counter(e.kind for e in found.effects if e.test is not None and not e.test.again)
+    tests = "; ".join(f"{kind}: {number}" for kind, number in tested.items())
+    parts.append(RULES.format(interval=INTERVAL[interval], tests=tests or "none"))
     parts += left_out_text(found, records, labels[0])
     options = ["", *(f"--results {shlex.quote(str(directory))}" for directory in directories)]
     options += [f"--interval {interval}"] if interval != "t" else []
@@ -128,16 +130,11 @@ def drawn(found: Sequence[Effect]) -> list[tuple[str, str, Groups]]:
     method's alone, and of samples of a density.
     """
     figures: list[tuple[str, str, Groups]] = []
-    for name, title, own in (
-        ("effects", "Differences by settings",
-         [e for e in found if not e.first.row.density and not e.is_variant]),
-        ("effects-variants", "Differences by settings of the first method alone",
-         [e for e in found if not e.first.row.density and e.is_variant]),
-        ("effects-densities", "Differences by settings, samples of a density on the codes",
-         [e for e in found if e.first.row.density]),
-    ):  # fmt: skip
+    names = ("effects", "effects-variants", "effects-densities")
+    for name, kind in zip(names, KINDS, strict=True):
+        title = f"Differences by {kind}"
         groups: dict[str, dict[str, list[Effect]]] = {}
-        for effect in own:
+        for effect in [e for e in found if e.kind == kind]:
             lines = groups.setdefault(heading(effect, found), {})
             line = f"{effect.settings or USUAL}, {effect.first.precision}"
             lines.setdefault(line, []).append(effect)
