@@ -15,7 +15,7 @@ examples:
 
 def add(add_command: Add) -> None:
     text = (
-        "Write a data set's images as PNG files. So another framework can train on the same "
+        "Write a data set's images as PNG files. Then another framework can train on the same "
         "training images; its samples join a table with `ltvm compare 'external=[FOLDER]'`."
     )
     command = add_command("images", text, machine())

@@ -57,7 +57,7 @@ def write_effects(
         forest(groups, labels, folder / name)
         written |= {f"{name}.png", f"{name}.svg"}
         parts.append(f"![{title}]({name}.png)")
-    for metric in dict.fromkeys(e.metric for e in found.effects):
+    for metric in metrics_of(found.effects):
         own = [e for e in found.effects if e.metric == metric]
         parts += [f"## {own[0].title}", to_markdown(table(own, labels, interval))]
     tested = Counter(e.kind for e in found.effects if e.test is not None and not e.test.again)
@@ -108,10 +108,15 @@ def labels_of(effect: Effect, first: str, second: str) -> tuple[str, str]:
     return labels[0].replace("|", "/"), labels[1].replace("|", "/")
 
 
+def metrics_of(found: Sequence[Effect]) -> list[str]:
+    """The metrics, that of the most settings first."""
+    return [metric for metric, _ in Counter(e.metric for e in found).most_common()]
+
+
 def summary(found: Sequence[Effect], labels: tuple[str, str]) -> list[str]:
     """A sentence for every metric: at how many settings the first row is better, and how surely."""
     said = []
-    for metric in dict.fromkeys(e.metric for e in found):
+    for metric in metrics_of(found):
         own = [e for e in found if e.metric == metric]
         stands = [e for e in own if e.test is not None and e.test.stands]
         sure = sum(e.is_better for e in stands)
