@@ -194,8 +194,8 @@ def test_settings_of_equal_values_are_two_rows_and_one_test(results):
 
 
 def test_each_kind_is_adjusted_for_its_own_tests(results):
-    results.row(METHOD, "method.alpha=0.3", values=[1.0, 2.0, 4.0])
-    results.row(METHOD, "method.alpha=0.7", values=[1.0, 2.0, 5.0])
+    for alpha, nothing in ((0.3, [101.0, 103.0, 109.0]), (0.7, [99.0, 104.0, 110.0])):
+        results.row(METHOD, f"method.alpha={alpha}", values=nothing)  # of larger p: more to adjust
     distance, error, *_ = found = results.found()
     assert [e.kind for e in found if e.metric == "fd_digits"] == [SETTINGS, VARIANTS, VARIANTS]
     assert [e.test.corrected for e in (distance, error)] == pytest.approx(

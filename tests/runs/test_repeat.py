@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,6 @@ from ltvm.runs.afterwards.repeat import (
     Compared,
     compared,
     drawn,
-    has_images,
     prediction_interval,
     repeat,
 )
@@ -115,13 +115,19 @@ def test_what_cannot_be_repeated_is_one_line(tmp_path, capsys):
 def test_what_is_drawn_has_its_images_here(tmp_path, monkeypatch):
     """Else `make evidence-check` would end, for a stranger, with the absence of a data set."""
     reference = Path(__file__).parents[2] / "results" / "reference"
-    monkeypatch.setenv("LTVM_DATA_ROOT", str(tmp_path))
-    runs = {run.directory.parts[-4]: run for run in Store(reference).runs()}
-    assert {data: has_images(run) for data, run in runs.items()} == {
-        data: data == "mnist5k" for data in runs
-    }
-    assert "mnist" in runs
-    (tmp_path / "mnist").mkdir()
-    assert has_images(runs["mnist"])
-    for key in range(5):
-        assert drawn(reference, key).directory.parts[-4] in ("mnist", "mnist5k")
+    results, root = tmp_path / "results", tmp_path / "root"
+    monkeypatch.setenv("LTVM_DATA_ROOT", str(root))
+    for data in ("mnist5k", "mnist", "folder"):
+        run = next(iter(sorted((reference / "runs" / data).glob("vae/*/seed=0"))))
+        shutil.copytree(run, results / run.relative_to(reference))
+
+    def found():
+        return {drawn(results, key).directory.parts[-4] for key in range(20)}
+
+    assert found() == {"mnist5k"}
+    (root / "mnist").mkdir(parents=True)
+    assert found() == {"mnist5k", "mnist"}
+    shutil.rmtree(root)
+    shutil.rmtree(results / "runs" / "mnist5k")
+    with pytest.raises(InputError, match="2 runs are done, the images of none here"):
+        drawn(results, 0)
