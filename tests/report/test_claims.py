@@ -21,12 +21,14 @@ from ltvm.report.comparisons.claims import (
     Compared,
     Judged,
     corrected_by_family,
+    means,
     verdict,
 )
 from ltvm.report.comparisons.statistics import Estimate, mean_interval
 from ltvm.report.page.write import write_report
-from ltvm.runs.ablations.claims import claims_of, fitting, refuse_ambiguous
+from ltvm.runs.ablations.claims import claims_of, compared, fitting, refuse_ambiguous
 from ltvm.runtime.files import read_json, write_json
+from tests.report.conftest import Results
 
 CLAIM = {
     "name": "C1", "claim": "The correction lowers the distance.", "metric": "fd_digits",
@@ -86,11 +88,34 @@ def test_a_claim_of_two_rows_is_refused_before_anything_is_trained() -> None:
         ({"row": {}}, "claims.row="),
         ({"metrc": "fd"}, "did you mean metric"),
         ({"metric": None}, "claims.metric=None"),
+        ({"absolute": "yes"}, "claims.absolute=yes"),
+        ({"absolute": True, "smallest": 0.0}, "claims.smallest=0.0"),
+        ({"over": ["digit"]}, "claims.over="),
+        ({"over": "method"}, "claims.row=method=short_run_ot"),
     ],
 )
 def test_what_is_no_claim_is_refused(change: dict[str, Any], told: str) -> None:
     with pytest.raises(InputError, match=told.replace(".", r"\.")):
         claims_of([CLAIM | change])
+
+
+OVER = CLAIM | {"over": "digit"}
+
+
+def test_a_claim_of_means_has_a_pair_for_each_value_of_its_key() -> None:
+    (claim,) = claims_of([OVER])
+    entries = [
+        entry("a1", "short_run_ot", digit=1),
+        entry("a4", "short_run_ot", digit=4),
+        entry("b4", "short_run_uncorrected", digit=4),  # in another order
+        entry("b1", "short_run_uncorrected", digit=1),
+        entry("c7", "vae", digit=7),  # of neither row
+        entry("d", "abp"),
+    ]
+    assert compared(claim, entries) == {"1": (["a1"], ["b1"]), "4": (["a4"], ["b4"])}
+    refuse_ambiguous([claim], entries)
+    with pytest.raises(InputError, match=r"claims\.against=.*2 fit"):
+        refuse_ambiguous([claim], [*entries, entry("b", "short_run_uncorrected", digit=1, k=2)])
 
 
 def test_a_claim_is_whole_and_has_a_name_of_its_own() -> None:
@@ -124,8 +149,10 @@ def test_one_seed_refutes_nothing() -> None:
     assert verdict(Estimate(5.0, None, 1), 1.0, 1.0, falls=True) == UNDECIDED
 
 
-def judged(results: Any, tmp_path: Path, *claims: dict[str, Any]) -> pd.DataFrame:
-    manifest = results.manifest(claims=list(claims))
+def judged(
+    results: Results, tmp_path: Path, *claims: dict[str, Any], **fields: Any
+) -> pd.DataFrame:
+    manifest = results.manifest(claims=list(claims), **fields)
     folder = write_report(manifest, tmp_path / "reports")
     return pd.read_csv(folder / "claims.csv", dtype=str, keep_default_na=False).set_index("claim")
 
@@ -154,6 +181,80 @@ def test_a_report_judges_what_was_claimed(written, tmp_path):
     index = (tmp_path / "reports" / "ot-mnist5k" / "index.html").read_text()
     assert "<strong>Refuted.</strong>" in index
     assert "It pays." in index
+
+
+AUPRC = {  # method -> digit left out -> values of seeds 0 to 2
+    "short_run_ot": {1: (10.0, 11.0, 12.0), 4: (20.0, 22.0, 21.0)},
+    "short_run_uncorrected": {4: (20.5, 23.0, 21.0), 1: (10.0, 11.5, 12.5)},
+}
+
+
+def of_digits(results: Results, key: str = "digit") -> None:
+    for method, digits in AUPRC.items():
+        for digit, values in digits.items():
+            for seed, value in enumerate(values):
+                cell = f"{method}-{digit}"
+                folder = results.run(method, seed, cell=cell, values={key: digit})
+                results.evaluation(folder, "e1", {"fd_digits": value})
+
+
+def test_means_over_a_key_are_compared_at_every_seed(tmp_path):
+    results = Results(tmp_path / "records")
+    of_digits(results)
+    absolute = OVER | {"name": "C2", "absolute": True, "smallest": 0.6}
+    found = judged(results, tmp_path, OVER, absolute, absolute | {"name": "C3", "smallest": 0.2})
+    averages = [
+        [np.mean(pair) for pair in zip(*digits.values(), strict=True)] for digits in AUPRC.values()
+    ]
+    differences = np.subtract(*averages)
+    assert differences.tolist() == [-0.25, -0.75, -0.25]
+    p = stats.ttest_1samp(differences, 0).pvalue
+    assert [float(p_) for p_ in found["p, adjusted"]] == pytest.approx([p] * 3, rel=0.05)
+    assert found.loc["C1", "difference"].startswith("-0.42 ± 0.72 (-3 %)")
+    assert found["of interest"].tolist() == ["better by 10 %", "better by 0.6", "better by 0.2"]
+    assert found.loc["C1", "verdict"] == "refuted"  # -1.13 is not as far as -1.6
+    assert found.loc["C2", "verdict"].startswith("undecided here")
+    assert found.loc["C1", "rows"] == (
+        "method=short_run_ot against method=short_run_uncorrected, mean over digit (2 rows each)"
+    )
+
+
+def test_a_mean_is_of_the_seeds_that_all_its_rows_have():
+    assert means({"a": {0: 1.0, 1: 2.0}, "b": {1: 4.0, 2: 5.0}}, ("a", "b")) == {1: 3.0}
+
+
+def test_rows_of_a_mean_are_compared_with_those_of_the_same_value(tmp_path):
+    """What a swept value decides about a number differs between values, not between methods."""
+    results, key = Results(tmp_path / "records"), "data.load.digit"
+    of_digits(results, key)
+    for entry in results.entries:
+        file = results.root / entry["path"] / "evaluations" / "e1.json"
+        content = read_json(file)
+        content["values"]["fd_digits"]["positives"] = entry["values"][key]
+        write_json(file, content)
+    found = judged(results, tmp_path, CLAIM | {"over": key}, axes=["method", key])
+    assert found.iloc[0]["verdict"] == "refuted"
+
+
+def test_a_mean_with_a_row_missing_is_not_judged(tmp_path):
+    results = Results(tmp_path / "records")
+    of_digits(results)
+    folder = results.run("short_run_ot", 0, cell="more", values={"digit": 7})
+    results.evaluation(folder, "e1", {"fd_digits": 1.0})
+    told = "not asked here; method=short_run_uncorrected digit=7: no row"
+    assert judged(results, tmp_path, OVER).iloc[0]["verdict"] == told
+    elsewhere = OVER | {"over": "method.alpha"}
+    told = "not asked here; no rows that differ in method.alpha"
+    assert judged(results, tmp_path, elsewhere).iloc[0]["verdict"] == told
+
+
+def test_a_mean_with_a_diverged_run_is_undecided(tmp_path):
+    results = Results(tmp_path / "records")
+    of_digits(results)
+    record = results.root / results.entries[0]["path"] / "record.json"
+    write_json(record, read_json(record) | {"status": "diverged"})
+    found = judged(results, tmp_path, OVER).iloc[0]
+    assert found["verdict"].startswith("undecided here; runs diverged")
 
 
 def test_claims_of_a_family_are_corrected_together_answered_or_not(written, tmp_path):
@@ -199,8 +300,8 @@ def test_a_manifest_with_what_is_no_claim_is_damaged(written, tmp_path):
 
 def test_what_is_asked_and_not_answered_is_one_more_test_of_its_family():
     (claim,) = claims_of([CLAIM])
-    answered = Judged(claim, ("a", "b"), Compared((1.0, 2.0), 9.0, 0.02), None, "")
-    pending = Judged(claim, ("a", "c"), None, None, PENDING)
+    answered = Judged(claim, (("a",), ("b",)), Compared((1.0, 2.0), 9.0, 0.02), None, "")
+    pending = Judged(claim, (("a",), ("c",)), None, None, PENDING)
     unasked = Judged(claim, None, None, None, ABSENT)
     assert corrected_by_family([pending, answered, unasked])[:2] == [1.0, 0.04]
     assert corrected_by_family([answered, unasked])[0] == 0.02

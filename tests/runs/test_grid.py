@@ -4,7 +4,7 @@ import pytest
 
 from ltvm.errors import InputError
 from ltvm.runs.ablations.ablation import plan
-from ltvm.runs.ablations.claims import claims_of, fitting
+from ltvm.runs.ablations.claims import claims_of, compared
 from ltvm.runs.ablations.grid import Ablation
 
 
@@ -70,7 +70,15 @@ def test_every_cell_of_the_variants_has_a_twin_of_its_own_kind(name, cells):
 
 @pytest.mark.parametrize(
     ("name", "claims"),
-    [("large", 5), ("hot_chain", 3), ("mechanism", 6), ("moments", 2), ("dose", 2)],
+    [
+        ("large", 5),
+        ("hot_chain", 3),
+        ("mechanism", 6),
+        ("moments", 2),
+        ("dose", 2),
+        ("anomaly", 2),
+        ("all_digits", 1),
+    ],
 )
 def test_every_claim_that_ships_is_of_rows_that_are_there(name, claims):
     planned = plan([f"ablation={name}", "ablation.seeds=[0]", "ablation.tuned=null"])
@@ -78,4 +86,6 @@ def test_every_claim_that_ships_is_of_rows_that_are_there(name, claims):
     rows = [run.row for run in planned.runs]
     assert len(stated) == claims
     for claim in stated:
-        assert [len(fitting(row, rows)) for row in (claim.row, claim.against)] == [1, 1], claim.name
+        pairs = compared(claim, rows)
+        assert len(pairs) == (5 if claim.over else 1), claim.name
+        assert {tuple(map(len, pair)) for pair in pairs.values()} == {(1, 1)}, claim.name

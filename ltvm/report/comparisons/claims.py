@@ -30,7 +30,7 @@ from ltvm.report.comparisons.statistics import (
 from ltvm.report.values.cells import by_cell, cell_names, external_cells, runs_texts
 from ltvm.report.values.comparability import MIXED, Marks
 from ltvm.report.values.declared import columns_of, headings
-from ltvm.runs.ablations.claims import Claim, claims_of, fitting, text_of_row
+from ltvm.runs.ablations.claims import Claim, claims_of, compared, text_of_row
 
 SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided here"
 PENDING = "not answered yet"
@@ -39,11 +39,15 @@ CLAIMS = (
     "Each as the ablation states it, judged by the difference of its rows, paired by seed "
     "(interval: 95 % Student t, not adjusted). Supported: p of the two-sided paired t test is "
     "below 0.05 after Holm's adjustment over the claims of its family, and the mean difference is "
-    "at least the smallest of interest, a share of the second row's mean. Refuted: the interval "
-    "has no difference of that size in the claimed direction. Undecided here: everything else, and "
-    "where a run of either row diverged: a miss, that no other seed makes up for. "
+    "at least the smallest of interest, where it has a % a share of the second row's mean. "
+    "Refuted: the interval has no difference of that size in the claimed direction. Undecided "
+    "here: everything else, and where a run of either row diverged: a miss, that no other seed "
+    "makes up for. "
     "Where runs were begun before the day on which a claim was stated, that is said."
 )
+
+
+Cells = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -61,10 +65,12 @@ class Compared:
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim with its cells, what was measured of them, and the verdict with its reason."""
+    """A claim with the cells of either side, what was measured of them, and the verdict with its
+    reason. A side has several cells, in the same order, where a claim is of a mean over rows.
+    """
 
     claim: Claim
-    cells: tuple[str, str] | None
+    cells: tuple[Cells, Cells] | None
     compared: Compared | None
     corrected: float | None
     verdict: str
@@ -121,38 +127,57 @@ def look_up(
     columns: Mapping[str, Column],
 ) -> Judged:
     """A claim's rows and their differences; its verdict is empty where these have to tell."""
-    places = []
-    for row in (claim.row, claim.against):
-        cells = fitting(row, manifest["runs"])
-        if len(cells) != 1:
-            why = f"{text_of_row(row)}: {'no row' if not cells else f'{len(cells)} rows'}"
-            return Judged(claim, None, None, None, ABSENT, why)
-        places.append(cells[0])
-    pair = (places[0], places[1])
-    if claim.metric not in columns:
-        return Judged(claim, pair, None, None, ABSENT, f"{claim.metric} was not measured")
-    if columns[claim.metric].direction is None:
-        return Judged(claim, pair, None, None, ABSENT, f"{claim.metric} has no better direction")
-    if outstanding_cells(table).intersection(pair):
-        return Judged(claim, pair, None, None, PENDING, "runs are still to come")
-    if external_cells(table).intersection(pair):
-        return Judged(claim, pair, None, None, ABSENT, "a row from elsewhere shares no seed")
-    if lost := untested_cells(table).intersection(pair):
-        counts = runs_texts(table)
-        why = ", ".join(counts[cell] for cell in pair if cell in lost)
-        return Judged(claim, pair, None, None, UNDECIDED, f"runs diverged: {why}")
-    subtract, signs = marks.pair(claim.metric, *pair)
-    if not subtract or MIXED in signs:
-        return Judged(claim, pair, None, None, UNDECIDED, "values of different kinds")
-    values = by_cell(table, claim.metric)
-    first, second = (values.get(cell, {}) for cell in pair)
+    found = compared(claim, manifest["runs"])
+    for value, pair in found.items():
+        for row, cells in zip((claim.row, claim.against), pair, strict=True):
+            if len(cells) != 1:
+                own = f" {claim.over}={value}" if value else ""
+                why = f"{text_of_row(row)}{own}: {f'{len(cells)} rows' if cells else 'no row'}"
+                return Judged(claim, None, None, None, ABSENT, why)
+    if not found:
+        return Judged(claim, None, None, None, ABSENT, f"no rows that differ in {claim.over}")
+    sides = tuple(one for (one,), _ in found.values()), tuple(one for _, (one,) in found.values())
+    if why_not := unasked(claim, sides, table, columns):
+        return Judged(claim, sides, None, None, *why_not)
+    for pair_of in zip(*sides, strict=True):
+        subtract, signs = marks.pair(claim.metric, *pair_of)
+        if not subtract or MIXED in signs:
+            return Judged(claim, sides, None, None, UNDECIDED, "values of different kinds")
+    first, second = (means(by_cell(table, claim.metric), cells) for cells in sides)
     shared = sorted(set(first) & set(second))
     if len(shared) < 2:
-        return Judged(claim, pair, None, None, UNDECIDED, f"{len(shared)} shared seeds")
+        return Judged(claim, sides, None, None, UNDECIDED, f"{len(shared)} shared seeds")
     reference = float(np.mean([second[seed] for seed in shared]))
     differences = tuple(shared_differences(first, second))
-    compared = Compared(differences, reference, paired_p_value(first, second))
-    return Judged(claim, pair, compared, None, "")
+    measured = Compared(differences, reference, paired_p_value(first, second))
+    return Judged(claim, sides, measured, None, "")
+
+
+def unasked(
+    claim: Claim, sides: tuple[Cells, Cells], table: pd.DataFrame, columns: Mapping[str, Column]
+) -> tuple[str, str] | None:
+    """(verdict, reason) of a claim whose rows cannot be compared; None where they can."""
+    cells = [*sides[0], *sides[1]]
+    if claim.metric not in columns:
+        return ABSENT, f"{claim.metric} was not measured"
+    if columns[claim.metric].direction is None:
+        return ABSENT, f"{claim.metric} has no better direction"
+    if outstanding_cells(table).intersection(cells):
+        return PENDING, "runs are still to come"
+    if external_cells(table).intersection(cells):
+        return ABSENT, "a row from elsewhere shares no seed"
+    if lost := untested_cells(table).intersection(cells):
+        counts = runs_texts(table)
+        why = ", ".join(counts[cell] for cell in cells if cell in lost)
+        return UNDECIDED, f"runs diverged: {why}"
+    return None
+
+
+def means(values: Mapping[str, Mapping[int, float]], cells: Cells) -> dict[int, float]:
+    """The mean over ``cells`` at every seed at which all of them have a value."""
+    of_cells = [values.get(cell, {}) for cell in cells]
+    seeds = set(of_cells[0]).intersection(*of_cells[1:])
+    return {seed: float(np.mean([one[seed] for one in of_cells])) for seed in sorted(seeds)}
 
 
 def corrected_by_family(found: Sequence[Judged]) -> list[float]:
@@ -172,17 +197,17 @@ def corrected_by_family(found: Sequence[Judged]) -> list[float]:
 
 
 def judge(found: Judged, corrected: float, columns: Mapping[str, Column]) -> Judged:
-    claim, compared = found.claim, found.compared
-    assert compared is not None, "what has no differences has its verdict"
+    claim, measured = found.claim, found.compared
+    assert measured is not None, "what has no differences has its verdict"
     lower_is_better = columns[claim.metric].direction == "lower"
     falls = lower_is_better == (claim.expected == "better")
-    interest = claim.smallest * abs(compared.reference)
-    word = verdict(compared.estimate, corrected, interest, falls)
+    interest = claim.smallest * (1.0 if claim.absolute else abs(measured.reference))
+    word = verdict(measured.estimate, corrected, interest, falls)
     reason = ""
     if word == UNDECIDED:
-        differences = np.asarray(compared.differences)
-        reason = f"seeds that a difference like this needs: {needed_text(differences.tolist())}"
-    return Judged(claim, found.cells, compared, corrected, word, reason)
+        needed = needed_text(list(measured.differences))
+        reason = f"seeds that a difference like this needs: {needed}"
+    return Judged(claim, found.cells, measured, corrected, word, reason)
 
 
 def claims_table(
@@ -199,7 +224,7 @@ def claims_table(
             "rows": rows_text(one, names),
             "metric": titles.get(one.claim.metric, one.claim.metric),
             "difference": difference_text(one),
-            "of interest": f"{one.claim.expected} by {percent(one.claim.smallest)}",
+            "of interest": f"{one.claim.expected} by {smallest_text(one.claim)}",
             "p, adjusted": "-" if one.corrected is None else format_p(one.corrected),
             "seeds": "; ".join(seeds_texts(one, table)),
         }
@@ -209,9 +234,18 @@ def claims_table(
 
 
 def rows_text(one: Judged, names: Mapping[str, str]) -> str:
-    if one.cells is None:
-        return f"{text_of_row(one.claim.row)} against {text_of_row(one.claim.against)}"
-    return " against ".join(names[cell] for cell in one.cells)
+    """``short-run OT against VAE``, or of means ``method=vae against ..., mean over ...=1, 4``"""
+    if one.cells is not None and not one.claim.over:
+        return " against ".join(names[cell] for cells in one.cells for cell in cells)
+    text = f"{text_of_row(one.claim.row)} against {text_of_row(one.claim.against)}"
+    over = f", mean over {one.claim.over}" if one.claim.over else ""
+    count = f" ({len(one.cells[0])} rows each)" if one.cells is not None else ""
+    return text + over + count
+
+
+def smallest_text(claim: Claim) -> str:
+    """``10 %`` or, where it is absolute, ``0.05``"""
+    return f"{claim.smallest:g}" if claim.absolute else percent(claim.smallest)
 
 
 def difference_text(one: Judged) -> str:
@@ -229,14 +263,16 @@ def seeds_texts(one: Judged, table: pd.DataFrame) -> Iterator[str]:
         return
     yield "-" if one.compared is None else str(len(one.compared.differences))
     texts = runs_texts(table)
-    yield from dict.fromkeys(texts[cell] for cell in one.cells if not texts[cell].isdigit())
+    cells = [cell for side in one.cells for cell in side]
+    yield from dict.fromkeys(texts[cell] for cell in cells if not texts[cell].isdigit())
 
 
 def late(one: Judged, table: pd.DataFrame) -> str:
     """Says so where runs were begun before the day on which a claim was stated."""
     if one.cells is None or "started" not in table:
         return ""
-    rows = table[table["cell"].isin(one.cells)].drop_duplicates("path")
+    cells = [cell for side in one.cells for cell in side]
+    rows = table[table["cell"].isin(cells)].drop_duplicates("path")
     began = [str(when)[:10] for when in rows["started"].dropna()]
     early = sum(when < one.claim.stated for when in began)
     return f"stated after {early} of {len(began)} runs were begun" if early else ""

@@ -8,6 +8,8 @@
         metric: fd_digits
         expected: better # or worse
         smallest: 0.1 # difference of interest, as a share of the mean of `against`
+        absolute: false # true: `smallest` is in units of the metric
+        over: data.load.digit # a swept key: both are means over its values, seed by seed
         family: C1 # whose tests are corrected together; without it each claim is its own
         stated: 2026-11-29
 
@@ -18,8 +20,9 @@ a further cell sets; ``null`` is the value of a key that a cell does not set.
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from ltvm.errors import InputError, did_you_mean, require, require_one_of
@@ -32,7 +35,12 @@ SAMPLER = "sampler"
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim; ``smallest`` is a share of the other row's mean, ``stated`` a date."""
+    """One claim; ``stated`` is a date.
+
+    ``smallest``, the smallest difference of interest, is a share of the other row's mean, or with
+    ``absolute`` a difference in units of the metric. ``over`` is a swept key: at every seed, what
+    is compared is then the mean over the rows that differ in this key alone.
+    """
 
     name: str
     claim: str
@@ -43,6 +51,8 @@ class Claim:
     stated: str
     expected: str = "better"
     family: str = ""
+    absolute: bool = False
+    over: str = ""
 
     @property
     def tested_with(self) -> str:
@@ -70,7 +80,8 @@ def claim_of(content: Any) -> Claim:
     try:
         claim = Claim(**{**content, **dates})
     except TypeError as error:
-        absent = [key for key in known if key not in ("expected", "family", *content)]
+        needed = [field.name for field in fields(Claim) if field.default is MISSING]
+        absent = [key for key in needed if key not in content]
         raise InputError(f"{KEY}: {content.get('name')}: without {', '.join(absent)}") from error
     check(claim)
     return claim
@@ -80,14 +91,21 @@ def check(claim: Claim) -> None:
     for key in ("name", "claim", "metric", "stated"):
         value = getattr(claim, key)
         require(isinstance(value, str) and bool(value), f"{KEY}.{key}", value, "a word")
-    require(isinstance(claim.family, str), f"{KEY}.family", claim.family, "a word")
+    for key in ("family", "over"):
+        value = getattr(claim, key)
+        require(isinstance(value, str), f"{KEY}.{key}", value, "a word")
     for key in ("row", "against"):
         value = getattr(claim, key)
         sound = isinstance(value, Mapping) and bool(value)
         require(sound, f"{KEY}.{key}", value, "what tells the row, such as {method: vae}")
+        told = f"what tells the rows but for {claim.over}, over which is averaged"
+        require(claim.over not in value, f"{KEY}.{key}", text_of_row(value), told)
     require_one_of(f"{KEY}.expected", claim.expected, EXPECTED)
-    sound = type(claim.smallest) is float and 0 < claim.smallest < 1
-    require(sound, f"{KEY}.smallest", claim.smallest, "a share between 0 and 1, such as 0.1")
+    require(type(claim.absolute) is bool, f"{KEY}.absolute", claim.absolute, "true or false")
+    above = type(claim.smallest) is float and 0 < claim.smallest < math.inf
+    sound, share = above and (claim.absolute or claim.smallest < 1), "a share between 0 and 1"
+    allowed = "a number above 0" if claim.absolute else f"{share}, such as 0.1"
+    require(sound, f"{KEY}.smallest", claim.smallest, allowed)
     try:
         datetime.date.fromisoformat(claim.stated)
     except ValueError as error:
@@ -110,6 +128,26 @@ def fitting(row: Mapping[str, Any], entries: Iterable[Mapping[str, Any]]) -> lis
     return list(found)
 
 
+Pair = tuple[list[str], list[str]]
+
+
+def compared(claim: Claim, entries: Sequence[Mapping[str, Any]]) -> dict[str, Pair]:
+    """(cells of its row, cells of the other) by the value of ``over``, or one pair under ``""``.
+
+    A value that neither row has is left out.
+    """
+    if not claim.over:
+        return {"": (fitting(claim.row, entries), fitting(claim.against, entries))}
+    stated = [entry["values"].get(claim.over) for entry in entries]
+    values = {literal(value): value for value in stated if value is not None}
+    own = {text: {claim.over: value} for text, value in values.items()}
+    found = {
+        text: (fitting({**claim.row, **at}, entries), fitting({**claim.against, **at}, entries))
+        for text, at in own.items()
+    }
+    return {text: pair for text, pair in found.items() if any(pair)}
+
+
 def facts_of(entry: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
     """(what every cell has, what sets this one apart), as an override says it."""
     values = {k: v for k, v in entry["values"].items() if k != SAMPLER and v is not None}
@@ -124,12 +162,12 @@ def facts_of(entry: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
 def refuse_ambiguous(claims: Iterable[Claim], entries: Sequence[Mapping[str, Any]]) -> None:
     """Raise :class:`InputError` for a row that several cells are."""
     for claim in claims:
-        for key in ("row", "against"):
-            row = getattr(claim, key)
-            cells = fitting(row, entries)
-            told = "; ".join(text_of(next(e for e in entries if e["cell"] == c)) for c in cells[:3])
-            name, allowed = f"{KEY}.{key}", f"what tells it from the others; here {len(cells)} fit"
-            require(len(cells) < 2, name, text_of_row(row), f"{allowed} ({told}, ...)")
+        for pair in compared(claim, entries).values():
+            for key, cells in zip(("row", "against"), pair, strict=True):
+                row = text_of_row(getattr(claim, key))
+                fit = [text_of(next(e for e in entries if e["cell"] == c)) for c in cells[:3]]
+                allowed = f"what tells it from the others; here {len(cells)} fit"
+                require(len(cells) < 2, f"{KEY}.{key}", row, f"{allowed} ({'; '.join(fit)}, ...)")
 
 
 def text_of(entry: Mapping[str, Any]) -> str:
