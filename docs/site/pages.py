@@ -31,7 +31,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     listed = "".join(lines)
     content = f"# Reports\n\nBuilt by `make reference` from the committed records.\n\n{listed}\n"
     files.append(File.generated(config, f"{REPORTS}/index.md", content=content))
-    for page in ROOT.glob("docs/*.md"):
+    for page in ROOT.glob("docs/**/*.md"):
         for target in LINK.findall(page.read_text("utf-8")):
             linked = (page.parent / target.split("#")[0]).resolve()
             if linked.is_file() and ROOT / "docs" not in linked.parents:
