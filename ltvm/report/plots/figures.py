@@ -23,6 +23,7 @@ from matplotlib.transforms import Bbox
 
 from ltvm.report.comparisons.hypotheses import cells_with_a_density
 from ltvm.report.comparisons.statistics import INTERVALS
+from ltvm.report.plots.palette import in_palette
 from ltvm.report.plots.styles import Style, cell_styles, line_styles
 from ltvm.report.values.cells import (
     by_cell,
@@ -99,8 +100,9 @@ def save(
         fine = POINTS if suffix == ".svg" else dpi
         crop = cropped(figure, suffix, dpi) if figure.legends else None
         figure.savefig(buffer, format=suffix[1:], metadata=metadata, bbox_inches=crop, dpi=fine)
+        drawn = buffer.getvalue()
         with writing(path.with_suffix(suffix)) as file:
-            file.write(buffer.getvalue())
+            file.write(in_palette(drawn) if suffix == ".png" else drawn)
     plt.close(figure)
 
 
