@@ -132,7 +132,9 @@ def check_choice(override: str) -> None:
     if not is_choice(key) or (isinstance(value, dict) and value and key in NESTED):
         return
     parts = value.split("/") if isinstance(value, str) else [""]
-    if found.is_delete() or any(p in ("", ".", "..") or len(p) > LONGEST_NAME for p in parts):
+    if found.is_delete() or any(
+        p in ("", ".", "..") or p.startswith("_") or len(p) > LONGEST_NAME for p in parts
+    ):
         known = choices(NESTED.get(key, key).split("@")[0])
         raise InputError(f"{override}: allowed: one {key} of {', '.join(known)}")
 
@@ -223,9 +225,13 @@ def check_keys(overrides: Sequence[str], config: Config, default: Config) -> Non
 
 
 def choices(group: str) -> list[str]:
-    """The available choices of a configuration group, such as all methods."""
+    """The available choices of a configuration group, such as all methods.
+
+    A file whose name begins with ``_`` is none: others build upon it.
+    """
     with hydra_session():
-        return group_options(group, further_places())
+        found = group_options(group, further_places())
+    return [name for name in found if not name.startswith("_")]
 
 
 def siblings(key: str, overrides: Sequence[str]) -> list[str]:

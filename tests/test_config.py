@@ -117,8 +117,8 @@ def test_choices_are_the_yaml_files():
         ("decoder=my_decoder", "one of your own: with --config-dir FOLDER"),
         ("protocol.iterations=0", "protocol.iterations=0: allowed: 1 or more"),
         ("evaluation.every=0", "evaluation.every=0"),
-        ("evaluation=base", "evaluation.name=None: allowed: a word; a file with one is what eval"),
-        ("evaluation=samples", "evaluation.name=None: allowed: a word; "),
+        ("evaluation=_base", "evaluation=_base: allowed: one evaluation of anomaly, digits, "),
+        ("evaluation=base", "evaluation=base: allowed: anomaly, digits, digits_samples, "),
         ("method.alpha", "method.alpha"),
     ],
 )
@@ -206,3 +206,11 @@ def test_every_method_says_what_it_is_and_is_none_the_less_the_same():
         assert len(about) < 200, method
     said, other = (resolve(["method=vae", f"method.about={text}"]) for text in ("One", "Another"))
     assert identity(said) == identity(other)
+
+
+def test_a_file_without_a_name_is_no_choice(tmp_path, monkeypatch):
+    (tmp_path / "evaluation").mkdir()
+    (tmp_path / "evaluation" / "mine.yaml").write_text("defaults: [_base]\n")
+    monkeypatch.setenv(CONFIG_DIRS_VARIABLE, str(tmp_path))
+    with pytest.raises(InputError, match=r"evaluation\.name=None: allowed: a word; a file with"):
+        resolve(["evaluation=mine"])
