@@ -25,7 +25,16 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ltvm.errors import InputError, did_you_mean, nearest, require, require_one_of
 from ltvm.hydra_private import apply_values, group_options, hydra_session, search_path
-from ltvm.overrides import NESTED, as_hydra, is_choice, is_value, parse, parsed, parsed_soundly
+from ltvm.overrides import (
+    GROUPS,
+    NESTED,
+    as_hydra,
+    is_choice,
+    is_value,
+    parse,
+    parsed,
+    parsed_soundly,
+)
 from ltvm.runtime.config_dirs import (
     CONFIG_DIRS_VARIABLE,
     config_dirs,
@@ -116,13 +125,24 @@ def sources() -> Hashable:
     """Where configurations are found, and the state of every file there."""
     specs = [importlib.util.find_spec(package) for package in config_packages()]
     packages = [p for spec in specs if spec for p in spec.submodule_search_locations or ()]
-    folders = [own_configuration(), *map(Path, (*packages, *config_dirs()))]
-    files = (entry for folder in folders for entry in sorted(folder.rglob("*.yaml")))
+    whole = [own_configuration(), *map(Path, packages)]
+    files = [file for folder in whole for file in sorted(folder.rglob("*.yaml"))]
+    files += [file for folder in config_dirs() for file in group_files(Path(folder))]
     states = ((str(file), file.stat()) for file in files)
     return (
         search_path(),
         tuple((name, state.st_mtime_ns, state.st_size) for name, state in states),
     )
+
+
+def group_files(folder: Path) -> list[Path]:
+    """The YAML files of the groups in a folder of the user's own, and of nothing else below it.
+
+    Results may lie there too, or an environment: files of these are no configuration of the user's.
+    """
+    groups = (*GROUPS, *(place.partition("@")[0] for place in NESTED.values()), "hydra")
+    patterns = [f"{group}/{below}*.yaml" for group in groups for below in ("", "*/")]
+    return sorted(file for pattern in patterns for file in folder.glob(pattern))
 
 
 def check_choice(override: str) -> None:

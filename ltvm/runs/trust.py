@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ltvm.config import Config, config_packages
+from ltvm.config import Config, config_packages, group_files
 from ltvm.errors import InputError
 from ltvm.runs.places import data_place
 from ltvm.runtime.config_dirs import config_dirs, make_importable, own_configuration
@@ -66,9 +66,10 @@ def offered_targets() -> set[str]:
     """What the YAML files of all configuration groups name as a part."""
     found: set[str] = set()
     packages = [Path(str(importlib.resources.files(package))) for package in config_packages()]
-    for root in [own_configuration(), *packages, *map(Path, config_dirs())]:
-        for file in root.rglob("*.yaml"):
-            found |= set(re.findall(r"_target_:\s*['\"]?([\w.]+)", file.read_text()))
+    files = [file for root in (own_configuration(), *packages) for file in root.rglob("*.yaml")]
+    files += [file for folder in config_dirs() for file in group_files(Path(folder))]
+    for file in files:
+        found |= set(re.findall(r"_target_:\s*['\"]?([\w.]+)", file.read_text()))
     return found
 
 

@@ -14,7 +14,7 @@ from ltvm.config import resolve
 from ltvm.errors import InputError
 from ltvm.runs.ablations.ablation import plan
 from ltvm.runs.files.store import Store
-from ltvm.runs.trust import check_name, check_parts, targets
+from ltvm.runs.trust import check_name, check_parts, offered_targets, targets
 from ltvm.runtime.files import read_json
 
 TINY = [
@@ -124,6 +124,23 @@ def test_own_parts_are_followed_and_trust_follows_any(stranger, monkeypatch, tmp
         with pytest.raises(InputError, match=imported):
             check_parts(config, tmp_path)
     assert ("method.solver", "a.b") in list(targets({"method": {"solver": "a.b"}}))
+
+
+def test_a_strangers_results_below_a_folder_of_ones_own_vouch_for_nothing(
+    stranger, monkeypatch, tmp_path
+):
+    def name_another(config):
+        config["data"]["load"]["_target_"] = "os.system"
+
+    folder = stranger(name_another)
+    assert tmp_path in folder.parents
+    (tmp_path / "method" / "mine").mkdir(parents=True)
+    (tmp_path / "method" / "mine" / "own.yaml").write_text("_target_: own.Method\n")
+    monkeypatch.setenv("LTVM_CONFIG_DIRS", str(tmp_path))
+    monkeypatch.setattr("sys.path", list(sys.path))
+    assert "own.Method" in offered_targets()
+    with pytest.raises(InputError, match=r"os\.system is no part"):
+        ltvm.load(folder)
 
 
 @pytest.mark.parametrize(
