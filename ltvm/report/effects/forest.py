@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from ltvm.metrics.columns import FAMILIES
 from ltvm.report.effects.pairing import Effect
-from ltvm.report.plots.figures import PRINT, in_a_row, panels, save
+from ltvm.report.plots.figures import PRINT, in_a_row, panels, save, themed
 
 Groups = Mapping[str, Mapping[str, Sequence[Effect]]]  # terms -> settings -> effects
 LINE, SIGN, PANEL = 0.2, 0.08, 2.9  # inches: of a line's height, of a sign's and a panel's width
@@ -18,6 +18,7 @@ HEAD = 1.3  # inches above and below the lines
 STANDS, SUGGESTS = "#08306b", "#9ecae1"  # after adjustment, and not
 
 
+@themed
 def forest(groups: Groups, labels: tuple[str, str], path: Path) -> None:
     """Draw the effects of every setting, below its terms, in percent of the second row's mean.
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from ltvm.report.paper.shapes import Frames
-from ltvm.report.plots.figures import panels, save
+from ltvm.report.plots.figures import panels, save, themed
 
 
+@themed
 def heat_maps(frames: Frames, path: Path) -> None:
     """A panel per table of ``grids``; colours follow the means, light is low."""
     figure, axes = panels(len(frames), 5.0, 3.6)

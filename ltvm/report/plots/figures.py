@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
-
-mpl.use("Agg")
-
-import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -38,6 +35,9 @@ from ltvm.report.values.cells import (
 )
 from ltvm.runtime.files import writing
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 ACROSS = 4  # panels in a row, at most
 NEAR_ZERO = 1 / 3  # of the largest value: an axis that begins at zero where the least is below it
 UPRIGHT = 8  # cells whose names fit below a panel; of more they stand beside it
@@ -46,11 +46,26 @@ PRINT, SCREEN = 160, 110  # dots an inch of a PNG
 MARGIN = 0.1  # inches around a figure that has a legend
 
 
-def set_theme() -> None:
-    sns.set_theme(context="paper", style="whitegrid", font_scale=1.1)
-    plt.rcParams.update({"savefig.dpi": PRINT, "svg.hashsalt": "ltvm", "figure.autolayout": False})
-    # At their place of themselves: to find it has all ticks laid out once more.
-    plt.rcParams["axes.titley"] = 1.0
+def themed(draw: Callable[P, R]) -> Callable[P, R]:
+    """Have a function draw in the theme of reports, which nothing drawn elsewhere then has."""
+
+    @wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
+        with mpl.rc_context():
+            sns.set_theme(context="paper", style="whitegrid", font_scale=1.1, color_codes=False)
+            mpl.rcParams.update({"savefig.dpi": PRINT, "svg.hashsalt": "ltvm"})
+            # Titles at their place of themselves: to find it has all ticks laid out once more.
+            mpl.rcParams.update({"axes.titley": 1.0, "figure.autolayout": False})
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def subplots(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
+    """A figure of ``size`` in inches, and its axes row by row, in no window and no backend."""
+    figure = Figure(figsize=size)
+    FigureCanvasAgg(figure)
+    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
 def in_a_row(count: int) -> int:
@@ -71,13 +86,9 @@ def from_zero(axis: Axes, least: float, most: float) -> None:
 
 def panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
     """A figure of ``count`` panels, each of that size in inches, at most ``ACROSS`` in a row."""
-    set_theme()
     columns = in_a_row(count)
     rows = -(-count // columns)
-    figure, grid = plt.subplots(
-        rows, columns, figsize=(width * columns, height * rows), squeeze=False
-    )
-    axes = list(grid.flat)
+    figure, axes = subplots(rows, columns, (width * columns, height * rows))
     for axis in axes[count:]:
         axis.remove()
     return figure, axes[:count]
@@ -103,7 +114,6 @@ def save(
         drawn = buffer.getvalue()
         with writing(path.with_suffix(suffix)) as file:
             file.write(in_palette(drawn) if suffix == ".png" else drawn)
-    plt.close(figure)
 
 
 def cropped(figure: Figure, suffix: str, dpi: int) -> Bbox:
@@ -152,6 +162,7 @@ def interval_rows(table: pd.DataFrame, by: list[str], interval: str = "t") -> pd
     return pd.DataFrame(rows)
 
 
+@themed
 def comparison(
     table: pd.DataFrame,
     names: dict[str, str],
@@ -231,6 +242,7 @@ def draw_cell(
         axis.scatter(offsets, values, color=colour, marker=marker, s=14, alpha=0.6)
 
 
+@themed
 def sweep(
     table: pd.DataFrame,
     key: str,

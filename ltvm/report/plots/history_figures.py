@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 
 from ltvm.errors import InputError
 from ltvm.metrics.columns import Column
-from ltvm.report.plots.figures import add_legend, from_zero, interval_rows, panels, save
+from ltvm.report.plots.figures import add_legend, from_zero, interval_rows, panels, save, themed
 from ltvm.report.plots.styles import Style, cell_styles
 from ltvm.report.values.declared import ARROWS, column_of, headings
 from ltvm.runs.execution.intact import check_history
@@ -131,6 +131,7 @@ def learning_curve_headings(curves: Mapping[str, Column]) -> dict[str, str]:
     return headings({name: shown[name] for name in better})
 
 
+@themed
 def learning_curves(
     histories: pd.DataFrame,
     names: dict[str, str],
@@ -150,6 +151,7 @@ def learning_curves(
     save(figure, path)
 
 
+@themed
 def correction_effects(
     histories: pd.DataFrame,
     names: dict[str, str],

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.image import imread
 
-from ltvm.report.plots.figures import save, set_theme
+from ltvm.report.plots.figures import save, subplots, themed
 from ltvm.report.values.cells import cell_names, drawn_cells, some_of
 from ltvm.runtime.images import read_picture
 
@@ -84,27 +84,26 @@ def pixels_of(file: Path, unread: list[str]) -> np.ndarray | None:
     """The pixels of a .png; None where it is none, which ``unread`` then says."""
     try:
         read_picture(file)  # which looks at the size first
-        return plt.imread(file)
+        return imread(file)
     except (OSError, ValueError, SyntaxError) as error:  # PIL's of a damaged chunk is the last
         why = str(error).removeprefix(f"{file}: ")
         unread.append(f"{file} is no picture ({' '.join(why.split())})")
     return None
 
 
+@themed
 def picture_rows(
     pictures: list[tuple[str, np.ndarray]], heading: str, path: Path, columns: int
 ) -> None:
     """Named picture grids side by side, as .png alone: there is nothing to draw as lines."""
-    set_theme()
     rows = -(-len(pictures) // columns)
     first = pictures[0][1]
     ratio = first.shape[0] / first.shape[1]
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(3.6 * columns, (3.6 * ratio + 0.35) * rows + 0.3), squeeze=False
-    )
-    for axis in axes.flat:
+    size = (3.6 * columns, (3.6 * ratio + 0.35) * rows + 0.3)
+    figure, axes = subplots(rows, columns, size)
+    for axis in axes:
         axis.axis("off")
-    for axis, (name, pixels) in zip(axes.flat, pictures, strict=False):
+    for axis, (name, pixels) in zip(axes, pictures, strict=False):
         axis.imshow(pixels, cmap="gray", interpolation="nearest")
         axis.set_title(name, fontsize="small")
     figure.suptitle(heading, y=0.995)

@@ -7,13 +7,14 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from ltvm.report.comparisons.time_to_quality import Measured, frontier
-from ltvm.report.plots.figures import add_legend, interval_rows, panels, save
+from ltvm.report.plots.figures import add_legend, interval_rows, panels, save, themed
 from ltvm.report.plots.styles import Style
 from ltvm.report.values.declared import ARROWS
 
 AXES = {"flops": "training, FLOP", "seconds": "training, s"}
 
 
+@themed
 def time_to_quality(
     found: Measured,
     names: dict[str, str],

@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from ltvm.report.comparisons.statistics import INTERVALS
 from ltvm.report.comparisons.trade_off import Traded
-from ltvm.report.plots.figures import add_legend, panels, save
+from ltvm.report.plots.figures import add_legend, panels, save, themed
 from ltvm.report.plots.styles import Style
 from ltvm.report.values.comparability import Marks
 
@@ -31,6 +31,7 @@ def is_wide(values: Sequence[float]) -> bool:
     return bool(values) and min(values) > 0 and max(values) > WIDE * min(values)
 
 
+@themed
 def draw_trade_off(
     found: Traded,
     names: Mapping[str, str],
