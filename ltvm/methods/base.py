@@ -39,9 +39,13 @@ class Method(ABC):
     Subclasses implement ``fit_iteration`` and ``infer``, and hold one code per training image
     in ``self.codes`` [n, d]; keep anything else that training needs in ``state_dict``, and name in
     ``only_for_training`` what of it a trained method does without.
+
+    A subclass that trains networks of its own (``learned_parameters``) makes them before it calls
+    ``super().__init__(problem)``, which builds the optimiser over all.
     """
 
     corrects: ClassVar[bool] = False  # whether codes are moved towards the prior after inference
+    samples_need_codes: ClassVar[bool] = False  # whether samples are of codes, not of the prior
     only_for_training: ClassVar[frozenset[str]] = frozenset({"optimizer", "prior_optimizer"})
 
     def __init__(self, problem: Problem) -> None:

@@ -27,7 +27,6 @@ class EncoderMethod(Method):
     terms are equal in seconds, what follows the visits is expected to take as long as it last did.
     """
 
-    samples_need_codes: ClassVar[bool] = False
     largest_code: ClassVar[float] = 1e3  # |z|^2 / d that no code may exceed
     learns_last: ClassVar[bool] = False  # ``complete`` spends what is left of the allowance
     loss_name: ClassVar[str] = "loss"  # of what ``learn`` returns, in the history

@@ -86,6 +86,8 @@ class LogLikelihood(Metric):
         )  # fmt: skip
 
     def __call__(self, method: Method, data: DataSet, context: Context) -> dict[str, Measurement]:
+        if method.samples_need_codes or not method.problem.prior.samples_exactly:
+            return {}  # not a density of what is sampled, or no bound
         test = data.test.subset(min(self.images, len(data.test)))
         found = self.estimate(method, test.scaled(), context)
         values = found.log_evidence

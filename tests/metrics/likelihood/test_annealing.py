@@ -181,6 +181,7 @@ def test_the_metric_gives_the_closed_form_of_a_linear_decoder():
     method = SimpleNamespace(
         decoder=nn.Sequential(layer, nn.Unflatten(1, (1, 4, 4))),
         problem=SimpleNamespace(sigma=0.3, latent_dim=4, prior=StandardNormal(4)),
+        samples_need_codes=False,
     )
     pixels = np.clip((model.draw(6, seed=1) + 1) * 127.5, 0, 255).round().astype(np.uint8)
     images = ImageSet("linear", "test", torch.from_numpy(pixels).view(6, 1, 4, 4))
@@ -194,6 +195,25 @@ def test_the_metric_gives_the_closed_form_of_a_linear_decoder():
     )
     assert 2 / 16 < values["ais_effective_chains"].value <= 1
     assert all(p.requires_grad for p in method.decoder.parameters())
+
+
+@pytest.mark.parametrize(
+    ("chosen", "measured"),
+    [
+        ("method=vae", True),
+        ("method=wae_mmd", True),
+        ("prior=latent_flow", True),
+        ("method=ae", False),  # samples are of a Gaussian on its codes
+        ("method=two_stage_vae", False),
+        ("method=lebm", False),  # draws of its prior are approximate
+    ],
+)
+def test_it_is_measured_of_methods_that_sample_a_prior_exactly(chosen, measured, tiny):
+    given = ["protocol=smoke", "protocol.batch=20", "model.latent_dim=6", "device=cpu", *SMALL]
+    config = resolve([chosen, *given])
+    method = build_method(config, build_problem(config, tiny))
+    metric = LogLikelihood(images=2, chains=1, steps=2, leapfrog=1)
+    assert bool(metric(method, tiny, Context(0, CPU))) == measured
 
 
 def test_no_image_affects_another(tiny):
