@@ -244,6 +244,15 @@ def test_hours_are_looked_at_before_every_run(pretended, monkeypatch):
     assert len(done) == 3
 
 
+def test_a_budget_of_runs_is_finished_where_these_are_done(pretended):
+    done, _ = pretended
+    given = [*TINY, "ablation.max_runs=2"]
+    swept(plan_of=given)
+    assert len(done) == 2
+    assert not Outcome(plan(given), None).unfinished
+    assert Outcome(plan([*TINY, "ablation.max_runs=3"]), None).unfinished
+
+
 def test_what_another_process_is_at_is_left_or_waited_for(pretended, monkeypatch, capsys):
     done, _ = pretended
     planned = plan(TINY)

@@ -50,7 +50,8 @@ class Outcome:
         """Whether other processes are at runs of it, or left some undone."""
         hours = self.plan.ablation.max_hours  # which leave what is pending for the next time
         undone = ("running", "interrupted", *(() if hours else ("pending",)))
-        return any(p.status in undone for p in self.plan.runs)
+        asked_for = [planned for seed in self.plan.by_seed() for planned in seed]  # ``max_runs``
+        return any(p.status in undone for p in asked_for)
 
     def summary(self) -> list[str]:
         """How the runs stand, and why those that are not done are not: lines to print."""
