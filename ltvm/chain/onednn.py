@@ -1,7 +1,7 @@
 """Float32 matrix products by oneDNN in place of MKL, where a processor is faster with it.
 
 torch multiplies float32 matrices on a CPU by MKL and bfloat16 ones by oneDNN. Which of the two
-is faster in float32 depends on the processor, so ``ltvm.chain.execution`` measures it.
+is faster in float32 depends on the processor, so ``ltvm.chain.choosing`` measures it.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ class OneDnn(TorchFunctionMode):
                 return _Linear.apply(x, weight, bias)
         elif func is torch.addmm and not kwargs and _suits(*args[1:3]):
             bias, x, blocks = args
-            return _Linear.apply(x, blocks.t(), bias)
+            if bias.ndim == 1 and len(bias) == blocks.shape[1]:  # others are no bias of a layer
+                return _Linear.apply(x, blocks.t(), bias)
         return func(*args, **(kwargs or {}))
 
 

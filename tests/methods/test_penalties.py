@@ -64,6 +64,16 @@ def test_products_by_onednn_can_be_differentiated_twice():
     torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.skipif(not onednn_available(), reason="no oneDNN")
+@pytest.mark.parametrize("shape", [(5,), (1,), (7, 1), (7, 5)])
+def test_sums_that_are_no_bias_of_a_layer_stay_torchs(shape):
+    draw = torch.Generator().manual_seed(0)
+    added, x, w = (torch.randn(size, generator=draw) for size in (shape, (7, 3), (3, 5)))
+    with OneDnn():
+        made = torch.addmm(added, x, w)
+    torch.testing.assert_close(made, torch.addmm(added, x, w))
+
+
 def test_mmd_is_the_unbiased_estimate():
     draw = torch.Generator().manual_seed(0)
     z, p = (torch.randn(5, 3, generator=draw, dtype=torch.float64) for _ in range(2))
