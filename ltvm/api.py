@@ -6,7 +6,9 @@ Examples:
     >>> record["metrics"]["mse_test"]["value"]                             # doctest: +SKIP
     >>> folder = ltvm.ablate(["ablation=ot", "protocol=smoke"]).folder     # doctest: +SKIP
     >>> folder = ltvm.compare(["short_run_ot", "vae"], ["seeds=[0,1]"]).folder # doctest: +SKIP
-    >>> ltvm.long_table("results").groupby(["method", "metric"]).value.mean()  # doctest: +SKIP
+    >>> rows = ltvm.long_table("results")                                  # doctest: +SKIP
+    >>> own = rows[(rows.metric == "fd_digits") & rows.sampler.isna()]     # doctest: +SKIP
+    >>> own.groupby(["data", "protocol", "method", "cell"]).value.mean()   # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -380,10 +382,13 @@ def paper_tables(
 
 
 def long_table(results: Path | str = "results") -> pd.DataFrame:
-    """All finished runs below ``results``, one row per run and metric.
+    """All runs below ``results``: a row for every value of every evaluation of every run.
 
-    Columns: data, method, seed, metric, value, every configuration key that varies between
-    the runs, and the provenance of the number.
+    Among the columns are data, protocol, method, ``cell`` (all settings but the seed), seed,
+    ``sampler`` (NaN: the method's own), metric, value, every configuration key that varies between
+    the runs, and what each number is (``n``, ``split``, ``extractor``, ...). Costs are rows, too;
+    of a run that is not done there is a row without a metric. Choose before taking means: a run
+    has a row for each density that it was sampled from.
     """
     from ltvm.report.values.long_table import long_table_of_store
 

@@ -35,6 +35,7 @@ from ltvm.runs.environment import commit, versions
 from ltvm.runs.execution.build import make_extractor
 from ltvm.runs.files.store import Run
 from ltvm.runs.identity import NUMERICS
+from ltvm.runs.places import at_home
 from ltvm.runtime.construct import construct, target_of
 from ltvm.runtime.devices import describe, resolve_device, use_full_float32
 
@@ -285,7 +286,7 @@ def samples_of_run(directory: Path, request: Request) -> Scored:
     require(request.channels is None, "--channels", request.channels, "nothing with a run")
     run = Run(directory)
     method = load_method(directory, request.device)
-    config = run.config()
+    config = at_home(run.config())
     data = load_data(config)
     real = reference_images(request.against, None) if request.against else data.train
     n = request.samples or config["protocol"]["evaluation"]["samples"] or len(data.train)

@@ -1,4 +1,4 @@
-"""Seconds and decoder passes by phase: the rows of the paper's cost paragraph."""
+"""Seconds by phase: the rows of the paper's cost paragraph."""
 
 from __future__ import annotations
 

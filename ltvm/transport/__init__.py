@@ -50,7 +50,7 @@ def build_solver(name: str, **options: Any) -> Solver:
     try:
         return make(**options)
     except TypeError as error:
-        raise InputError(f"method.solver_options={options}: {error}") from None
+        raise InputError(f"method.solver_options={options}: {error}") from error
 
 
 __all__ = ["SOLVERS", "Coupling", "Solver", "build_solver", "lower_bound"]

@@ -190,7 +190,7 @@ def keeping(
         return
     kept = []
     for features in make():
-        if numbers <= KEPT_NUMBERS:
+        if store is not None and numbers <= KEPT_NUMBERS:
             kept.append(features.float().cpu())
         yield features
     if store is not None and kept:
