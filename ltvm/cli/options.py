@@ -6,6 +6,7 @@ import argparse
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 Add = Callable[..., argparse.ArgumentParser]  # (name, help, *parents) -> a command's parser
@@ -101,8 +102,14 @@ def as_trusted(options: argparse.Namespace) -> Iterator[None]:
 def runs_and_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Folders, whose names may have ``=`` (``seed=0``), and overrides among words of a command.
 
+    A word that is the name of a folder here is one.
+
     >>> runs_and_overrides(["runs/seed=0", "sampler=gmm"])
     (['runs/seed=0'], ['sampler=gmm'])
     """
-    overrides = [word for word in words if "=" in word and "/" not in word.split("=")[0]]
+    overrides = [
+        word
+        for word in words
+        if "=" in word and "/" not in word.split("=")[0] and not Path(word).is_dir()
+    ]
     return [word for word in words if word not in overrides], overrides

@@ -11,6 +11,7 @@ import pytest
 from small_networks import SMALL
 
 from ltvm.cli.main import COMMANDS, main
+from ltvm.cli.options import runs_and_overrides
 from ltvm.config import choices
 
 TINY = [
@@ -266,3 +267,11 @@ def test_without_arguments_it_says_what_to_do_first(capsys):
     assert "ltvm ablate ablation=ot protocol=smoke" in printed.out
     assert max(map(len, printed.out.splitlines())) <= 100
     assert printed.err == ""
+
+
+def test_a_folder_that_is_there_is_no_override_whatever_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["seed=0", "sampler=gmm"]
+    assert runs_and_overrides(words) == ([], words)
+    (tmp_path / "seed=0").mkdir()
+    assert runs_and_overrides(words) == (["seed=0"], ["sampler=gmm"])
