@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 def split_hydra(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
     """Separate what configures the launcher (``hydra/...``, ``hydra.*``) from the rest."""
+    if isinstance(overrides, str):
+        raise InputError(f"overrides={overrides}: allowed: a list, such as {overrides.split()}")
     ours = [o for o in overrides if not o.lstrip("+~").startswith(("hydra/", "hydra."))]
     return ours, [o for o in overrides if o not in ours]
 
@@ -79,6 +81,10 @@ def train_resolved(
     run, evaluation = store.run(config), evaluation_identity(config)
     shipped = is_stored(run)  # not what this command is for: weights
     if run.status(evaluation) in FINAL and not shipped:
+        if config["data"]["load"].get("path") is not None:
+            from ltvm.runs.execution.same_images import check_images
+
+            check_images([(run, config)])
         return with_evaluation(run, evaluation)
 
     from ltvm.runs.execution.execute import check_input
@@ -158,6 +164,11 @@ def ablate(
         return make_report(planned.report_name, results, reports, allow_mixed, interval)
 
     check_writable("paths.reports", reports / planned.report_name)  # before hours of training
+    of_folders = [p for p in planned.runs if p.config["data"]["load"].get("path") is not None]
+    if of_folders:
+        from ltvm.runs.execution.same_images import check_images
+
+        check_images((p.run, p.config) for p in of_folders if p.status in FINAL)
     taken = candidates(planned)
     taken = of_these_images(taken) if taken else []
     again = [p for p in planned.runs if planned.ablation.stored is False and is_stored(p.run)]
@@ -392,6 +403,8 @@ def long_table(results: Path | str = "results") -> pd.DataFrame:
     """
     from ltvm.report.values.long_table import long_table_of_store
 
+    if not Path(results).is_dir():
+        raise InputError(f"results={results}: allowed: a directory with records")
     return long_table_of_store(Path(results))
 
 

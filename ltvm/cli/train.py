@@ -42,3 +42,5 @@ def print_values(record: dict[str, Any]) -> None:
     print(f"status                   {record['status']}")
     if record.get("reason"):
         print(f"reason                   {record['reason']}")
+    if record.get("directory"):
+        print(f"record, pictures         {record['directory']}")

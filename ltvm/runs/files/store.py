@@ -259,7 +259,7 @@ def with_evaluation(run: Run, evaluation: str) -> dict[str, Any]:
     """A run's record with the values of one of its evaluations, under ``metrics``.
 
     ``status`` and ``reason`` are those of the training, or of the evaluation where that is the one
-    not done. Raises :class:`InputError` if there is no record.
+    not done; ``directory`` is where the run is. Raises :class:`InputError` if there is no record.
     """
     record = run.record()
     if record is None:
@@ -270,5 +270,6 @@ def with_evaluation(run: Run, evaluation: str) -> dict[str, Any]:
         "status": run.status(evaluation),
         "reason": reason,
         "evaluation": evaluation,
+        "directory": str(run.directory),
         "metrics": measured.get("values", {}),
     }
