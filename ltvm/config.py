@@ -18,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
+import yaml
 from hydra import compose
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -105,7 +106,7 @@ def compose_raw(overrides: Sequence[str], with_hydra: bool = False) -> DictConfi
         values = [parsed(override) for override in given if is_value(parsed(override))]
         apply_values(values, config)
         OmegaConf.resolve(config)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise InputError(explain(error, overrides)) from error
     return config
 
@@ -162,6 +163,8 @@ def check_choice(override: str) -> None:
 def explain(error: Exception, overrides: Sequence[str]) -> str:
     """One or two lines for a Hydra error: the key, the value, what is allowed."""
     text = str(error)
+    if isinstance(error, yaml.YAMLError):
+        return f"{' '.join(overrides)}: no YAML: {' '.join(text.split())[:300]}"
     missing = re.search(r"Could not find '([\w/]+)/([^'/]*)'", text)
     if missing:
         group, choice = missing.groups()
@@ -171,10 +174,11 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
             hint += '; pip install "ltvm[joblib]" adds it'
         elif not hint and not config_dirs() and not group.startswith("hydra"):
             hint = "; one of your own: with --config-dir FOLDER"
-        return f"{group}={choice}: allowed: {', '.join(known)}{hint}"
+        place = next((k for k, v in NESTED.items() if v.partition("@")[0] == group), group)
+        return f"{place}={choice}: allowed: {', '.join(known)}{hint}"
     unknown = re.search(r"Could not (?:override|append to config|find|delete).*?'([^']+)'", text)
     if unknown:
-        key = unknown.group(1).split("@")[0]
+        key = unknown.group(1).split("@")[-1]  # kernel@method.kernel is written method.kernel
         given = next((o for o in overrides if key_of(o).split("@")[0] == key), key)
         return f"{given}: {no_such_key(key, overrides)}"
     whole = f"{text}: {error.__cause__}" if error.__cause__ else text
@@ -189,7 +193,7 @@ def no_such_key(key: str, overrides: Sequence[str]) -> str:
     """What is allowed in place of a key that there is not, and the nearest of that."""
     known, last = siblings(key, overrides), key.split(".")[-1]
     near = did_you_mean(last, {*known} - {last}, key.removesuffix(last))
-    if not key.startswith("hydra"):
+    if known and last not in known and not key.startswith("hydra"):
         chosen = [o for o in overrides if is_choice(key_of(o)) and key_of(o) != key]
         paths = keys_of(to_dict(compose_raw(chosen)))
         second = [path.split(".") for path in paths if path.count(".") == 1]
@@ -199,7 +203,7 @@ def no_such_key(key: str, overrides: Sequence[str]) -> str:
         near = f"; did you mean {like[0]}?" if like else near
     choice = next((o for o in overrides if key.split(".")[0] == key_of(o)), None)
     of = f" with {choice}" if choice and "." in key else ""
-    return f"no such key{of}; allowed: {', '.join(known)}{near}"
+    return f"no such key{of}; allowed: {', '.join(known) or 'none there'}{near}"
 
 
 def keys_of(config: Config, path: str = "") -> Iterator[str]:

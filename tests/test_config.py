@@ -117,6 +117,8 @@ def test_choices_are_the_yaml_files():
         ("decoder=my_decoder", "one of your own: with --config-dir FOLDER"),
         ("protocol.iterations=0", "protocol.iterations=0: allowed: 1 or more"),
         ("evaluation.every=0", "evaluation.every=0"),
+        ("evaluation.extractor=digits_x", "evaluation.extractor=digits_x: allowed: "),
+        ("data.load.path=x", "data.load.path=x: no such key; allowed: none there"),
         ("evaluation=_base", "evaluation=_base: allowed: one evaluation of anomaly, digits, "),
         ("evaluation=base", "evaluation=base: allowed: anomaly, digits, digits_samples, "),
         ("method.alpha", "method.alpha"),
@@ -214,3 +216,17 @@ def test_a_file_without_a_name_is_no_choice(tmp_path, monkeypatch):
     monkeypatch.setenv(CONFIG_DIRS_VARIABLE, str(tmp_path))
     with pytest.raises(InputError, match=r"evaluation\.name=None: allowed: a word; a file with"):
         resolve(["evaluation=mine"])
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["method=vae", "method.kernel=langevin"], "method.kernel=langevin: no such key with meth"),
+        (["evaluation=none", "evaluation.extractor=digits"], "no such key with evaluation=none"),
+    ],
+)
+def test_a_part_that_a_choice_does_not_have_is_refused_in_a_line(given, told):
+    with pytest.raises(InputError) as caught:
+        resolve(given)
+    assert told in str(caught.value)
+    assert "did you mean" not in str(caught.value)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ltvm.cli.machine import machine, told
 from ltvm.cli.options import OVERRIDES, Add, restarted, shown
+from ltvm.errors import InputError
 
 if TYPE_CHECKING:
     from ltvm.runs.ablations.ablation import Plan, PlannedRun
@@ -107,12 +108,23 @@ def run(options: argparse.Namespace, tables: Sequence[str] = TABLES) -> int:
 
 def asked() -> dict[str, str]:
     """Every ablation there is -> its question."""
-    from ltvm.config import choices, compose_raw
+    from ltvm.config import choices
     from ltvm.hydra_private import hydra_session
 
     with hydra_session():
         names = choices("ablation")
-        return {name: str(compose_raw([f"ablation={name}"]).ablation.question) for name in names}
+        return {name: question_of(name) for name in names}
+
+
+def question_of(name: str) -> str:
+    """What an ablation asks; of one that is broken, why."""
+    from ltvm.config import compose_raw
+
+    try:
+        content = compose_raw([f"ablation={name}"]).ablation
+    except InputError as error:
+        return f"(cannot be read: {error})"
+    return str(content.get("question") or "(its file has no question)")
 
 
 def print_questions(questions: dict[str, str]) -> None:

@@ -44,5 +44,6 @@ def run(options: argparse.Namespace) -> int:
     for text in merged.conflicts:
         print(f"conflict: {text}", file=sys.stderr)
     if merged.ablations:
-        print(f"next: ltvm report {shlex.join(merged.ablations)}")
+        place = shlex.join(["--results", str(options.results)])
+        print(f"next: ltvm report {shlex.join(merged.ablations)} {place}")
     return 1 if merged.conflicts else 0

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
+import ltvm
 from ltvm.cli import (
     ablate,
     cache,
@@ -111,6 +112,7 @@ def parser() -> argparse.ArgumentParser:
         "correction. Exit codes: 0 done, 1 a run failed, 2 bad input, 3 another process holds "
         "some of the runs, 130 interrupted.",
     )
+    top.add_argument("--version", action="version", version=f"ltvm {ltvm.__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     shared = common()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from small_networks import SMALL
 
+import ltvm
 from ltvm.cli.main import COMMANDS, main
 from ltvm.cli.options import runs_and_overrides
 from ltvm.config import choices
@@ -173,6 +174,32 @@ def test_list_without_an_ablation_names_all_with_their_questions(capsys):
     assert main(["ablate", "--list", "protocol=smoke"]) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in questions)
+
+
+BROKEN = {
+    "half": ("axes: {method: [vae]}", "its file has no name, question, base; needed: name, ques"),
+    "typo": ("{name: t, question: q, base: [], axis: {}}", "ablation.axis={}: allowed: name, "),
+    "torn": ("a: [", "ablation=torn: no YAML: "),
+}
+
+
+def test_a_broken_definition_is_named_and_hides_no_other(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("LTVM_CONFIG_DIRS", str(tmp_path))
+    (tmp_path / "ablation").mkdir()
+    for name, (text, told) in BROKEN.items():
+        (tmp_path / "ablation" / f"{name}.yaml").write_text(text)
+        assert told in refused(capsys, "ablate", f"ablation={name}", "--list")
+    assert main(["ablate", "--list"]) == 0
+    shown = capsys.readouterr().out
+    assert "(its file has no question)" in shown
+    assert "(cannot be read:" in shown
+    assert "what_matters" in shown
+
+
+def test_a_word_is_no_list_of_overrides():
+    for function in (ltvm.train, ltvm.plan):
+        with pytest.raises(ltvm.InputError, match=r"overrides=method=vae: allowed: a list, such"):
+            function("method=vae")
 
 
 def test_list_previews_and_writes_nothing(capsys):

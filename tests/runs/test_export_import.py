@@ -264,3 +264,15 @@ def test_a_manifest_leads_to_no_other_place(archive, tmp_path):
 def test_other_kinds_of_archive_are_refused(name, tmp_path, capsys):
     assert main(["export", "vaes", "--to", str(tmp_path / name)]) == 2
     assert "*.tar.gz or *.tgz" in capsys.readouterr().err
+
+
+def test_an_export_onto_its_own_records_is_refused(trained, capsys):
+    place = f"{trained}/results"
+    assert main(["export", "vaes", "--results", place, "--to", f"{trained}/./results"]) == 2
+    assert "allowed: another place than --results" in capsys.readouterr().err
+
+
+def test_what_comes_next_is_of_the_same_results(archive, tmp_path, capsys):
+    other = str(tmp_path / "other results")
+    assert main(["import", str(archive), "--results", other]) == 0
+    assert f"next: ltvm report vaes --results '{other}'" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """Rows from other frameworks: folders of images with a card, beside rows that are trained here."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -193,6 +194,14 @@ def test_it_joins_tables_pages_and_pictures_marked_as_external(compared, gan, ca
     assert "an external row is images" in capsys.readouterr().err
 
 
+def test_the_card_of_the_tutorial_is_one(gan, config):
+    text = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text()
+    card = re.search(r"```yaml\n(name: my_gan.*?)```", text, re.DOTALL)[1]
+    (gan / "card.yaml").write_text(card)
+    (read,) = read_cards([str(gan)], [config])
+    assert read.cost == {"flops": 3.1e12, "seconds": 95, "device": "one A100"}
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -211,6 +220,7 @@ def test_it_joins_tables_pages_and_pictures_marked_as_external(compared, gan, ca
         ({"label": "a|b"}, "label=a|b: allowed"),
         ({"cost": {"euros": 3}}, "cost=euros: allowed: flops"),
         ({"cost": {"flops": -1}}, "cost.flops=-1: allowed"),
+        ({"cost": {"flops": "many"}}, "cost.flops=many: allowed"),
     ],
 )
 def test_bad_cards(gan, config, changes, words):

@@ -63,6 +63,7 @@ def write_effects(
     tested = Counter(e.kind for e in found.effects if e.test is not None and not e.test.again)
     tests = "; ".join(f"{kind}: {number}" for kind, number in tested.items())
     parts.append(RULES.format(interval=INTERVAL[interval], tests=tests or "none"))
+    parts.append(TO_KNOW)
     parts += left_out_text(found, records, labels[0])
     options = ["", *(f"--results {shlex.quote(str(directory))}" for directory in directories)]
     options += [f"--interval {interval}"] if interval != "t" else []
@@ -80,6 +81,11 @@ def write_effects(
 
 
 USUAL = "the defaults"
+TO_KNOW = (
+    "To know: “unverified”, runs whose records have no checksum, as older ones have not, so that a "
+    "change by hand would not be noticed; “settings found by a search”, runs of either row whose "
+    "settings come from `ltvm tune`, also where its search ended at the defaults."
+)
 
 
 def refuse_empty(

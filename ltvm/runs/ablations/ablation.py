@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from ltvm.config import (
     settled,
     to_dict,
 )
-from ltvm.errors import InputError, require, require_one_of
+from ltvm.errors import InputError, did_you_mean, require, require_one_of
 from ltvm.hydra_private import hydra_session
 from ltvm.overrides import GROUPS, parse, refuse_repeated
 from ltvm.runs.ablations.claims import claims_of, refuse_ambiguous
@@ -185,10 +185,8 @@ def defined(overrides: Sequence[str]) -> tuple[Ablation, list[str]]:
     if not isinstance(content, dict):
         raise InputError("ablation=null: allowed: the name of an ablation")
     content = changed(content, parse([o for o in own if o not in choice]))
-    try:
-        ablation = Ablation(**content)
-    except TypeError as error:
-        raise InputError(f"ablation={content.get('name')}: {error}") from error
+    check_whole(content, choice[0])
+    ablation = Ablation(**content)
     given = [key for key, _ in parse(passed)]
     for key in given:
         if key in ablation.keys or key == "seed":
@@ -197,6 +195,18 @@ def defined(overrides: Sequence[str]) -> tuple[Ablation, list[str]]:
                 f"{key}: swept by ablation={ablation.name}; allowed: 'ablation.{axis}=[...]'"
             )
     return ablation, [*(o for o in ablation.base if o.split("=")[0] not in given), *passed]
+
+
+def check_whole(content: Mapping[str, Any], choice: str) -> None:
+    """Raise :class:`InputError` for a definition without a key that all have, or with another."""
+    known = {field.name: field for field in fields(Ablation)}
+    for key, value in content.items():
+        near = did_you_mean(str(key), known)
+        require(key in known, f"{choice}: ablation.{key}", value, f"{', '.join(known)}{near}")
+    needed = [k for k, one in known.items() if one.default is one.default_factory is MISSING]
+    absent = ", ".join(name for name in needed if name not in content)
+    if absent:
+        raise InputError(f"{choice}: its file has no {absent}; needed: {', '.join(needed)}")
 
 
 def cells_of(ablation: Ablation, shared: Sequence[str]) -> Iterator[tuple[Cell, list[str]]]:

@@ -126,7 +126,7 @@ def check_card(file: Path, content: Mapping[str, Any]) -> None:
     if isinstance(cost, dict):
         for key, value in cost.items():
             require_one_of(f"{file}: cost", key, (*COSTS, "device"))
-            sound = key == "device" or (is_number(value) and value >= 0)
+            sound = key == "device" or (is_number(as_number(value)) and as_number(value) >= 0)
             require(sound, f"{file}: cost.{key}", value, "a number from 0")
         check_text(f"{file}: cost.device", cost.get("device", "unknown"))
     else:
@@ -141,7 +141,17 @@ def check_text(key: str, value: Any) -> None:
 def costs(content: Mapping[str, Any]) -> dict[str, Any]:
     """The cost of one training: numbers by currency, a device; or ``{"text": ...}``."""
     cost = content["cost"]
-    return dict(cost) if isinstance(cost, dict) else {"text": cost}
+    if not isinstance(cost, dict):
+        return {"text": cost}
+    return {key: value if key == "device" else as_number(value) for key, value in cost.items()}
+
+
+def as_number(value: Any) -> Any:
+    """A number as people write it: YAML takes ``3.1e12`` for a word, and ``3.1e+12`` for one."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def seeds_of(folder: Path) -> dict[int, Path]:

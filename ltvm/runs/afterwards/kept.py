@@ -24,6 +24,8 @@ def kept(directory: Path) -> tuple[Run, dict[str, Any], Config]:
     require(directory.is_dir(), "run", directory, allowed)
     run = Run(directory)
     record = run.record()
+    is_run = record is not None or run.config_file.is_file()
+    require(is_run, "run", directory, f"{allowed}, runs/DATA/METHOD/IDENTITY/seed=N")
     if record is None or record["status"] != "done":
         raise InputError(f"{directory}: the run is {run.status()}; allowed: one that is trained")
     refuse_external(record, directory)

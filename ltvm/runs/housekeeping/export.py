@@ -41,6 +41,7 @@ def export(
     :class:`ltvm.errors.InputError` if there is no such ablation in ``results``.
     """
     check_name("export", name)
+    require(target.resolve() != results.resolve(), "--to", target, "another place than --results")
     file = manifest_file(results, name)
     if not file.is_file():
         raise InputError(f"export {name}: no file {file}; {known_names(results, name)}")
