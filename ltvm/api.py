@@ -361,19 +361,23 @@ def make_effects(
     results: Path | str | Sequence[Path | str] = "results",
     reports: Path | str = "reports",
     interval: str = "t",
+    by: str | None = None,
 ) -> dict[str, Any]:
     """Compare two methods at every setting at which both were run with all else equal.
 
     Writes ``<reports>/effects/<first>-against-<second>/``: tables of the differences ``first`` -
     ``second``, paired by seed, of every headline metric, and forest plots in percent of the second
-    method's mean. Returns its ``page``, the ``answer`` in sentences and the ``effects`` as plain
-    values. Raises :class:`ltvm.errors.InputError` for a method without records, or where no
-    setting is shared.
+    method's mean. ``by`` names a metric (``latent_sliced_w2``) of the second method, against which
+    differences are drawn as well: where does the first one help? Returns its ``page``, the
+    ``answer`` in sentences and the ``effects`` as plain values. Raises
+    :class:`ltvm.errors.InputError` for a method without records, where no setting is shared, or for
+    a ``by`` that is no metric of theirs.
     """
     from ltvm.report.effects import write_effects
 
     several = [results] if isinstance(results, str | Path) else results
-    return write_effects([Path(one) for one in several], Path(reports), first, second, interval)
+    places = [Path(one) for one in several]
+    return write_effects(places, Path(reports), first, second, interval, by)
 
 
 def paper_tables(

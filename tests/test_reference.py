@@ -40,12 +40,16 @@ def test_a_committed_page_leads_to_the_files_of_its_numbers(name):
     assert [link for link in links if not (folder / link).is_file()] == []
 
 
-def test_the_reports_are_listed_with_their_questions():
+def test_the_reports_are_listed_with_what_they_are_of():
     listed = (ROOT / "reports" / "reference" / "README.md").read_text()
     assert len(re.findall(r"^\| \[", listed, re.M)) == len(NAMES)
     for name in NAMES:
-        question = read_json(REFERENCE / "ablations" / f"{name}.json")["question"]
-        assert f"| [{name}]({name}/README.md) | {question} |" in listed
+        manifest = read_json(REFERENCE / "ablations" / f"{name}.json")
+        runs = manifest["runs"]
+        of = [", ".join(dict.fromkeys(run[key] for run in runs)) for key in ("data", "protocol")]
+        counts = [str(len({run[key] for run in runs})) for key in ("seed", "cell")]
+        row = " | ".join([f"[{name}]({name}/README.md)", *of, *counts, manifest["question"]])
+        assert f"| {row} |" in listed
 
 
 def without_pictures(report):
@@ -73,7 +77,8 @@ def test_the_committed_leaderboard_is_that_of_the_committed_records(tmp_path, mo
 def test_the_committed_effects_are_those_of_the_committed_records(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     pair = ("short_run_ot", "short_run_uncorrected")
-    rebuilt = Path(ltvm.make_effects(*pair, "results/reference", tmp_path)["page"]).parent
+    made = ltvm.make_effects(*pair, "results/reference", tmp_path, by="latent_sliced_w2")
+    rebuilt = Path(made["page"]).parent
     committed = ROOT / "reports" / "reference" / "effects" / rebuilt.name
     assert {f.name for f in committed.iterdir()} == {f.name for f in rebuilt.iterdir()}
     for file in ("README.md", "effects.csv"):

@@ -12,6 +12,7 @@ from ltvm.cli.options import Add, interval
 EXAMPLES = """\
 examples:
   ltvm effects short_run_ot short_run_uncorrected   # what the correction does, setting by setting
+  ltvm effects short_run_ot short_run_uncorrected --by latent_sliced_w2 # where it helps
   ltvm effects my_method vae --results results --results results/reference # and shipped records
   ltvm effects short_run_ot vae --json | jq '.effects[] | {terms, settings, metric, percent}'"""
 
@@ -32,6 +33,11 @@ def add(add_command: Add) -> None:
         action="append",
         help="records; again for more: of a run that several have, the first counts (results)",
     )
+    command.add_argument(
+        "--by",
+        metavar="METRIC",
+        help="draw differences against this metric of AGAINST, too: where does METHOD help?",
+    )
     command.add_argument("--reports", default=os.environ.get("LTVM_REPORTS", "reports"))
 
 
@@ -45,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
         options.directories or usual,
         options.reports,
         options.interval,
+        options.by,
     )
     if told(options, made):
         return 0

@@ -13,6 +13,7 @@ from ltvm.cli.main import main
 from ltvm.config import resolve
 from ltvm.errors import InputError
 from ltvm.report.comparisons.statistics import holm
+from ltvm.report.effects.along import correlation_text, points, rho
 from ltvm.report.effects.pairing import SETTINGS, VARIANTS, effects
 from ltvm.report.effects.rows import terms_of_both
 from ltvm.report.leaderboard.entries import read_entries
@@ -27,8 +28,11 @@ DISTANCES = {METHOD: [90.0, 93.0, 99.0], TWIN: [100.0, 104.0, 108.0]}
 class Configured(Results):
     """Runs whose configuration is what overrides resolve to."""
 
-    def row(self, method, *overrides, values=None, cell=None, **fields):
-        """Three seeds of a method; ``values`` are distances, the error is a hundredth of them."""
+    def row(self, method, *overrides, values=None, cell=None, codes=None, **fields):
+        """Three seeds of a method; ``values`` are distances, the error is a hundredth of them.
+
+        ``codes``: how far its codes are from the prior.
+        """
         for seed, distance in enumerate(values or DISTANCES[method]):
             made = [f"method={method}", f"seed={seed}", "protocol=smoke", *overrides]
             name = cell or "-".join([method, *overrides]).replace("=", "")
@@ -37,7 +41,9 @@ class Configured(Results):
             write_text(folder / "config.yaml", yaml.safe_dump(config))
             record = folder / "record.json"
             write_json(record, read_json(record) | fields)
-            self.evaluation(folder, "e1", {"fd_digits": distance, "mse_test": distance / 100})
+            measured = {"fd_digits": distance, "mse_test": distance / 100}
+            measured |= {} if codes is None else {"latent_sliced_w2": codes + seed / 100}
+            self.evaluation(folder, "e1", measured)
 
     def effects(self, first=METHOD, second=TWIN):
         return effects(terms_of_both(read_entries([self.root]), first, second))
@@ -281,3 +287,55 @@ def test_what_has_no_effects_is_refused(results, tmp_path, first, second, messag
     with pytest.raises(InputError, match=message):
         ltvm.make_effects(first, second, results.root, tmp_path / "reports")
     assert not (tmp_path / "reports").exists()
+
+
+@pytest.fixture
+def along(tmp_path):
+    """Five settings: the farther the twin's codes, the more the method helps; one pair without."""
+    made = Configured(tmp_path / "results")
+    for number, sigma in enumerate((0.5, 0.4, 0.3, 0.2, 0.1)):
+        distances = [100.0 - 10 * number, 103.0 - 10 * number, 101.0 - 10 * number]
+        made.row(METHOD, f"model.sigma={sigma}", values=distances, codes=9.0)
+        made.row(TWIN, f"model.sigma={sigma}", values=[100.0, 101.0, 102.0], codes=0.1 * 2**number)
+    made.row(METHOD, "model.sigma=0.7")
+    made.row(TWIN, "model.sigma=0.7")
+    return made
+
+
+def test_effects_are_set_against_what_the_second_method_is_like(along):
+    found = along.found()
+    own = points(found, "latent_sliced_w2")["FD, digit features ↓"]
+    assert [p.against for p in sorted(own, key=lambda p: p.against)] == pytest.approx(
+        [0.11, 0.21, 0.41, 0.81, 1.61]  # of the twin, mean of three seeds
+    )
+    assert rho(own) == pytest.approx(-1)
+    (text, _) = correlation_text(found, "latent_sliced_w2", "sliced W2", "the twin")
+    assert text.startswith(
+        "FD, digit features ↓: rank correlation (Spearman) of the difference in percent with "
+        "sliced W2 of “the twin” at the same setting: -1.00 over 5 settings of mnist5k, smoke."
+    )
+
+
+def test_the_page_has_the_metric_its_figure_and_its_correlation(along, tmp_path):
+    command = ["effects", METHOD, TWIN, "--results", str(along.root), "--reports", str(tmp_path)]
+    assert main([*command, "--by", "latent_sliced_w2"]) == 0
+    folder = tmp_path / "effects" / f"{METHOD}-against-{TWIN}"
+    page = (folder / "README.md").read_text()
+    assert "(effects-by-latent_sliced_w2.png)" in page
+    assert "| sliced W2 to prior, same, no correction" in page
+    assert page.count("| 0.41 ") == 2
+    assert page.count("| - ") > 0  # of the pair whose codes were not measured
+    assert "--by latent_sliced_w2`" in page
+    assert (folder / "effects-by-latent_sliced_w2.svg").is_file()
+    assert main(command) == 0  # without it the figure goes
+    assert not (folder / "effects-by-latent_sliced_w2.svg").exists()
+
+
+def test_a_metric_that_nothing_has_is_refused_and_few_settings_say_nothing(
+    results, tmp_path, capsys
+):
+    command = ["effects", METHOD, TWIN, "--results", str(results.root), "--reports", str(tmp_path)]
+    assert main([*command, "--by", "latent_sliced"]) == 2
+    assert "--by=latent_sliced: allowed: a metric of the second" in capsys.readouterr().err
+    assert main([*command, "--by", "mse_test"]) == 0
+    assert not list(tmp_path.rglob("effects-by-*"))

@@ -156,9 +156,7 @@ def test_what_has_no_pictures_is_refused(trained, tmp_path, capsys):
         ltvm.make_pictures([trained.directory], ["evaluation=digits_samples", "sampler=flow"])
     with pytest.raises(InputError, match="allowed: sampler=NAME"):
         ltvm.make_pictures([trained.directory], ["evaluation=digits"])
-    with pytest.raises(
-        InputError, match=r"run=.*: allowed: the directory of a run that was"
-    ):
+    with pytest.raises(InputError, match=r"run=.*: allowed: the directory of a run that was"):
         ltvm.make_pictures([tmp_path])
     with pytest.raises(InputError, match=r"run=.*seed=\*: allowed: the directory of a run"):
         ltvm.make_pictures([tmp_path / "runs" / "seed=*"])  # a pattern that fits none

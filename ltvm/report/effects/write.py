@@ -12,6 +12,7 @@ import pandas as pd
 from ltvm.errors import require
 from ltvm.report.comparisons.differences import signed, test_text
 from ltvm.report.comparisons.statistics import INTERVALS, format_estimate
+from ltvm.report.effects.along import correlation_text, declared, measured, points, scatter
 from ltvm.report.effects.forest import Groups, forest
 from ltvm.report.effects.pairing import KINDS, Effect, Effects, effects, facts
 from ltvm.report.effects.rows import terms_of_both
@@ -35,12 +36,18 @@ RULES = (
 
 
 def write_effects(
-    directories: Sequence[Path], reports: Path, first: str, second: str, interval: str = "t"
+    directories: Sequence[Path],
+    reports: Path,
+    first: str,
+    second: str,
+    interval: str = "t",
+    by: str | None = None,
 ) -> Json:
     """Write ``<reports>/effects/<first>-against-<second>/``; returns what it says.
 
-    Raises :class:`ltvm.errors.InputError` if the two have no setting in common, or the folder
-    cannot be written.
+    ``by`` names a metric of the second method against which differences are drawn as well. Raises
+    :class:`ltvm.errors.InputError` if the two have no setting in common, if ``by`` is no such
+    metric, or the folder cannot be written.
     """
     require(first != second, "effects", first, "two methods that differ")
     require(interval in INTERVALS, "--interval", interval, ", ".join(INTERVALS))
@@ -57,9 +64,21 @@ def write_effects(
         forest(groups, labels, folder / name)
         written |= {f"{name}.png", f"{name}.svg"}
         parts.append(f"![{title}]({name}.png)")
+    if by is not None:
+        title, name = declared(found.effects, by).title, f"{NAME}-by-{by}"
+        if points(found.effects, by):
+            scatter(found.effects, by, title, labels, folder / name)
+            written |= {f"{name}.png", f"{name}.svg"}
+            parts.append(f"![Differences against {title} of “{labels[1]}”]({name}.png)")
+        parts += correlation_text(found.effects, by, title, labels[1])
     for metric in metrics_of(found.effects):
         own = [e for e in found.effects if e.metric == metric]
-        parts += [f"## {own[0].title}", to_markdown(table(own, labels, interval))]
+        shown = table(own, labels, interval)
+        if by is not None:
+            values = [measured(effect, by) for effect in own]
+            texts = ["-" if value is None else f"{value:.3g}" for value in values]
+            shown.insert(list(shown).index("p") + 1, f"{title}, {labels[1]}", texts)
+        parts += [f"## {own[0].title}", to_markdown(shown)]
     tested = Counter(e.kind for e in found.effects if e.test is not None and not e.test.again)
     tests = "; ".join(f"{kind}: {number}" for kind, number in tested.items())
     parts.append(RULES.format(interval=INTERVAL[interval], tests=tests or "none"))
@@ -67,6 +86,7 @@ def write_effects(
     parts += left_out_text(found, records, labels[0])
     options = ["", *(f"--results {shlex.quote(str(directory))}" for directory in directories)]
     options += [f"--interval {interval}"] if interval != "t" else []
+    options += [f"--by {shlex.quote(by)}"] if by is not None else []
     parts.append(f"Command: `ltvm effects {first} {second}{' '.join(options)}`")
     parts.append("Every value by seed, with its record: [effects.csv](effects.csv).")
     write_text(folder / "README.md", "\n\n".join(parts) + "\n")
