@@ -201,6 +201,7 @@ def no_such_key(key: str, overrides: Sequence[str]) -> str:
         meant = last if last in names or near else nearest(last, names)
         like = [f"{top}.{meant}" for top in LIKELY if [top, meant] in second]
         near = f"; did you mean {like[0]}?" if like else near
+    near = f"; did you mean {MEANT[key]}?" if key in MEANT else near
     choice = next((o for o in overrides if key.split(".")[0] == key_of(o)), None)
     of = f" with {choice}" if choice and "." in key else ""
     return f"no such key{of}; allowed: {', '.join(known) or 'none there'}{near}"
@@ -214,6 +215,7 @@ def keys_of(config: Config, path: str = "") -> Iterator[str]:
             yield from keys_of(value, f"{path}{key}.")
 
 
+MEANT = {"seeds": "ablation.seeds", "name": "--name", "axes": "ablation.axes"}
 LIKELY = ("method", "protocol", "model", "decoder", "optimizer", "evaluation", "execution", "paths")
 OPEN = ("protocol.own_steps", "paper.settings", "evaluation.metrics", "evaluation.extractor")
 

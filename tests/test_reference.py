@@ -120,6 +120,9 @@ QUOTED = {  # report -> the document that tells its numbers, and which of its ta
     ),
     "dose-mnist5k": ("docs/findings/mechanism.md", ["headline", "claims"]),
     "houses": ("docs/findings/data-sets.md", ["headline", "differences-headline"]),
+    "alpha-mnist5k-medium": ("docs/findings/settings.md", ["headline"]),
+    "sigma-mnist5k-medium": ("docs/findings/settings.md", ["headline", "differences-headline"]),
+    "anomaly-medium": ("docs/findings/anomaly.md", ["crossed-auprc-digit-left-out", "differences-headline", "claims"]),
     "learning-mnist5k": ("docs/protocol.md", ["headline", "differences-headline"]),
 }
 
