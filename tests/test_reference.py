@@ -122,7 +122,10 @@ QUOTED = {  # report -> the document that tells its numbers, and which of its ta
     "houses": ("docs/findings/data-sets.md", ["headline", "differences-headline"]),
     "alpha-mnist5k-medium": ("docs/findings/settings.md", ["headline"]),
     "sigma-mnist5k-medium": ("docs/findings/settings.md", ["headline", "differences-headline"]),
-    "anomaly-medium": ("docs/findings/anomaly.md", ["crossed-auprc-digit-left-out", "differences-headline", "claims"]),
+    "anomaly-medium": (
+        "docs/findings/anomaly.md",
+        ["crossed-auprc-digit-left-out", "differences-headline", "claims"],
+    ),
     "learning-mnist5k": ("docs/protocol.md", ["headline", "differences-headline"]),
 }
 
