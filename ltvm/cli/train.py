@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from ltvm.cli.machine import machine, told
@@ -32,6 +33,8 @@ def run(options: argparse.Namespace) -> int:
     end_undisturbed()
     if not told(options, record) and rank() == 0:
         print_values(record)
+    if options.debug and record.get("traceback"):
+        print(record["traceback"], file=sys.stderr)
     return 1 if record["status"] in ("failed", "running") else 0
 
 

@@ -6,16 +6,16 @@ method, data, metrics -> values with provenance, columns that say what they are
 from __future__ import annotations
 
 import time
-import traceback
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ltvm.config import Config
 from ltvm.data.image_set import DataSet, ImageSet
-from ltvm.errors import DivergedError, InputError, in_words
+from ltvm.errors import DivergedError, InputError
 from ltvm.methods.base import EVALUATION_BATCH, Method
 from ltvm.metrics.base import Context, Metric, record_values
 from ltvm.runs.environment import commit, now, versions
+from ltvm.runs.execution.failing import failure
 from ltvm.runs.execution.pictures import save_sampled
 from ltvm.runs.execution.running import Running
 from ltvm.runs.execution.sampler import with_sampler
@@ -61,11 +61,7 @@ def evaluate_run(
         content |= {"status": "failed", "reason": str(error)}
         raise
     except Exception as error:
-        content |= {
-            "status": "failed",
-            "reason": in_words(error),
-            "traceback": traceback.format_exc(),
-        }
+        content |= failure(error)
     finally:
         content["seconds"] = time.perf_counter() - started
         running.hold.check()

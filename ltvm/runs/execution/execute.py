@@ -27,11 +27,12 @@ from ltvm.runs.environment import commit
 from ltvm.runs.execution.board import Board, check_board
 from ltvm.runs.execution.build import build_method, build_metrics, build_problem
 from ltvm.runs.execution.evaluate import Trained, evaluate_run
+from ltvm.runs.execution.failing import failure
 from ltvm.runs.execution.follow import same_everywhere
 from ltvm.runs.execution.load import load_method
 from ltvm.runs.execution.pictures import save_pictures
 from ltvm.runs.execution.progress import Reporter, current_reporter
-from ltvm.runs.execution.records import about, begun, failure, finish
+from ltvm.runs.execution.records import about, begun, finish
 from ltvm.runs.execution.resuming import made_with
 from ltvm.runs.execution.running import Running
 from ltvm.runs.execution.sampler import check_sampler, stated

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import traceback
 from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
 from ltvm.config import Config
-from ltvm.errors import in_words
 from ltvm.methods.base import Method
 from ltvm.methods.chain_method import ChainMethod
 from ltvm.metrics.base import Metric
@@ -79,15 +77,6 @@ def temperature(method: Method, iterations: int) -> list[float] | None:
         return None
     first, last = (method.kernel.temperature(at) for at in (0, iterations - 1))
     return None if first is None or last is None else [first, last]
-
-
-def failure(error: Exception) -> dict[str, Any]:
-    """What a record or an evaluation says of an error that is being handled."""
-    return {
-        "status": "failed",
-        "reason": in_words(error),
-        "traceback": traceback.format_exc(),
-    }
 
 
 def finish(record: dict[str, Any], config: Config, run: Run, trainer: Trainer) -> None:
