@@ -126,6 +126,8 @@ QUOTED = {  # report -> the document that tells its numbers, and which of its ta
         "docs/findings/anomaly.md",
         ["crossed-auprc-digit-left-out", "differences-headline", "claims"],
     ),
+    "steps-mnist5k-medium": ("docs/findings/settings.md", ["headline", "differences-headline"]),
+    "frontier-mnist5k": ("docs/findings/settings.md", ["trade-off"]),
     "learning-mnist5k": ("docs/protocol.md", ["headline", "differences-headline"]),
 }
 
