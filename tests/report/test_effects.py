@@ -339,3 +339,9 @@ def test_a_metric_that_nothing_has_is_refused_and_few_settings_say_nothing(
     assert "--by=latent_sliced: allowed: a metric of the second" in capsys.readouterr().err
     assert main([*command, "--by", "mse_test"]) == 0
     assert not list(tmp_path.rglob("effects-by-*"))
+
+
+def test_a_setting_that_makes_the_first_method_the_second_is_no_effect(results):
+    results.row(METHOD, "method.alpha=0.0", values=DISTANCES[TWIN])
+    assert settings(results.found()) == [""]
+    assert results.why_not() == ["it is the second method there: equal values"]

@@ -129,6 +129,9 @@ def effects(groups: Sequence[Terms], interval: str = "t") -> Effects:
             made = list(of_pair(terms, one, other, interval)) if other is not None else []
             if not made:
                 found.left_out.append((terms, one, why or "nothing was measured of both alike"))
+            elif all(e.is_variant and {a - b for a, b in e.by_seed.values()} == {0} for e in made):
+                found.left_out.append((terms, one, "it is the second method there: equal values"))
+                continue
             for effect in made:
                 key = (effect.metric, tuple(effect.by_seed.items()))
                 if known.setdefault(key, terms) is terms:
