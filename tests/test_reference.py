@@ -132,6 +132,7 @@ QUOTED = {  # report -> the document that tells its numbers, and which of its ta
         "docs/findings/large.md",
         ["headline", "differences-headline", "claims"],
     ),
+    "step_size-mnist5k-medium": ("docs/findings/settings.md", ["headline"]),
     "learning-mnist5k": ("docs/protocol.md", ["headline", "differences-headline"]),
 }
 
