@@ -16,6 +16,7 @@ from ltvm.report.comparisons.statistics import holm
 from ltvm.report.effects.along import correlation_text, points, rho
 from ltvm.report.effects.pairing import SETTINGS, VARIANTS, effects
 from ltvm.report.effects.rows import terms_of_both
+from ltvm.report.effects.write import drawn
 from ltvm.report.leaderboard.entries import read_entries
 from ltvm.runs.identity import identity
 from ltvm.runtime.files import read_json, write_json, write_text
@@ -345,3 +346,17 @@ def test_a_setting_that_makes_the_first_method_the_second_is_no_effect(results):
     results.row(METHOD, "method.alpha=0.0", values=DISTANCES[TWIN])
     assert settings(results.found()) == [""]
     assert results.why_not() == ["it is the second method there: equal values"]
+
+
+def test_metrics_of_few_settings_have_a_figure_of_their_own(along, tmp_path):
+    for cell in ("0.5", "0.4", "0.3", "0.2", "0.1"):
+        for method in (METHOD, TWIN):
+            name = f"{method}-model.sigma{cell}"
+            for file in along.root.glob(f"runs/*/*/{name}/*/evaluations/e1.json"):
+                content = read_json(file)
+                del content["values"]["mse_test"]
+                write_json(file, content)
+    groups = {name: lines for name, _, lines in drawn(along.found())}
+    shown = {name: [len(lines) for lines in own.values()] for name, own in groups.items()}
+    assert shown == {"effects": [6], "effects-others": [1]}
+    assert list(points(along.found(), "latent_sliced_w2")) == ["FD, digit features ↓"]

@@ -48,15 +48,16 @@ def measured(effect: Effect, metric: str) -> float | None:
 def points(found: Sequence[Effect], metric: str) -> dict[str, list[Point]]:
     """The effects at settings that both methods have, where ``metric`` is known, by their metric.
 
-    Generation first; metrics with fewer than ``LEAST`` say nothing. Settings of the first method
-    alone would repeat the one value of the second.
+    Generation first, without metrics of fewer than ``LEAST``, or of less than half as many as the
+    most. Settings of the first method alone would repeat the one value of the second.
     """
     by_title: dict[str, list[Point]] = {}
     for effect in found:
         against, share = measured(effect, metric), effect.share
         if effect.kind == SETTINGS and share is not None and against is not None:
             by_title.setdefault(effect.title, []).append(Point(effect, against, share))
-    enough = [own for own in by_title.values() if len(own) >= LEAST]
+    most = max(map(len, by_title.values()), default=0)
+    enough = [own for own in by_title.values() if len(own) >= max(LEAST, most / 2)]
     enough.sort(key=lambda own: FAMILIES.index(own[0].effect.column.family))
     return {own[0].effect.title: own for own in enough}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -26,10 +25,8 @@ def forest(groups: Groups, labels: tuple[str, str], path: Path) -> None:
     share (``Effect.share``) no point.
     """
     effects = [e for lines in groups.values() for own in lines.values() for e in own]
-    counts = Counter((e.metric, e.title) for e in effects)
-    family = {e.metric: FAMILIES.index(e.column.family) for e in effects}
-    rare = max(counts.values()) / 2  # below it: behind the others
-    metrics = sorted(counts, key=lambda metric: (counts[metric] < rare, family[metric[0]]))
+    family = {(e.metric, e.title): FAMILIES.index(e.column.family) for e in effects}
+    metrics = sorted(family, key=lambda metric: family[metric])
     names = [name for terms, lines in groups.items() for name in (terms, *lines)]
     columns = in_a_row(len(metrics))
     across = SIGN * max(map(len, names)) + PANEL * columns

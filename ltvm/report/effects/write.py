@@ -159,18 +159,29 @@ def summary(found: Sequence[Effect], labels: tuple[str, str]) -> list[str]:
 def drawn(found: Sequence[Effect]) -> list[tuple[str, str, Groups]]:
     """(file, heading, effects by terms and settings): at settings that both have, of the first
     method's alone, and of samples of a density.
+
+    Metrics of few of these settings have a figure of their own, with no line but of these.
     """
     figures: list[tuple[str, str, Groups]] = []
     names = ("effects", "effects-variants", "effects-densities")
     for name, kind in zip(names, KINDS, strict=True):
+        own = [e for e in found if e.kind == kind]
+        counts = Counter(e.metric for e in own)
+        few = {metric for metric, count in counts.items() if 2 * count < max(counts.values())}
         title = f"Differences by {kind}"
-        groups: dict[str, dict[str, list[Effect]]] = {}
-        for effect in [e for e in found if e.kind == kind]:
-            lines = groups.setdefault(heading(effect, found), {})
-            line = f"{effect.settings or USUAL}, {effect.first.precision}"
-            lines.setdefault(line, []).append(effect)
-        figures += [(name, title, groups)] if groups else []
-    return figures
+        figures.append((name, title, grouped([e for e in own if e.metric not in few], found)))
+        rare = grouped([e for e in own if e.metric in few], found)
+        figures.append((f"{name}-others", f"{title}, by metrics of few of them", rare))
+    return [figure for figure in figures if figure[2]]
+
+
+def grouped(own: Sequence[Effect], found: Sequence[Effect]) -> Groups:
+    """Effects by their terms and settings, as figures show them."""
+    groups: dict[str, dict[str, list[Effect]]] = {}
+    for effect in own:
+        line = f"{effect.settings or USUAL}, {effect.first.precision}"
+        groups.setdefault(heading(effect, found), {}).setdefault(line, []).append(effect)
+    return groups
 
 
 def heading(effect: Effect, found: Sequence[Effect]) -> str:
