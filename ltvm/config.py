@@ -257,7 +257,7 @@ def choices(group: str) -> list[str]:
     """
     with hydra_session():
         found = group_options(group, further_places())
-    return [name for name in found if not name.startswith("_")]
+    return [name for name in found if not name.rpartition("/")[2].startswith("_")]
 
 
 def siblings(key: str, overrides: Sequence[str]) -> list[str]:

@@ -104,7 +104,7 @@ def names_of_group(group: str, directories: Sequence[str] = ()) -> list[str]:
         root = Path(folder) / group
         files = root.rglob("*.yaml")
         found |= {file.relative_to(root).with_suffix("").as_posix() for file in files}
-    return sorted(found)
+    return sorted(name for name in found if not name.rpartition("/")[2].startswith("_"))
 
 
 def packaged() -> Iterator[str]:

@@ -96,7 +96,7 @@ def test_evaluating_runs_by_directory(trainings, tmp_path, capsys):
     ):
         with pytest.raises(InputError, match=named):
             ltvm.evaluate_runs([run.directory], bad)
-    with pytest.raises(InputError, match="the run is pending"):
+    with pytest.raises(InputError, match="allowed: the directory of a run that was trained here"):
         ltvm.evaluate_runs([tmp_path], MORE)
 
 

@@ -13,8 +13,11 @@ def in_palette(png: bytes) -> bytes:
     """An opaque PNG with a palette: exact where it has no more colours than that.
 
     Of more, the palette is spread over the colours that there are, however rare they are, so that
-    a marker keeps its own; what moves, by a few of 255 levels, are the many shades of edges.
+    a marker keeps its own; what moves, by a few of 255 levels, are the many shades of edges. Of a
+    figure that was not rendered, no bytes, nothing is made.
     """
+    if not png:
+        return png
     image = Image.open(io.BytesIO(png))
     few = image.convert("RGB").quantize(
         COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
