@@ -43,8 +43,8 @@ def train(overrides: Sequence[str] = (), restart: bool = False) -> dict[str, Any
     """Do what is not done of one run and its evaluation; ``overrides`` as for ``ltvm train``.
 
     An unfinished run goes on from its checkpoint; with ``restart`` it begins again. Processes that
-    torchrun started do it together (docs/scale.md). Returns the
-    record of the run, with the values of that evaluation under ``metrics``. Raises
+    torchrun started do it together (docs/scale.md). Returns the record of the run, with the values
+    of that evaluation under ``metrics`` and its place under ``directory``. Raises
     :class:`ltvm.errors.InputError` for bad input, or a checkpoint that it cannot go on from.
     """
     from ltvm.config import resolve
@@ -73,6 +73,7 @@ def train_resolved(
 ) -> dict[str, Any]:
     """``train`` of what ``ours`` resolve to, in the one process of a run or in the first."""
     from ltvm.config import settled
+    from ltvm.runs.execution.same_images import check_images
     from ltvm.runs.files.store import FINAL, Store, with_evaluation
     from ltvm.runs.housekeeping.stored import forget_held, is_stored
     from ltvm.runs.identity import evaluation_identity
@@ -81,10 +82,7 @@ def train_resolved(
     run, evaluation = store.run(config), evaluation_identity(config)
     shipped = is_stored(run)  # not what this command is for: weights
     if run.status(evaluation) in FINAL and not shipped:
-        if config["data"]["load"].get("path") is not None:
-            from ltvm.runs.execution.same_images import check_images
-
-            check_images([(run, config)])
+        check_images([(run, config)])
         return with_evaluation(run, evaluation)
 
     from ltvm.runs.execution.execute import check_input
@@ -145,6 +143,7 @@ def ablate(
     runs done.
     """
     from ltvm.runs.ablations.manifest import write_manifest
+    from ltvm.runs.execution.same_images import check_images
     from ltvm.runs.files.store import FINAL, check_writable
     from ltvm.runs.housekeeping.stored import (
         candidates,
@@ -164,11 +163,7 @@ def ablate(
         return make_report(planned.report_name, results, reports, allow_mixed, interval)
 
     check_writable("paths.reports", reports / planned.report_name)  # before hours of training
-    of_folders = [p for p in planned.runs if p.config["data"]["load"].get("path") is not None]
-    if of_folders:
-        from ltvm.runs.execution.same_images import check_images
-
-        check_images((p.run, p.config) for p in of_folders if p.status in FINAL)
+    check_images((p.run, p.config) for p in planned.runs if p.status in FINAL)
     taken = candidates(planned)
     taken = of_these_images(taken) if taken else []
     again = [p for p in planned.runs if planned.ablation.stored is False and is_stored(p.run)]

@@ -39,6 +39,7 @@ from ltvm.overrides import (
 from ltvm.runtime.config_dirs import (
     CONFIG_DIRS_VARIABLE,
     config_dirs,
+    is_choice_name,
     make_importable,
     own_configuration,
 )
@@ -153,9 +154,8 @@ def check_choice(override: str) -> None:
     if not is_choice(key) or (isinstance(value, dict) and value and key in NESTED):
         return
     parts = value.split("/") if isinstance(value, str) else [""]
-    if found.is_delete() or any(
-        p in ("", ".", "..") or p.startswith("_") or len(p) > LONGEST_NAME for p in parts
-    ):
+    outside = any(p in ("", ".", "..") or len(p) > LONGEST_NAME for p in parts)
+    if found.is_delete() or outside or not is_choice_name(parts[-1]):
         known = choices(NESTED.get(key, key).split("@")[0])
         raise InputError(f"{override}: allowed: one {key} of {', '.join(known)}")
 
@@ -257,7 +257,7 @@ def choices(group: str) -> list[str]:
     """
     with hydra_session():
         found = group_options(group, further_places())
-    return [name for name in found if not name.rpartition("/")[2].startswith("_")]
+    return list(filter(is_choice_name, found))
 
 
 def siblings(key: str, overrides: Sequence[str]) -> list[str]:

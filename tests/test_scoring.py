@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from PIL import Image
 from small_networks import SMALL
 
@@ -17,7 +18,9 @@ from ltvm.errors import InputError
 from ltvm.metrics.base import Context
 from ltvm.metrics.features.digits import DigitFeatures
 from ltvm.metrics.generation.frechet import FrechetDistance
+from ltvm.runs.places import PLACES
 from ltvm.runtime.files import read_json
+from ltvm.scoring import Request, samples_of_run
 
 CPU = torch.device("cpu")
 
@@ -172,6 +175,24 @@ def test_a_run_reproduces_the_number_of_its_record(capsys):
             ltvm.evaluate(directory if text is not None else directory.parent)
     with pytest.raises(InputError, match="--channels=1: allowed: nothing with a run"):
         ltvm.evaluate(directory, channels=1)
+
+
+def test_a_run_is_scored_beside_the_images_that_are_here(tmp_path, monkeypatch):
+    """A committed record names the usual place of images, and no other machine's."""
+    asked = []
+
+    def load(config):
+        asked.append(config["data"]["load"]["root"])
+        raise InputError("enough")
+
+    usual = {"paths": {"data": PLACES["data"]}, "data": {"load": {"root": PLACES["data"]}}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(usual))
+    monkeypatch.setenv("LTVM_DATA_ROOT", "/here")
+    monkeypatch.setattr("ltvm.runs.execution.load.load_method", lambda *_: None)
+    monkeypatch.setattr("ltvm.scoring.load_data", load)
+    with pytest.raises(InputError, match="enough"):
+        samples_of_run(tmp_path, Request(str(tmp_path)))
+    assert asked == ["/here"]
 
 
 def test_a_run_that_is_not_done_says_so(capsys):

@@ -19,7 +19,7 @@ from typing import Any
 
 from ltvm.cli.options import Add
 from ltvm.errors import InputError
-from ltvm.runtime.config_dirs import config_dirs, own_configuration
+from ltvm.runtime.config_dirs import config_dirs, is_choice_name, own_configuration
 
 SHELLS = ("bash", "zsh", "fish")
 NESTED = {"kernel": "method.kernel", "extractor": "evaluation.extractor"}
@@ -104,7 +104,7 @@ def names_of_group(group: str, directories: Sequence[str] = ()) -> list[str]:
         root = Path(folder) / group
         files = root.rglob("*.yaml")
         found |= {file.relative_to(root).with_suffix("").as_posix() for file in files}
-    return sorted(name for name in found if not name.rpartition("/")[2].startswith("_"))
+    return sorted(filter(is_choice_name, found))
 
 
 def packaged() -> Iterator[str]:

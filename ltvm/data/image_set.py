@@ -107,6 +107,11 @@ class DataSet:
         init=False, default_factory=dict, repr=False, compare=False
     )
 
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Of either split, as records state them."""
+        return {"train": self.train.fingerprint, "test": self.test.fingerprint}
+
     def to(self, device: torch.device) -> DataSet:
         """The same images there; the last copy is kept: a process makes one for all runs."""
         if self.train.images.device == self.test.images.device == device:

@@ -25,6 +25,13 @@ def config_dirs() -> list[str]:
     return [d for d in os.environ.get(CONFIG_DIRS_VARIABLE, "").split(os.pathsep) if d]
 
 
+def is_choice_name(name: str) -> bool:
+    """Whether a file of a group is a choice: of ``_base``, ``mine/_base`` it is not, others build
+    upon it.
+    """
+    return not name.rpartition("/")[2].startswith("_")
+
+
 def make_importable() -> None:
     """Put them at the end of ``sys.path``: in this process, or one that a launcher started."""
     sys.path.extend(d for d in config_dirs() if d not in sys.path)

@@ -69,6 +69,8 @@ def test_keys_and_values_of_overrides(tmp_path):
     (tmp_path / "method").mkdir()
     (tmp_path / "method" / "mine.yaml").touch()
     assert complete("method=mi", directories=[tmp_path]) == ["method=mine"]
+    (tmp_path / "method" / "_mine.yaml").touch()  # others build upon it
+    assert complete("method=_", directories=[tmp_path]) == []
 
 
 @pytest.mark.parametrize("group", [*GROUPS, "kernel", "extractor"])

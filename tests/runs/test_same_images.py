@@ -32,8 +32,7 @@ def trained(tmp_path, monkeypatch):
         f"paths.results={tmp_path / 'results'}", "method=vae",
     ]  # fmt: skip
     config = resolve(given)
-    run, images = Store(tmp_path / "results").run(config), cache.load_data(config)
-    prints = {"train": images.train.fingerprint, "test": images.test.fingerprint}
+    run, prints = Store(tmp_path / "results").run(config), cache.load_data(config).fingerprints
     run.write_config(config)
     run.write_record({"status": "done", "identity": "i", "fingerprints": prints})
     identity = evaluation_identity(config)

@@ -230,7 +230,7 @@ def record_of(row: Row, command: str) -> dict[str, Any]:
         "status": "done", "reason": None, **names_of(row), "label": row.card.label, "style": {},
         "identity": row.identity, "seed": row.seed, "command": command, "started": now(),
         "numerics": NUMERICS, "external": row.card.stated(),
-        "fingerprints": {"train": data.train.fingerprint, "test": data.test.fingerprint}, **counted,
+        "fingerprints": data.fingerprints, **counted,
     }  # fmt: skip
 
 

@@ -61,7 +61,7 @@ def about(config: Config, trained: Trained, metrics: dict[str, Metric]) -> dict[
         "processes": problem.world.size,
         "execution": problem.describe_execution(),
         "execution_settings": asdict(problem.execution),
-        "fingerprints": {"train": data.train.fingerprint, "test": data.test.fingerprint},
+        "fingerprints": data.fingerprints,
         "images": {"train": len(data.train), "test": len(data.test)},
         "equal": problem.budget.equal,
         "temperature": temperature(trained.method, config["protocol"]["iterations"]),

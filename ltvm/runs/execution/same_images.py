@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ltvm.config import Config
-from ltvm.data.cache import load_data
 from ltvm.errors import InputError
 from ltvm.runs.files.store import Run
 
@@ -20,14 +19,16 @@ def check_images(runs: Iterable[tuple[Run, Config]]) -> None:
     for run, config in runs:
         data, protocol = config["data"], config["protocol"]
         path = data["load"].get("path")
-        if path is None or not Path(path).is_dir():
-            continue
         known = (run.record() or {}).get("fingerprints")
-        about = repr((data, protocol["train_images"], protocol["test_images"]))
-        if known and about not in here:
-            images = load_data(config)
-            here[about] = {part: getattr(images, part).fingerprint for part in ("train", "test")}
-        if known and here[about] != known:
+        if path is None or not Path(path).is_dir() or not known:
+            continue
+        limits = (protocol["train_images"], protocol["test_images"])
+        about = repr((data, *limits, config.get("validation_images")))
+        if about not in here:
+            from ltvm.data.cache import load_data  # torch takes seconds to import
+
+            here[about] = load_data(config).fingerprints
+        if here[about] != known:
             raise InputError(
                 f"data.load.path={path}: holds other images than {run.directory} was trained on "
                 "(runs are keyed by the path); allowed: the same images, a folder of another "

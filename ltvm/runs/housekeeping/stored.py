@@ -136,9 +136,7 @@ def of_these_images(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
         limits = (protocol["train_images"], protocol["test_images"])
         about = repr((data, limits, record["fingerprints"]))
         if about not in seen:
-            images = load_data(planned.config)
-            here = {"train": images.train.fingerprint, "test": images.test.fingerprint}
-            seen[about] = here == record["fingerprints"]
+            seen[about] = load_data(planned.config).fingerprints == record["fingerprints"]
             if not seen[about]:
                 say(f"stored runs on {data['name']} are of other images than here: not taken")
         if seen[about]:
