@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
 from ltvm.cli.machine import machine
 from ltvm.cli.machine import told as answered
 from ltvm.cli.options import OVERRIDES, Add, restarted
+from ltvm.runtime.commands import command_line
 
 if TYPE_CHECKING:
     from ltvm.tuning.search import Search, Trial
@@ -117,11 +117,10 @@ def print_places(tuning: Tuning) -> int:
     folder = str(found[0].search.folder.parent)
     for one in found:
         if one.choice is not None:
-            words = ["ltvm", "train", f"method={one.choice}", "--config-dir", folder]
-            print(f"{one.search.method}: {shlex.join(words)}")
+            words = ["train", f"method={one.choice}", "--config-dir", folder]
+            print(f"{one.search.method}: {command_line(*words)}")
         print(f"  all trials: {one.search.folder / one.search.name}.csv")
-    words = ["ltvm", "ablate", *tuning.comparison]
-    print(f"compare them on the test images: {shlex.join(words)}")
+    print(f"compare them on the test images: {command_line('ablate', *tuning.comparison)}")
     failed = [one for one in found if any(trial.status == "failed" for trial in one.trials)]
     for one in failed:
         print(f"failed trials of {one.search.method}: see their records", file=sys.stderr)

@@ -32,6 +32,7 @@ from ltvm.runs.files.store import Store
 from ltvm.runs.housekeeping.export import export
 from ltvm.runs.housekeeping.merge import merge
 from ltvm.runs.identity import identity
+from ltvm.runtime.commands import command_line
 from ltvm.runtime.files import read_json, write_sealed_json
 from ltvm.tuning.found import nested
 from ltvm.tuning.search import Search
@@ -487,7 +488,7 @@ def test_methods_that_are_not_tuned_are_named_with_the_command(here, comparison)
     assert "not tuned in 2 trials by fd_digits: short_run on mnist5k (not at all)" in str(
         error.value
     )
-    assert f"`{shlex.join(['ltvm', 'tune', *both])}` does it" in str(error.value)
+    assert f"`{command_line('tune', *both)}` does it" in str(error.value)
     with pytest.raises(InputError, match=r"in 3 trials.*vae on mnist5k \(with 2 trials\)"):
         plan([*comparison, "ablation.tuned.trials=3"])
     with pytest.raises(InputError, match="by mse_test: vae on mnist5k"):

@@ -17,6 +17,7 @@ from PIL import Image
 from ltvm.report.values.cells import cell_names, drawn_cells, external_cells, stored_texts
 from ltvm.runs.afterwards.evaluate_again import CHOSEN
 from ltvm.runs.files.store import SAMPLED, Run
+from ltvm.runtime.commands import command_line
 from ltvm.runtime.files import parse_json
 from ltvm.runtime.images import FACTS, read_picture
 
@@ -158,8 +159,7 @@ def joined(parts: Any) -> list[str]:
     for run, words in parts:
         by_words.setdefault(words, []).append(run)
     return [
-        shlex.join(["ltvm", "pictures", *dict.fromkeys(runs), *words])
-        for words, runs in by_words.items()
+        command_line("pictures", *dict.fromkeys(runs), *words) for words, runs in by_words.items()
     ]
 
 

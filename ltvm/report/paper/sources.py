@@ -6,7 +6,6 @@ ablation and overrides -> its runs, at the precision that records have -> manife
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from ltvm.runs.ablations.manifest import manifest_of
 from ltvm.runs.files.reading import Files
 from ltvm.runs.files.store import Store
 from ltvm.runs.identity import identity
+from ltvm.runtime.commands import command_line
 from ltvm.runtime.precision import Precision
 
 
@@ -78,7 +78,7 @@ def source(words: Sequence[str], overrides: Sequence[str], results: Path, files:
     table = long_table_of_manifest(manifest, results, files)
     precision = ", ".join(dict.fromkeys(str(run.config["precision"]) for run in runs))
     found = differences(table, cell_names(table, manifest), manifest["axes"])
-    command = shlex.join(["ltvm", "ablate", *words, *overrides])
+    command = command_line("ablate", *words, *overrides)
     manifest["command"] = command
     return Source(command, results, manifest, table, Marks(found, warned_cells(table)), precision)
 

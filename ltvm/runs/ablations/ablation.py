@@ -6,7 +6,6 @@ ablation YAML + overrides -> cells x seeds -> run identities -> those not yet do
 from __future__ import annotations
 
 import hashlib
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
@@ -31,6 +30,7 @@ from ltvm.runs.ablations.grid import Ablation, Cell, changed
 from ltvm.runs.files.store import FINAL, Run, Status, Store
 from ltvm.runs.identity import evaluation_identity, identity, sampler_identity
 from ltvm.runs.trust import check_name
+from ltvm.runtime.commands import command_line
 
 LONGEST_NAME = 80  # characters of a report's name, which is that of a file and of a folder
 
@@ -107,7 +107,7 @@ def sampler_of(config: Config) -> dict[str, Any]:
 
 
 def train_command(overrides: Sequence[str]) -> str:
-    return shlex.join(["ltvm", "train", *overrides])
+    return command_line("train", *overrides)
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
         runs = planned_runs(ablation, shared, overrides)
     refuse_ambiguous(claims_of(ablation.claims), [planned.row for planned in runs])
     check_reference(ablation, runs, any(o.startswith("ablation.reference=") for o in own))
-    command = shlex.join(["ltvm", "ablate", *overrides, *(["--name", name] if name else [])])
+    command = command_line("ablate", *overrides, *(["--name", name] if name else []))
     report_name = name or default_name(ablation, own, passed, runs[0].config)
     check_name("ablation.name", report_name)
     cards = read_cards(ablation.external, [run.config for run in runs])
@@ -288,7 +288,7 @@ def tuned_cells(
     if absent:
         rows = absent.items()
         told = "; ".join(f"{', '.join(names)} on {data} ({how})" for (data, how), names in rows)
-        command = shlex.join(["ltvm", "tune", *given])
+        command = command_line("tune", *given)
         raise InputError(
             f"not tuned in {wanted.trials} trials by {wanted.metric}: {told}; `{command}` does it"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from ltvm.runs.execution.running import Running
 from ltvm.runs.files.store import FINAL, Run, with_evaluation
 from ltvm.runs.identity import evaluation_identity
 from ltvm.runs.trust import check_command, check_parts
+from ltvm.runtime.commands import overrides_in
 
 CHOSEN = ("evaluation", "sampler")  # groups that are no part of a training
 
@@ -50,7 +50,7 @@ def with_overrides(
         require(own, key, value, f"{allowed}, sampler.KEY=...")
     others = (*CHOSEN, "distributed.")
     try:
-        words = shlex.split(record["command"])[2:]
+        words = overrides_in(record["command"])
     except (KeyError, ValueError, AttributeError, TypeError) as error:
         raise InputError(f"{run.record_file}: no command that can be read ({error})") from error
     trained_with = [word for word in words if not word.startswith(others)]

@@ -5,7 +5,6 @@ configuration -> training (resumed where it stopped) -> final weights -> evaluat
 
 from __future__ import annotations
 
-import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +41,7 @@ from ltvm.runs.files.store import FINAL, Run, Store, with_evaluation
 from ltvm.runs.housekeeping.stored import forget, is_stored
 from ltvm.runs.identity import evaluation_identity
 from ltvm.runtime import devices
+from ltvm.runtime.commands import overrides_in
 from ltvm.runtime.distributed import current_world
 from ltvm.runtime.files import remove_all_aside, set_aside
 from ltvm.training.trainer import Trainer
@@ -254,7 +254,7 @@ def label_of(config: Config, command: str) -> str:
         "data=", "method=", "protocol=", "protocol.evaluation.", "evaluation", "paths.", "device=",
         "precision=", "seed=",
     )  # fmt: skip
-    keys = [word for word in shlex.split(command)[2:] if not word.startswith(usual)]
+    keys = [word for word in overrides_in(command) if not word.startswith(usual)]
     return " ".join([config["method"]["name"], *keys, f"seed={config['seed']}"])
 
 
