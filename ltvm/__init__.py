@@ -3,6 +3,7 @@ with optimal-transport correction (An, Xie and Li, CVPR 2021)."""
 
 from ltvm.api import (
     ablate,
+    build,
     compare,
     evaluate,
     evaluate_runs,
@@ -27,6 +28,7 @@ __all__ = [
     "DivergedError",
     "InputError",
     "ablate",
+    "build",
     "compare",
     "evaluate",
     "evaluate_runs",

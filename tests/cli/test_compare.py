@@ -8,7 +8,7 @@ import pytest
 from small_networks import SMALL
 
 import ltvm
-from ltvm.api import ablate, comparison
+from ltvm.api.doing import ablate, comparison
 from ltvm.cli.main import main
 from ltvm.errors import InputError
 
@@ -30,7 +30,9 @@ def test_it_is_an_ablation_with_the_first_method_as_reference():
 
 def test_from_python_it_is_the_same_ablation(monkeypatch):
     asked = []
-    monkeypatch.setattr("ltvm.api.ablate", lambda *given, **options: asked.append((given, options)))
+    monkeypatch.setattr(
+        "ltvm.api.doing.ablate", lambda *given, **options: asked.append((given, options))
+    )
     ltvm.compare(["abp", "vae"], ["seeds=[3,4]"], "mine", reference="vae", retry=["failed"])
     ((overrides, name), options) = asked[0]
     words = ["methods=[abp,vae]", "reference=vae", "seeds=[3,4]"]

@@ -289,6 +289,21 @@ def test_load_gives_the_trained_method_back():
         ltvm.load(results())
 
 
+def test_build_gives_the_method_before_training_and_writes_nothing():
+    method = ltvm.build(FEW)
+    assert method.iteration == 0
+    assert not list(results().rglob("*"))
+    method.fit_iteration()
+    method.fit_iteration()
+    ltvm.train(FEW)
+    (run,) = execution.Store(results()).runs()
+    trained = ltvm.load(run.directory)
+    assert trained.passes == method.passes
+    assert trained.codes.equal(method.codes)
+    for name, weights in trained.decoder.state_dict().items():
+        assert weights.equal(method.decoder.state_dict()[name]), name
+
+
 def test_long_table_has_varying_keys_as_columns():
     ltvm.train(FEW)
     ltvm.train([*FEW, "method.alpha=0.2"])

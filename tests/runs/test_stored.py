@@ -11,7 +11,7 @@ import pytest
 from small_networks import SMALL
 
 import ltvm
-from ltvm.api import comparison, plan
+from ltvm.api.doing import comparison, plan
 from ltvm.cli.main import main
 from ltvm.errors import InputError
 from ltvm.runs.execution.intact import check_config, check_history
@@ -195,7 +195,7 @@ def test_a_new_method_is_trained_alone_and_another_evaluation_trains_again(
     with pytest.MonkeyPatch.context() as patch:
         sweep = "ltvm.runs.launching.sweep.sweep"
         patch.setattr(sweep, lambda plan, *_: launched.extend(plan.not_done))
-        patch.setattr("ltvm.api.make_report", lambda *_: results())
+        patch.setattr("ltvm.api.doing.make_report", lambda *_: results())
         main([*command, "stored=false"])  # trains what was taken
     assert [planned.run.directory for planned in launched] == [run]
     assert Run(run).record() is None
