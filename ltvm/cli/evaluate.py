@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
+from ltvm.cli.each import each
 from ltvm.cli.machine import machine, told
 from ltvm.cli.options import Add, runs_and_overrides, trusting
 from ltvm.cli.scoring import (
@@ -60,11 +62,15 @@ def evaluate_runs(places: list[str], overrides: list[str], options: argparse.Nam
     words = ", ".join(f"--{name}" for name in given)
     require(not given, "evaluate", words, "overrides of the evaluation, for runs")
     device = None if options.device == "auto" else options.device
-    records = evaluate(places, overrides, device)
-    if not told(options, records):
-        for directory, record in records.items():
-            print(directory)
-            print_values(record)
+
+    def do(place: str) -> dict[str, Any]:
+        record = evaluate([place], overrides, device)[place]
+        print(place)
+        print_values(record)
+        return record
+
+    with each(places, do) as records:
+        told(options, records)
     return 1 if any(record["status"] == "failed" for record in records.values()) else 0
 
 

@@ -36,15 +36,18 @@ def told(options: argparse.Namespace, content: Any) -> bool:
 def answering(options: argparse.Namespace) -> Iterator[None]:
     """What is printed meanwhile goes to stderr, where a program asked; then its answer to stdout.
 
-    Without an answer, as after an error, nothing does. Of several processes the first one answers.
+    Without an answer, as after an error, nothing does; what was done before one is an answer, too.
+    Of several processes the first one answers.
     """
     if not getattr(options, "json", False) or not hasattr(options, "answer"):
         yield
         return
-    with redirect_stdout(sys.stderr):
-        yield
-    if options.answer is not NONE_GIVEN and rank() == 0:
-        print(json.dumps(options.answer, indent=2, allow_nan=False, default=plain))
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        if options.answer is not NONE_GIVEN and rank() == 0:
+            print(json.dumps(options.answer, indent=2, allow_nan=False, default=plain))
 
 
 def plain(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ltvm.cli.each import each
 from ltvm.cli.machine import machine, told
 from ltvm.cli.options import Add, runs_and_overrides, trusting
 from ltvm.errors import InputError
@@ -32,8 +33,12 @@ def run(options: argparse.Namespace) -> int:
     if not runs:
         raise InputError(f"pictures {' '.join(overrides)}: allowed: RUN..., directories of runs")
     device = None if options.device == "auto" else options.device
-    found = make_pictures(runs, overrides, device)
-    if not told(options, found):
-        for directory, made in found.items():
-            print(f"{directory}: {', '.join(made) or 'nothing to make'}")
+
+    def make(run: str) -> list[str]:
+        made = make_pictures([run], overrides, device)[run]
+        print(f"{run}: {', '.join(made) or 'nothing to make'}")
+        return made
+
+    with each(runs, make) as found:
+        told(options, found)
     return 0

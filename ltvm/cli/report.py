@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+from ltvm.cli.each import each
 from ltvm.cli.machine import machine, told
 from ltvm.cli.options import Add, places, shown
 from ltvm.errors import InputError
@@ -25,17 +26,12 @@ def run(options: argparse.Namespace) -> int:
     names = options.names or sorted(p.stem for p in (results / "ablations").glob("*.json"))
     if not names:
         raise InputError(f"report: no records in {results}; run `ltvm ablate` first")
-    refused, made = [], []
-    for name in names:  # one that is refused does not keep the others from being made
-        try:
-            folder = make_report(
-                name, results, options.reports, options.allow_mixed, options.interval
-            )
-            made.append(folder)
-            print(folder / "README.md")
-        except InputError as error:
-            refused.append(str(error))
-    told(options, {"reports": made})
-    if refused:
-        raise InputError("\n".join(refused))
+
+    def make(name: str) -> Path:
+        folder = make_report(name, results, options.reports, options.allow_mixed, options.interval)
+        print(folder / "README.md")
+        return folder
+
+    with each(names, make) as made:
+        told(options, {"reports": list(made.values())})
     return 0

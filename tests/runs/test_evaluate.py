@@ -100,6 +100,26 @@ def test_evaluating_runs_by_directory(trainings, tmp_path, capsys):
         ltvm.evaluate_runs([tmp_path], MORE)
 
 
+def test_a_run_that_is_refused_keeps_no_other_from_being_evaluated(trainings, tmp_path, capsys):
+    ltvm.train(FEW)
+    run = the_run(tmp_path)
+    places = [str(tmp_path / "none"), str(run.directory), str(tmp_path / "nor")]
+    assert main(["evaluate", *places, *MORE, "--json"]) == 2
+    printed = capsys.readouterr()
+    answer = json.loads(printed.out)
+    assert list(answer) == [str(run.directory)]
+    assert "ais_log_likelihood" in answer[str(run.directory)]["metrics"]
+    told = [line for line in printed.err.splitlines() if "none" in line or "nor" in line]
+    assert len(told) == 2
+
+
+def test_what_is_wrong_with_all_runs_is_said_once(trainings, tmp_path, capsys):
+    ltvm.train(FEW)
+    run = str(the_run(tmp_path).directory)
+    assert main(["evaluate", run, run, "evaluation=digts"]) == 2
+    assert capsys.readouterr().err.count("evaluation=digts") == 1
+
+
 def test_an_ablation_with_other_metrics_measures_the_runs_it_has(trainings):
     chosen = ["ablation=ot", "ablation.axes.method=[abp,vae]", "ablation.seeds=[0]", *FEW]
     ltvm.ablate(chosen, name="mine")
