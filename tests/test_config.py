@@ -121,7 +121,7 @@ def test_choices_are_the_yaml_files():
         ("seeds=[0,1]", "did you mean ablation.seeds?"),
         ("data.load.path=x", "data.load.path=x: no such key; allowed: none there"),
         ("evaluation=_base", "evaluation=_base: allowed: one evaluation of anomaly, digits, "),
-        ("evaluation=base", "evaluation=base: allowed: anomaly, digits, digits_samples, "),
+        ("evaluation=base", "evaluation=base: allowed: anomaly, digits, digits_copying, digits_"),
         ("method.alpha", "method.alpha"),
     ],
 )

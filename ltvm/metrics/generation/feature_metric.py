@@ -95,7 +95,7 @@ class FeatureMetric(Metric):
     def __call__(self, method: Method, data: DataSet, context: Context) -> dict[str, Measurement]:
         self.check(data, context)
         n = self.number(data)
-        return self.compare(self.of_method(method, data, context, n), data.compared, context)
+        return self.against(data, self.of_method(method, data, context, n), context)
 
     @torch.no_grad()
     def of_made(self, made: Made, data: DataSet, context: Context) -> dict[str, Measurement]:
@@ -105,7 +105,13 @@ class FeatureMetric(Metric):
         allowed = f"{n} or more, as evaluation.metrics.{self.key}.samples has them of every row"
         require(there >= n, f"{made.samples.name}: samples", there, allowed)
         chosen = made.samples.chosen(evenly(there, n))
-        return self.compare(self.of_images(chosen, context), data.compared, context)
+        return self.against(data, self.of_images(chosen, context), context)
+
+    def against(
+        self, data: DataSet, generated: Features, context: Context
+    ) -> dict[str, Measurement]:
+        """``compare`` with the images of a data set; for metrics that need unseen ones, too."""
+        return self.compare(generated, data.compared, context)
 
     def number(self, data: DataSet) -> int:
         """How many samples: ``samples``, or as many as there are training images."""

@@ -1,0 +1,110 @@
+"""Whether samples are copies: scipy's Mann-Whitney, scikit-learn's neighbours, clear cases."""
+
+import numpy as np
+import pytest
+import torch
+from given_images import GivenImages
+from scipy.stats import mannwhitneyu
+from sklearn.neighbors import NearestNeighbors
+
+from ltvm.data import DataSet
+from ltvm.data.image_set import evenly
+from ltvm.errors import InputError
+from ltvm.metrics.base import Context
+from ltvm.metrics.features.digits import DigitFeatures
+from ltvm.metrics.features.moments import frechet_distance, moments_of
+from ltvm.metrics.generation.copying import Copying, share_above, to_nearest
+
+CPU = torch.device("cpu")
+EXTRACTOR = DigitFeatures()
+SHARE, DISTANCE = "farther_than_unseen_digits", "fd_digits_to_unseen"
+
+
+def draws(*shape, seed):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def values_of(images, data, **parameters):
+    metric = Copying(EXTRACTOR, samples=len(images), **parameters)
+    found = metric(GivenImages(images), data, Context(0, CPU))
+    return {name: measurement.value for name, measurement in found.items()}
+
+
+@pytest.mark.parametrize("rounded", [False, True])  # many ties
+def test_the_share_is_mann_whitneys_statistic(rounded):
+    first, second = draws(70, seed=0) + 0.4, draws(90, seed=1)
+    if rounded:
+        first, second = first.round(), second.round()
+    expected = mannwhitneyu(first, second).statistic / (70 * 90)
+    assert share_above(first, second) == pytest.approx(expected, abs=1e-12)
+    assert share_above(second, first) == pytest.approx(1 - expected, abs=1e-12)
+    assert share_above(first, first) == pytest.approx(0.5, abs=1e-12)
+
+
+def test_distances_to_the_nearest_equal_scikit_learn(monkeypatch):
+    from ltvm.metrics.generation import copying
+
+    monkeypatch.setattr(copying, "ROWS", 32)  # several blocks of rows, the last one short
+    points, others = draws(70, 5, seed=0), draws(90, 5, seed=1)
+    expected = NearestNeighbors(n_neighbors=1).fit(others).kneighbors(points)[0][:, 0]
+    np.testing.assert_allclose(to_nearest(points, others).numpy(), expected, rtol=1e-12)
+
+
+def test_training_images_are_copies(digits):
+    values = values_of(digits.train.images[:100], digits)
+    assert values[SHARE] == 0
+    assert values[DISTANCE] > 0
+
+
+def test_unseen_images_are_none(digits):
+    values = values_of(digits.test.images, digits)
+    assert values[SHARE] == pytest.approx(0.5, abs=1e-12)
+    assert values[DISTANCE] == pytest.approx(0, abs=1e-6)
+    assert values[f"{DISTANCE}_floor"] > 1
+
+
+def test_what_is_unlike_any_digit_is_farther_than_all(digits):
+    noise = torch.randint(0, 256, (50, 1, 28, 28), generator=torch.Generator().manual_seed(0))
+    assert values_of(noise.to(torch.uint8), digits)[SHARE] > 0.99
+
+
+def test_the_distance_is_that_of_the_samples_to_the_unseen_images(digits):
+    chosen = digits.test.subset(80)
+    values = values_of(digits.train.images[:60], digits, unseen_images=80)
+    moments = {
+        name: moments_of([EXTRACTOR(images)], EXTRACTOR.dimension)
+        for name, images in {
+            "samples": digits.train.images[:60],
+            "unseen": chosen.images,
+            "some": digits.train.images[evenly(200, 60)],
+        }.items()
+    }
+    expected = frechet_distance(moments["samples"], moments["unseen"])
+    assert values[DISTANCE] == pytest.approx(expected, rel=1e-6)
+    assert values[f"{DISTANCE}_floor"] == pytest.approx(
+        frechet_distance(moments["some"], moments["unseen"]), rel=1e-6
+    )
+
+
+def test_it_says_of_which_images_it_is(digits):
+    metric = Copying(EXTRACTOR, samples=60, unseen_images=80)
+    found = metric(GivenImages(digits.train.images), digits, Context(0, CPU))
+    assert set(found) == set(metric.columns())
+    about = found[SHARE].provenance
+    assert (about["n"], about["n_real"], about["n_train"], about["split"]) == (60, 80, 200, "test")
+    assert about["data"] == digits.train.fingerprint
+    assert about["images"] == digits.test.subset(80).fingerprint
+
+
+def test_without_unseen_images_it_says_so(digits):
+    metric = Copying(EXTRACTOR)
+    features = metric.of_images(digits.train, Context(0, CPU))
+    with pytest.raises(InputError, match="no unseen images beside mnist5k"):
+        metric.compare(features, digits.train, Context(0, CPU))
+
+
+def test_in_a_trial_validation_images_are_unseen(digits):
+    held_out = digits.held_out(50)
+    images = held_out.test.images
+    assert isinstance(held_out, DataSet)
+    assert values_of(images, held_out)[SHARE] == pytest.approx(0.5, abs=1e-12)
