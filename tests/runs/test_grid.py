@@ -79,7 +79,6 @@ def test_every_cell_of_the_variants_has_a_twin_of_its_own_kind(name, cells):
         ("anomaly", 2),
         ("all_digits", 1),
         ("twin_settings", 2),
-        ("copying", 2),
     ],
 )
 def test_every_claim_that_ships_is_of_rows_that_are_there(name, claims):
