@@ -16,7 +16,7 @@ from torch import Tensor
 from ltvm.config import choices, resolve
 from ltvm.data.cache import load_data
 from ltvm.data.folder import load_all
-from ltvm.data.image_set import ImageSet, evenly, to_uint8
+from ltvm.data.image_set import VALIDATION, DataSet, ImageSet, evenly, to_uint8
 from ltvm.errors import DivergedError, InputError, did_you_mean, require
 from ltvm.metrics.base import Context, record_values
 from ltvm.metrics.features.base import Extractor
@@ -152,13 +152,15 @@ def extractor_group(name: str) -> dict[str, Any]:
 class Scored:
     """Both sets of images on the device, and the seed.
 
-    ``unrounded`` has the images in [0, 1] as a run's method made them; a folder has none. ``run``
-    is what a run says about itself: status and iteration.
+    ``unseen`` are images that nothing was trained on, where ``real`` is a data set's training
+    split. ``unrounded`` has the images in [0, 1] as a run's method made them; a folder has none.
+    ``run`` is what a run says about itself: status and iteration.
     """
 
     images: ImageSet
     real: ImageSet
     seed: int
+    unseen: ImageSet | None = None
     unrounded: Tensor | None = None
     run: dict[str, Any] = field(default_factory=dict)
 
@@ -205,7 +207,10 @@ def evaluate(request: Request) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for metric in metrics:
         features = metric.of_images(scored.images, context)
-        measured = metric.compare(features, scored.real, context)
+        if scored.unseen is None:
+            measured = metric.compare(features, scored.real, context)
+        else:
+            measured = metric.against(DataSet(scored.real, scored.unseen), features, context)
         values, columns = record_values(metric.columns(), measured, shared)
         for name, content in values.items():
             texts = [*found, *filter(None, [content.get("warning")])]
@@ -258,8 +263,8 @@ def read(request: Request) -> Scored:
     else:
         require(request.samples is None, "--samples", request.samples, "nothing with a folder")
         images = load_all(directory, request.channels, LEAST)
-        real = reference_images(request.against or "mnist5k", request.channels)
-        scored = Scored(images, real, request.seed or 0)
+        real, unseen = reference_images(request.against or "mnist5k", request.channels)
+        scored = Scored(images, real, request.seed or 0, unseen)
     require_shape(
         f"{scored.images.name} (--channels makes folders grey or colour)",
         tuple(scored.images.images.shape[1:]),
@@ -267,7 +272,9 @@ def read(request: Request) -> Scored:
     )
     for one in (scored.images, scored.real):
         refuse_constant(one)
-    return replace(scored, images=scored.images.to(device), real=scored.real.to(device))
+    unseen = None if scored.unseen is None else scored.unseen.to(device)
+    images, real = scored.images.to(device), scored.real.to(device)
+    return replace(scored, images=images, real=real, unseen=unseen)
 
 
 def holds_runs(directory: Path) -> bool:
@@ -288,7 +295,7 @@ def samples_of_run(directory: Path, request: Request) -> Scored:
     method = load_method(directory, request.device)
     config = at_home(run.config())
     data = load_data(config)
-    real = reference_images(request.against, None) if request.against else data.train
+    real, unseen = reference_images(request.against, None) if request.against else of_data(data)
     n = request.samples or config["protocol"]["evaluation"]["samples"] or len(data.train)
     seed = config["seed"] if request.seed is None else request.seed
     try:
@@ -298,20 +305,25 @@ def samples_of_run(directory: Path, request: Request) -> Scored:
         raise InputError(f"{directory}: {error}") from error
     images = ImageSet(str(directory), "samples", to_uint8(drawn))
     about = {"status": run.status(), "iteration": method.iteration}
-    return Scored(images, real, seed, unrounded=(drawn.clamp(-1, 1) + 1) / 2, run=about)
+    return Scored(images, real, seed, unseen, (drawn.clamp(-1, 1) + 1) / 2, about)
 
 
-def reference_images(against: Path | str, channels: int | None) -> ImageSet:
-    """The training images of a data set by name, or the images of a directory.
+def of_data(data: DataSet) -> tuple[ImageSet, ImageSet | None]:
+    """What samples are compared with, and unseen images; a validation split was looked at."""
+    return data.train, data.test if data.test.split != VALIDATION else None
+
+
+def reference_images(against: Path | str, channels: int | None) -> tuple[ImageSet, ImageSet | None]:
+    """The training and test images of a data set by name, or the images of a directory and None.
 
     A name means the data set, also where a directory is called so; ``./NAME`` is the directory.
     """
     known = [name for name in choices("data") if name != "folder"]
     if str(against) in known:
-        return load_data(resolve([f"data={against}", "protocol=small"])).train
+        return of_data(load_data(resolve([f"data={against}", "protocol=small"])))
     directory = Path(against).expanduser()
     if directory.is_dir() and not holds_runs(directory):
-        return load_all(directory, channels, LEAST)
+        return load_all(directory, channels, LEAST), None
     raise InputError(
         f"against={against}: allowed: a directory of images, or one of {', '.join(known)}"
         + did_you_mean(against, known)

@@ -111,6 +111,20 @@ def test_a_folder_is_scored_by_the_metrics_of_an_evaluation_of_ones_own(
     assert values["fd_digits"]["value"] == pytest.approx(usual)
 
 
+def test_a_folder_is_held_against_unseen_images_of_a_data_set(digits, tmp_path):
+    copied = write(tmp_path / "copies", digits.train.subset(100).images)
+    folder = write(tmp_path / "fresh", digits.test.subset(100).images)
+    share, distance = "farther_than_unseen_digits", "fd_digits_to_unseen"
+    chosen = {"metrics": "digits_copying"}
+    copies, fresh = (ltvm.evaluate(images, "mnist5k", **chosen) for images in (copied, folder))
+    assert copies[share]["value"] == 0
+    assert 0.4 < fresh[share]["value"] < 0.6
+    assert fresh[distance]["value"] < copies[distance]["value"]
+    assert fresh[share]["n_train"] == 4000
+    with pytest.raises(InputError, match="no unseen images beside .*/copies"):
+        ltvm.evaluate(folder, copied, **chosen)
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [

@@ -85,8 +85,8 @@ class Copying(FeatureMetric):
         context: Context,  # noqa: ARG002
     ) -> dict[str, Measurement]:
         raise InputError(
-            f"evaluation.metrics.copying: no unseen images beside {real.name}; allowed: runs and "
-            "external rows"
+            f"evaluation.metrics.copying: no unseen images beside {real.name}; allowed: runs, "
+            "external rows, and the name of a data set"
         )
 
     def against(
@@ -97,11 +97,11 @@ class Copying(FeatureMetric):
         seen, held = (self.of_data(images, context) for images in (data.train, unseen))
         some = seen.matrix()[evenly(seen.n, min(generated.n, seen.n))]
         provenance = self.provenance(generated.n, held.n, unseen)
-        provenance |= {"images": unseen.fingerprint, "data": data.train.fingerprint}
+        beside = {"n_train": seen.n, "training": data.train.fingerprint}
         share = share_above(*self.to_training([generated, held], seen, context))
         warned = provenance | singular_warning(generated.n, held.n, self.extractor.dimension)
         return {
-            self.share_name: Measurement(share, provenance | {"n_train": seen.n}),
+            self.share_name: Measurement(share, provenance | beside),
             self.distance_name: Measurement(self.distance(generated, held), warned),
             f"{self.distance_name}_floor": Measurement(self.distance([some], held), warned),
         }

@@ -92,8 +92,8 @@ def test_it_says_of_which_images_it_is(digits):
     assert set(found) == set(metric.columns())
     about = found[SHARE].provenance
     assert (about["n"], about["n_real"], about["n_train"], about["split"]) == (60, 80, 200, "test")
-    assert about["data"] == digits.train.fingerprint
-    assert about["images"] == digits.test.subset(80).fingerprint
+    assert about["training"] == digits.train.fingerprint
+    assert about["data"] == digits.test.subset(80).fingerprint
 
 
 def test_without_unseen_images_it_says_so(digits):
