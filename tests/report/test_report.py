@@ -27,6 +27,9 @@ from ltvm.report.tables.writers import to_latex
 from ltvm.report.values.cells import cell_names, crossed_key
 from ltvm.report.values.comparability import Marks
 from ltvm.report.values.declared import columns_of, compared_metrics, main_metrics
+from ltvm.report.values.long_table import long_table_of_manifest
+from ltvm.runs.ablations.manifest import read_manifest
+from tests.report.conftest import Results
 
 STYLES = {"a": ("#000000", "o")}
 
@@ -246,3 +249,14 @@ def test_floors_and_sizes_are_said_for_every_swept_key_of_the_data():
     assert "- n = 100, test split: auprc ↓." in text
     assert "- auprc ↓: what auprc is." in text
     assert "Mixed fingerprint" not in text
+
+
+def test_a_null_number_of_images_is_named_by_how_many_there_were(tmp_path):
+    results = Results(tmp_path)
+    for n in (5, None):
+        cell = f"cell-{n}"
+        folder = results.run("short_run_ot", 0, values={"protocol.train_images": n}, cell=cell)
+        results.evaluation(folder, "e1", {"fd_digits": 1.0})
+    manifest = read_manifest(results.manifest(axes=["protocol.train_images"]))
+    table = long_table_of_manifest(manifest, results.root)
+    assert list(cell_names(table, manifest).values()) == ["train_images = 5", "train_images = 9"]

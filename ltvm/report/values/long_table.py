@@ -114,6 +114,7 @@ def add_entry(
         status, reason = str(run.as_it_is(record["status"])), record.get("reason")
     if status == "done":
         status, reason = status_of_all(run, found)
+    keys |= all_images(keys, record)
     shared = keys | {"status": status, "reason": reason} | columns_of_record(record)
     done = [e for e in found.values() if e is not None and e["status"] == "done"]
     before, known = len(rows), set[str]()
@@ -124,6 +125,13 @@ def add_entry(
         add_costs(rows, costs_of_training(record) | cost_of_evaluations(done) | spent, shared)
     if len(rows) == before:
         add_no_value(rows, shared)
+
+
+def all_images(keys: Row, record: dict[str, Any] | None) -> Row:
+    """Where null images are asked for, which means all: as many as there were."""
+    there = (record or {}).get("images") or {}
+    asked = {f"protocol.{split}_images": count for split, count in there.items()}
+    return {key: asked[key] for key, value in keys.items() if value is None and key in asked}
 
 
 def status_of_all(run: Run, found: dict[str, dict[str, Any] | None]) -> tuple[str, str | None]:
