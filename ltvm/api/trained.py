@@ -98,14 +98,15 @@ def write_images(overrides: Sequence[str], to: Path | str) -> dict[str, ImageSet
 def load(run_directory: Path | str, device: str | None = None, trust: bool = False) -> Method:
     """A trained method from a run's directory, computing as it did in training.
 
-    It may have been trained on another ``device`` (None: the one in its configuration). Raises
+    It may have been trained on another ``device`` (None: the one in its configuration). Where the
+    images that it was trained on are not here, it samples and infers all the same. Raises
     :class:`ltvm.errors.InputError` if files are absent or unreadable, or do not fit each other.
     Nothing of a stranger's run is executed: parts that its configuration names are followed where
     this installation offers them, or with ``trust``.
     """
     from ltvm.runs.execution.load import load_method
 
-    return load_method(run_directory, device, trust)
+    return load_method(run_directory, device, trust, without_images=True)
 
 
 def build(overrides: Sequence[str] = ()) -> Method:

@@ -8,13 +8,15 @@ from typing import Any
 
 from ltvm.chain.execution import Execution
 from ltvm.config import Config
+from ltvm.data.absent import absent
 from ltvm.data.cache import load_data
+from ltvm.data.image_set import DataSet
 from ltvm.errors import InputError
 from ltvm.methods.base import Method
 from ltvm.runs.ablations.external import refuse_external
 from ltvm.runs.execution.build import build_method, build_problem
 from ltvm.runs.execution.intact import check_config
-from ltvm.runs.execution.trained import restore_trained
+from ltvm.runs.execution.trained import restore_trained, trained_on
 from ltvm.runs.files.store import Run
 from ltvm.runs.places import at_home
 from ltvm.runs.trust import check_data_root, check_parts
@@ -22,12 +24,18 @@ from ltvm.runtime.devices import resolve_device, use_full_float32
 from ltvm.training.checkpoint import newest, read_checkpoint
 
 
-def load_method(directory: Path | str, device: str | None = None, trust: bool = False) -> Method:
+def load_method(
+    directory: Path | str,
+    device: str | None = None,
+    trust: bool = False,
+    without_images: bool = False,
+) -> Method:
     """The method of a run as training left it, computing as it did then.
 
     ``device`` None is that of its configuration. Of a run that was interrupted, the last
-    checkpoint. Raises :class:`ltvm.errors.InputError` if files are absent, unreadable, or do
-    not fit each other, or name parts that are not to be followed without ``trust``.
+    checkpoint. With ``without_images`` a trained method needs no images where these cannot be
+    loaded. Raises :class:`ltvm.errors.InputError` if files are absent, unreadable, or do not fit
+    each other, or name parts that are not to be followed without ``trust``.
     """
     run = Run(Path(directory))
     record = run.record()
@@ -42,7 +50,8 @@ def load_method(directory: Path | str, device: str | None = None, trust: bool = 
     try:
         check_data_root(config, run.config_file, trust)
         config["device"] = config["device"] if device is None else device
-        problem = build_problem(config, load_data(config), execution=execution_of(record, config))
+        data = data_of(run, record, config, without_images)
+        problem = build_problem(config, data, execution=execution_of(record, config))
         method = build_method(config, problem)
     except InputError:
         raise
@@ -73,6 +82,18 @@ def load_method(directory: Path | str, device: str | None = None, trust: bool = 
             f"{directory}: config.yaml and {checkpoint.name} do not fit ({what})"
         ) from error
     return method
+
+
+def data_of(run: Run, record: dict[str, Any], config: Config, without_images: bool) -> DataSet:
+    """The images of a run; where they cannot be loaded and need not be, what is known of them."""
+    try:
+        return load_data(config)
+    except InputError as error:
+        there = without_images and run.trained_file.is_file()
+        shape = trained_on(run.trained_file) if there else None
+        if shape is None:
+            raise
+        return absent(config["data"]["name"], shape, record["fingerprints"], str(error))
 
 
 def execution_of(record: dict[str, Any], config: Config) -> Execution:

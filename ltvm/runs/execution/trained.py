@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from ltvm.runtime.files import sha256_of, writing
 
 SEPARATOR = "/"
 HEADER = "ltvm"  # the entry of the file's header that has what is no tensor
+LARGEST_SIZE = 4_096  # of a side of images, as where images are read
 Leaf = Tensor | int | float | str | None
 
 
@@ -33,7 +36,8 @@ def save_trained(path: Path, method: Method) -> dict[str, Any]:
         if isinstance(value, Tensor)
     }
     others = {key: value for key, value in leaves.items() if key not in tensors}
-    about = {"images": method.problem.images.fingerprint, "state": others}
+    images = method.problem.images
+    about = {"images": images.fingerprint, "shape": [*images.images.shape], "state": others}
     content = save(tensors, {HEADER: json.dumps(about)})
     with writing(path) as file:
         file.write(content)
@@ -51,15 +55,11 @@ def restore_trained(path: Path, method: Method, sha256: str | None = None) -> No
             f"{path} is damaged: its checksum is not that of its record; without the run's "
             "record.json the command in it trains it again"
         )
-    try:
+    with reading(path):
         with safetensors.safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()[HEADER])
             images, state = str(about["images"]), dict(about["state"])
         tensors: dict[str, Leaf] = dict(load_file(path))
-    except (
-        OSError, KeyError, TypeError, ValueError, RecursionError, safetensors.SafetensorError,
-    ) as error:  # fmt: skip
-        raise InputError(f"{path} cannot be read ({' '.join(str(error).split())[:120]})") from error
     if images != method.problem.images.fingerprint:
         name = method.problem.images.name
         raise InputError(f"{path}: trained on other images than data={name} has now")
@@ -68,6 +68,33 @@ def restore_trained(path: Path, method: Method, sha256: str | None = None) -> No
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         what = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
         raise InputError(f"{path}: does not fit the configuration beside it ({what})") from error
+
+
+def trained_on(path: Path) -> tuple[int, ...] | None:
+    """The shape [n, channels, size, size] of the images that the method in a file was trained on.
+
+    None for a file of before that was written. Raises :class:`ltvm.errors.InputError` as
+    ``restore_trained``.
+    """
+    with reading(path), safetensors.safe_open(path, framework="pt") as file:
+        about = json.loads(file.metadata()[HEADER])
+        if "shape" not in about:
+            return None
+        n, *shape = map(int, about["shape"])
+        if n != file.get_slice("codes").get_shape()[0] or max(shape) > LARGEST_SIZE:
+            raise ValueError(f"no images are {about['shape']}")  # networks would be made for them
+        return n, *shape
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """What goes wrong with a file's content is bad input."""
+    try:
+        yield
+    except (
+        OSError, KeyError, TypeError, ValueError, RecursionError, safetensors.SafetensorError,
+    ) as error:  # fmt: skip
+        raise InputError(f"{path} cannot be read ({' '.join(str(error).split())[:120]})") from error
 
 
 def flatten(state: dict[str, Any], prefix: str = "") -> list[tuple[str, Leaf]]:
