@@ -19,10 +19,10 @@ from torch import Tensor
 from ltvm.errors import InputError
 from ltvm.methods.base import Method
 from ltvm.runtime.files import sha256_of, writing
+from ltvm.runtime.images import LARGEST
 
 SEPARATOR = "/"
 HEADER = "ltvm"  # the entry of the file's header that has what is no tensor
-LARGEST_SIZE = 4_096  # of a side of images, as where images are read
 Leaf = Tensor | int | float | str | None
 
 
@@ -81,7 +81,7 @@ def trained_on(path: Path) -> tuple[int, ...] | None:
         if "shape" not in about:
             return None
         n, *shape = map(int, about["shape"])
-        if n != file.get_slice("codes").get_shape()[0] or max(shape) > LARGEST_SIZE:
+        if n != file.get_slice("codes").get_shape()[0] or max(shape) > LARGEST:
             raise ValueError(f"no images are {about['shape']}")  # networks would be made for them
         return n, *shape
 
