@@ -59,12 +59,14 @@ class Copying(FeatureMetric):
                     "for what is unlike any."
                 ),
                 family="generation",
+                headline=True,
             ),
             self.distance_name: Column(
                 title=f"{title}, to unseen images",
                 definition=f"Frechet distance on {features} of samples to {few} unseen images.",
                 family="generation",
                 direction="lower",
+                headline=True,
             ),
             f"{self.distance_name}_floor": Column(
                 title=f"{title}, of training to unseen images",
