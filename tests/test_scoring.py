@@ -222,6 +222,33 @@ def test_a_run_that_is_not_done_says_so(capsys):
     assert "the run is interrupted, at iteration 2" in capsys.readouterr().err
 
 
+@pytest.fixture
+def run_of(tmp_path):
+    """Trains a VAE for a moment; returns its directory."""
+
+    def train(*overrides):
+        record = ltvm.train([
+            "protocol=smoke", "protocol.train_images=90", "protocol.test_images=12",
+            "protocol.batch=30", "protocol.evaluation.unseen_images=4", "method=vae", "device=cpu",
+            "protocol.evaluation.codes=40", "protocol.evaluation.samples=50", *SMALL, *overrides,
+        ])  # fmt: skip
+        return record["directory"]
+
+    return train
+
+
+def test_a_run_is_held_against_its_own_unseen_images(run_of):
+    values = ltvm.evaluate(run_of(), metrics="digits_copying")
+    assert values["farther_than_unseen_digits"]["n_real"] == 12
+    assert values["farther_than_unseen_digits"]["n_train"] == 90
+
+
+def test_a_trial_has_no_unseen_images_left(run_of):
+    trial = run_of("validation_images=20")
+    with pytest.raises(InputError, match="allowed: a data set by its name, runs with a test split"):
+        ltvm.evaluate(trial, metrics="digits_copying")
+
+
 def test_a_name_is_the_data_set_and_a_path_the_directory(folder, tmp_path, monkeypatch, digits):
     write(tmp_path / "mnist5k", digits.test.images[:50])
     monkeypatch.chdir(tmp_path)

@@ -114,8 +114,9 @@ def build(overrides: Sequence[str] = ()) -> Method:
 
     To look into: ``method.fit_iteration()`` trains for one iteration and returns its scalars,
     ``method.problem`` has images, budget and clock, and after ``protocol.iterations`` of them the
-    method is what ``ltvm train`` with these ``overrides`` ends with. Nothing is written. Raises
-    :class:`ltvm.errors.InputError` for bad input.
+    method is what ``ltvm train`` with these ``overrides`` ends with (on a CPU the very same, unless
+    terms are equal in seconds). No record is written. Raises :class:`ltvm.errors.InputError` for
+    bad input.
     """
     from ltvm.config import resolve
     from ltvm.data.cache import load_data

@@ -69,8 +69,7 @@ def evaluate_runs(places: list[str], overrides: list[str], options: argparse.Nam
         print_values(record)
         return record
 
-    with each(places, do) as records:
-        told(options, records)
+    records = each(places, do, lambda records: told(options, records))
     return 1 if any(record["status"] == "failed" for record in records.values()) else 0
 
 

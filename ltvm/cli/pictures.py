@@ -39,6 +39,5 @@ def run(options: argparse.Namespace) -> int:
         print(f"{run}: {', '.join(made) or 'nothing to make'}")
         return made
 
-    with each(runs, make) as found:
-        told(options, found)
+    each(runs, make, lambda found: told(options, found))
     return 0

@@ -32,6 +32,5 @@ def run(options: argparse.Namespace) -> int:
         print(folder / "README.md")
         return folder
 
-    with each(names, make) as made:
-        told(options, {"reports": list(made.values())})
+    each(names, make, lambda made: told(options, {"reports": list(made.values())}))
     return 0

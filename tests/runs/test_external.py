@@ -20,6 +20,7 @@ from ltvm.data import DataSet, ImageSet
 from ltvm.data.cache import load_data
 from ltvm.errors import InputError
 from ltvm.metrics.base import Context, Made
+from ltvm.metrics.generation.copying import Copying
 from ltvm.metrics.generation.frechet import FrechetDistance
 from ltvm.metrics.images.reconstruction import Reconstruction
 from ltvm.runs.ablations.external import read_cards
@@ -77,6 +78,15 @@ def test_its_values_are_those_of_the_metrics_of_the_other_rows(config, gan):
     assert values["fd_digits"].provenance["n"] == 40
     with pytest.raises(InputError, match=r"samples=12: allowed: 40 or more"):
         metrics["frechet"].of_made(Made(rebuilt), data, context)
+
+
+def test_copies_from_elsewhere_are_seen_to(config, gan):
+    data, context = load_data(config), Context(0, CPU)
+    metric = Copying(build_metrics(config, CPU)["frechet"].extractor)
+    samples = read_images(gan / "samples", data.train, 44, "44")  # training images
+    values = metric.of_made(Made(samples), data, context)
+    assert values["farther_than_unseen_digits"].value == 0
+    assert values["farther_than_unseen_digits"].provenance["n_real"] == 12
 
 
 def as_array(folder, kind, suffix, change=lambda images: images):

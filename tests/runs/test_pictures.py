@@ -122,6 +122,29 @@ def test_pictures_that_are_absent_are_made_again_and_nothing_else(trained, capsy
     assert ltvm.make_pictures([trained.directory]) == {str(trained.directory): []}
 
 
+def test_each_run_that_can_gets_its_pictures_and_the_answer_has_what_was_made(
+    trained, tmp_path, capsys, monkeypatch
+):
+    run = trained
+    (run.directory / "samples.png").unlink()
+    words = ["pictures", str(tmp_path / "none"), str(run.directory), str(run.directory), "--json"]
+    assert main(words) == 2
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {str(run.directory): ["samples.png"]}
+    assert "none" in printed.err
+    assert main(["pictures", str(tmp_path / "none"), "--json"]) == 2
+    assert capsys.readouterr().out == ""  # nothing was done
+
+    def interrupted(directories, *_):
+        if directories == ["b"]:
+            raise KeyboardInterrupt
+        return {directories[0]: []}
+
+    monkeypatch.setattr("ltvm.api.make_pictures", interrupted)
+    assert main(["pictures", "a", "b", "c", "--json"]) == 130
+    assert json.loads(capsys.readouterr().out) == {"a": []}
+
+
 def test_the_numbers_of_a_run_do_not_depend_on_its_pictures(trained, tmp_path, monkeypatch):
     monkeypatch.setattr("ltvm.runs.execution.execute.save_pictures", lambda *_: None)
     ltvm.train([*FEW, f"paths.results={tmp_path}"])

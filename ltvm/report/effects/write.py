@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from ltvm.report.interactive.render import INTERVAL
 from ltvm.report.leaderboard.entries import Found, Json, read_entries
 from ltvm.report.tables.writers import remove_stale, to_markdown
 from ltvm.runs.files.store import check_writable
+from ltvm.runtime.commands import command_line
 from ltvm.runtime.files import write_text, writing
 
 NAME = "effects"
@@ -84,10 +84,10 @@ def write_effects(
     parts.append(RULES.format(interval=INTERVAL[interval], tests=tests or "none"))
     parts.append(TO_KNOW)
     parts += left_out_text(found, records, labels[0])
-    options = ["", *(f"--results {shlex.quote(str(directory))}" for directory in directories)]
-    options += [f"--interval {interval}"] if interval != "t" else []
-    options += [f"--by {shlex.quote(by)}"] if by is not None else []
-    parts.append(f"Command: `ltvm effects {first} {second}{' '.join(options)}`")
+    options = [word for directory in directories for word in ("--results", str(directory))]
+    options += ["--interval", interval] if interval != "t" else []
+    options += ["--by", by] if by is not None else []
+    parts.append(f"Command: `{command_line('effects', first, second, *options)}`")
     parts.append("Every value by seed, with its record: [effects.csv](effects.csv).")
     write_text(folder / "README.md", "\n\n".join(parts) + "\n")
     with writing(folder / "effects.csv") as file:

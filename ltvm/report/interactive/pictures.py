@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import math
-import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -17,7 +16,7 @@ from PIL import Image
 from ltvm.report.values.cells import cell_names, drawn_cells, external_cells, stored_texts
 from ltvm.runs.afterwards.evaluate_again import CHOSEN
 from ltvm.runs.files.store import SAMPLED, Run
-from ltvm.runtime.commands import command_line
+from ltvm.runtime.commands import directories_in, overrides_in, written
 from ltvm.runtime.files import parse_json
 from ltvm.runtime.images import FACTS, read_picture
 
@@ -144,13 +143,15 @@ def picture_file(run: Path, entry: Json, kind: str) -> Path:
 
 
 def command_for(entry: Json, path: str, kind: str) -> tuple[str, tuple[str, ...]]:
-    """A run, as its folder is called where results are by default, and what chooses a sampler."""
-    words: tuple[str, ...] = ()
+    """A run, as its folder is called where results are by default, what chooses a sampler, and
+    the directories with parts of the user's own.
+    """
+    command, words = str(entry.get("command", "")), list[str]()
     if entry.get("sampler") and kind in SAMPLED:
-        given = shlex.split(str(entry.get("command", "")))
         own = (*(f"{group}=" for group in CHOSEN), *(f"{group}." for group in CHOSEN))
-        words = tuple(word for word in given if word.startswith((*own, "protocol.evaluation.")))
-    return f"results/{path}", words
+        chosen = (*own, "protocol.evaluation.")
+        words = [word for word in overrides_in(command) if word.startswith(chosen)]
+    return f"results/{path}", (*words, *directories_in(command))
 
 
 def joined(parts: Any) -> list[str]:
@@ -158,9 +159,7 @@ def joined(parts: Any) -> list[str]:
     by_words: dict[tuple[str, ...], list[str]] = {}
     for run, words in parts:
         by_words.setdefault(words, []).append(run)
-    return [
-        command_line("pictures", *dict.fromkeys(runs), *words) for words, runs in by_words.items()
-    ]
+    return [written("pictures", *dict.fromkeys(runs), *words) for words, runs in by_words.items()]
 
 
 def embedded(file: Path) -> tuple[str, Json] | None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from given_images import GivenImages
-from scipy.stats import mannwhitneyu
+from scipy.stats import mannwhitneyu, norm
 from sklearn.neighbors import NearestNeighbors
 
 from ltvm.data import DataSet
@@ -13,7 +13,7 @@ from ltvm.errors import InputError
 from ltvm.metrics.base import Context
 from ltvm.metrics.features.digits import DigitFeatures
 from ltvm.metrics.features.moments import frechet_distance, moments_of
-from ltvm.metrics.generation.copying import Copying, share_above, to_nearest
+from ltvm.metrics.generation.copying import Copying, share_above, to_nearest, z_score
 
 CPU = torch.device("cpu")
 EXTRACTOR = DigitFeatures()
@@ -41,6 +41,14 @@ def test_the_share_is_mann_whitneys_statistic(rounded):
     assert share_above(first, first) == pytest.approx(0.5, abs=1e-12)
 
 
+def test_the_z_score_is_scipy_s_normal_approximation():
+    first, second = draws(70, seed=0) + 0.4, draws(90, seed=1)
+    expected = mannwhitneyu(first, second, method="asymptotic", use_continuity=False).pvalue
+    z = z_score(first, second)
+    assert 2 * norm.sf(abs(z)) == pytest.approx(expected, rel=1e-9)
+    assert z > 0 > z_score(second, first)
+
+
 def test_distances_to_the_nearest_equal_scikit_learn(monkeypatch):
     from ltvm.metrics.generation import copying
 
@@ -53,6 +61,7 @@ def test_distances_to_the_nearest_equal_scikit_learn(monkeypatch):
 def test_training_images_are_copies(digits):
     values = values_of(digits.train.images[:100], digits)
     assert values[SHARE] == 0
+    assert values[f"{SHARE}_z"] < -8
     assert values[DISTANCE] > 0
 
 
@@ -84,6 +93,28 @@ def test_the_distance_is_that_of_the_samples_to_the_unseen_images(digits):
     assert values[f"{DISTANCE}_floor"] == pytest.approx(
         frechet_distance(moments["some"], moments["unseen"]), rel=1e-6
     )
+
+
+def test_copies_have_the_floor_of_the_distance(digits):
+    values = values_of(digits.train.images[evenly(200, 60)], digits)
+    assert values[DISTANCE] == pytest.approx(values[f"{DISTANCE}_floor"], rel=1e-9)
+
+
+def test_of_more_samples_than_training_images_the_floor_is_of_these(digits):
+    few = DataSet(digits.train.subset(60), digits.test)
+    metric, context = Copying(EXTRACTOR), Context(0, CPU)
+    found = metric.against(few, metric.of_images(digits.train, context), context)
+    value, floor = found[DISTANCE].provenance, found[f"{DISTANCE}_floor"].provenance
+    assert (value["n"], floor["n"]) == (200, 60)
+    assert "60 generated images" in floor["warning"]
+    assert "warning" not in value
+
+
+def test_of_many_images_some_are_compared(digits):
+    metric = Copying(EXTRACTOR, samples=100, largest=30)
+    found = metric(GivenImages(digits.train.images), digits, Context(0, CPU))
+    assert (found[SHARE].provenance["n"], found[SHARE].provenance["n_real"]) == (30, 30)
+    assert found[DISTANCE].provenance["n"] == 100
 
 
 def test_it_says_of_which_images_it_is(digits):
