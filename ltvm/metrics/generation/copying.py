@@ -64,7 +64,7 @@ class Copying(FeatureMetric):
         few = "all" if self.unseen_images is None else f"at most {self.unseen_images}"
         return {
             self.share_name: Column(
-                title=f"data-copying: P(farther from training than unseen), {features}",
+                title=f"data-copying (copies 0, fresh 0.5), {features}",
                 definition=(
                     f"Share of pairs of a prior sample and one of {few} unseen images in which the "
                     "sample is the farther one from its nearest training image, ties half, on "
@@ -75,7 +75,7 @@ class Copying(FeatureMetric):
                 headline=True,
             ),
             self.z_name: Column(
-                title=f"data-copying: Z, {features}",
+                title=f"data-copying, Z, {features}",
                 definition=(
                     "The same as a z-score, about normal for fresh images: far below zero for "
                     "copies, far above for samples that are worse than unseen images."
