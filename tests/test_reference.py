@@ -133,6 +133,9 @@ QUOTED = {  # report -> the document that tells its numbers, and which of its ta
         ["headline", "differences-headline", "claims"],
     ),
     "step_size-mnist5k-medium": ("docs/findings/settings.md", ["headline"]),
+    "large-ae_ot": ("docs/findings/copying.md", ["headline"]),
+    "large-rival": ("docs/findings/copying.md", ["headline", "differences-headline"]),
+    "copying-large": ("docs/findings/copying.md", ["headline"]),
     "learning-mnist5k": ("docs/protocol.md", ["headline", "differences-headline"]),
 }
 
