@@ -15,7 +15,14 @@ from ltvm.report.comparisons.statistics import (
     mean_interval,
     paired_difference,
 )
-from ltvm.report.plots.figures import interval_rows, sweep, sweeps_of, with_lines
+from ltvm.report.plots.figures import (
+    interval_rows,
+    set_title,
+    subplots,
+    sweep,
+    sweeps_of,
+    with_lines,
+)
 from ltvm.report.plots.history_figures import (
     correction_effects,
     corrections,
@@ -260,3 +267,14 @@ def test_a_null_number_of_images_is_named_by_how_many_there_were(tmp_path):
     manifest = read_manifest(results.manifest(axes=["protocol.train_images"]))
     table = long_table_of_manifest(manifest, results.root)
     assert list(cell_names(table, manifest).values()) == ["train_images = 5", "train_images = 9"]
+
+
+def test_a_long_title_of_a_panel_is_no_wider_than_the_panel():
+    figure, (axis,) = subplots(1, 1, (4, 3))
+    long = "data-copying (copies 0, fresh 0.5), digit features"
+    set_title(axis, long)
+    assert " ".join(axis.get_title().splitlines()) == long
+    figure.canvas.draw()
+    assert axis.title.get_window_extent().width < axis.get_window_extent().width * 1.3
+    set_title(axis, "FD, digit features ↓")
+    assert axis.get_title() == "FD, digit features ↓"

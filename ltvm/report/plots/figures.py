@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
@@ -44,6 +45,7 @@ UPRIGHT = 8  # cells whose names fit below a panel; of more they stand beside it
 POINTS = 72  # an inch of an SVG
 PRINT, SCREEN = 160, 110  # dots an inch of a PNG
 MARGIN = 0.1  # inches around a figure that has a legend
+WIDEST_TITLE = 46  # characters of a line, which fit above a panel
 
 
 def themed(draw: Callable[P, R]) -> Callable[P, R]:
@@ -76,6 +78,11 @@ def in_a_row(count: int) -> int:
     """
     rows = -(-count // ACROSS)
     return -(-count // rows)
+
+
+def set_title(axis: Axes, heading: str) -> None:
+    """A panel's title, in as many lines as its width asks for."""
+    axis.set_title(textwrap.fill(heading, WIDEST_TITLE))
 
 
 def from_zero(axis: Axes, least: float, most: float) -> None:
@@ -197,7 +204,7 @@ def comparison(
         else:
             axis.set_xticks(range(len(names)), list(names.values()), rotation=30, ha="right")
             axis.set_xlim(-0.6, len(names) - 0.4)
-        axis.set_title(heading)
+        set_title(axis, heading)
         axis.grid(axis="y" if lying else "x", visible=False)
     figure.suptitle(seeds_title(counts), y=0.995)
     save(figure, path)
@@ -272,7 +279,7 @@ def sweep(
         if places is not None:
             axis.set_xticks(range(len(places)), [value_text(v) for v in places], rotation=30)
         axis.set_xlabel(key)
-        axis.set_title(heading)
+        set_title(axis, heading)
     if len(lines) > 1:
         add_legend(figure, axes)
     one = table["seed"].nunique() == 1

@@ -19,7 +19,15 @@ from matplotlib.axes import Axes
 
 from ltvm.errors import InputError
 from ltvm.metrics.columns import Column
-from ltvm.report.plots.figures import add_legend, from_zero, interval_rows, panels, save, themed
+from ltvm.report.plots.figures import (
+    add_legend,
+    from_zero,
+    interval_rows,
+    panels,
+    save,
+    set_title,
+    themed,
+)
 from ltvm.report.plots.styles import Style, cell_styles
 from ltvm.report.values.declared import ARROWS, column_of, headings
 from ltvm.runs.execution.intact import check_history
@@ -208,5 +216,5 @@ def draw_curve(
 
 def finish(axis: Axes, heading: str, values: pd.Series) -> None:
     axis.set_xlabel("training, FLOP")
-    axis.set_title(heading)
+    set_title(axis, heading)
     from_zero(axis, values.min(), values.max())

@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from ltvm.report.comparisons.time_to_quality import Measured, frontier
-from ltvm.report.plots.figures import add_legend, interval_rows, panels, save, themed
+from ltvm.report.plots.figures import add_legend, interval_rows, panels, save, set_title, themed
 from ltvm.report.plots.styles import Style
 from ltvm.report.values.declared import ARROWS
 
@@ -45,7 +45,7 @@ def time_to_quality(
                 axis.axhline(sum(finals) / len(finals), color="grey", linestyle=":",
                              label="target: the reference's end")  # fmt: skip
         axis.set_xlabel(AXES[clock])
-        axis.set_title(found.column.title + ARROWS[found.direction])
+        set_title(axis, found.column.title + ARROWS[found.direction])
     add_legend(figure, axes)
     save(figure, path)
 
