@@ -391,6 +391,6 @@ def test_a_run_goes_on_from_its_last_iteration_in_another_process(request, place
     assert len(stored) == len(runs)
     for record, overrides in zip(records, runs, strict=True):
         assert record["status"] == stored[record["identity"]].status() == "done"
-        assert record["command"] == " ".join(["ltvm train", *overrides])
+        assert record["command"] == " ".join(["ltvm train", *overrides, "--config-dir mine"])
         threads = 1 if engine == "ray" else available_cores()  # a core for each; all for the one
         assert record["device"].endswith(f", {threads} threads")
