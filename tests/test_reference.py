@@ -136,6 +136,8 @@ QUOTED = {  # report -> the document that tells its numbers, and which of its ta
     "large-ae_ot": ("docs/findings/copying.md", ["headline"]),
     "large-rival": ("docs/findings/copying.md", ["headline", "differences-headline"]),
     "copying-large": ("docs/findings/copying.md", ["headline"]),
+    "copying-digits": ("docs/findings/copying.md", ["headline"]),
+    "all_digits-low_rate": ("docs/findings/data-sets.md", ["headline"]),
     "learning-mnist5k": ("docs/protocol.md", ["headline", "differences-headline"]),
 }
 
