@@ -278,3 +278,15 @@ def test_a_long_title_of_a_panel_is_no_wider_than_the_panel():
     assert axis.title.get_window_extent().width < axis.get_window_extent().width * 1.3
     set_title(axis, "FD, digit features ↓")
     assert axis.get_title() == "FD, digit features ↓"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "scale"), [((1000, 60000), "log"), ((0, 60000), "linear"), ((1, 30), "linear")]
+)
+def test_a_key_swept_over_decades_has_a_logarithmic_axis(tmp_path, monkeypatch, sizes, scale):
+    drawn = []
+    monkeypatch.setattr("ltvm.report.plots.figures.save", lambda figure, _: drawn.append(figure))
+    rows = [row for size in sizes for row in long_rows([1.0, 2.0], method="a", size=size)]
+    lines, _ = with_lines(pd.DataFrame(rows), "size", ["size"], 9)
+    sweep(lines, "size", {"fd_digits": "FD"}, STYLES, tmp_path / "x")
+    assert drawn[0].axes[0].get_xscale() == scale

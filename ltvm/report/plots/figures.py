@@ -17,6 +17,7 @@ from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
 from ltvm.report.comparisons.hypotheses import cells_with_a_density
@@ -45,6 +46,7 @@ UPRIGHT = 8  # cells whose names fit below a panel; of more they stand beside it
 POINTS = 72  # an inch of an SVG
 PRINT, SCREEN = 160, 110  # dots an inch of a PNG
 MARGIN = 0.1  # inches around a figure that has a legend
+WIDE = 50  # times the least swept number: from here on its axis is logarithmic
 WIDEST_TITLE = 46  # characters of a line, which fit above a panel
 
 
@@ -89,6 +91,15 @@ def from_zero(axis: Axes, least: float, most: float) -> None:
     """Have a scale begin at zero where values come near it; else their differences are shown."""
     if 0 <= least <= NEAR_ZERO * most:
         axis.set_ylim(bottom=0)
+
+
+def logarithmic(axes: Axes, scale: str) -> None:
+    """Make ``x`` or ``y`` logarithmic, its ticks plain numbers at 1, 2, 5 times powers of ten."""
+    axes.set(**{f"{scale}scale": "log"})
+    axis = axes.xaxis if scale == "x" else axes.yaxis
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
@@ -278,6 +289,8 @@ def sweep(
                 draw_line(axis, chosen, key, str(line), style, places, shift, interval)
         if places is not None:
             axis.set_xticks(range(len(places)), [value_text(v) for v in places], rotation=30)
+        elif 0 < table[key].min() < table[key].max() / WIDE:
+            logarithmic(axis, "x")
         axis.set_xlabel(key)
         set_title(axis, heading)
     if len(lines) > 1:

@@ -5,25 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullFormatter
-
 from ltvm.report.comparisons.statistics import INTERVALS
 from ltvm.report.comparisons.trade_off import Traded
-from ltvm.report.plots.figures import add_legend, panels, save, themed
+from ltvm.report.plots.figures import add_legend, logarithmic, panels, save, themed
 from ltvm.report.plots.styles import Style
 from ltvm.report.values.comparability import Marks
 
 WIDE = 4.0  # times the least value: from here on a scale is logarithmic
-
-
-def logarithmic(axes: Axes, scale: str) -> None:
-    """Make ``x`` or ``y`` logarithmic, its ticks plain numbers at 1, 2, 5 times powers of ten."""
-    axes.set(**{f"{scale}scale": "log"})
-    axis = axes.xaxis if scale == "x" else axes.yaxis
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_formatter(NullFormatter())
 
 
 def is_wide(values: Sequence[float]) -> bool:
