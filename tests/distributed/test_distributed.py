@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 import ltvm
 from ltvm.runs.files.store import PICTURES, Store
+from ltvm.runtime.commands import overrides_in
 from ltvm.runtime.randomness import stream
 
 HERE = Path(__file__).parent
@@ -56,7 +56,7 @@ def test_one_process_speaks_and_one_record_is_written(ran):
 def test_one_process_trains_the_same_run(ran, tmp_path):
     """Up to rounding, and to what Adam makes of it: as much as another library's products do."""
     (run,) = Store(ran / "results").runs()
-    words = shlex.split(run.record()["command"])[2:]
+    words = overrides_in(run.record()["command"])
     record = ltvm.train([*words, f"paths.results={tmp_path}"])
     (other,) = Store(tmp_path).runs()
     assert record["processes"] == 1
