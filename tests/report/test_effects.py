@@ -253,7 +253,7 @@ def test_records_without_passes_and_labels_with_signs_are_drawn(results, tmp_pat
 def test_the_page_has_every_effect_and_its_records(results, tmp_path, capsys):
     results.row(METHOD, "method.batchnorm=running")
     arguments = ["effects", METHOD, TWIN, "--results", str(results.root), "--reports",
-                 str(tmp_path / "r")]  # fmt: skip
+                 str(tmp_path / "r"), "--config-dir", str(results.root)]  # fmt: skip
     assert main(arguments) == 0
     assert "has the better mean at 1 of 1 settings" in capsys.readouterr().out
     folder = tmp_path / "r" / "effects" / f"{METHOD}-against-{TWIN}"
@@ -262,7 +262,8 @@ def test_the_page_has_every_effect_and_its_records(results, tmp_path, capsys):
     assert "| -9.6 |" in page
     assert "(settings that both have: 2)" in page
     assert "- mnist5k, smoke: batchnorm = running, float32 (no counterpart)" in page
-    assert f"Command: `ltvm effects {METHOD} {TWIN} --results {results.root}`" in page
+    command = f"ltvm effects {METHOD} {TWIN} --results {results.root} --config-dir {results.root}"
+    assert f"Command: `{command}`" in page
     rows = pd.read_csv(folder / "effects.csv")
     assert len(rows) == 6
     assert (rows.groupby("metric").first_value.mean() > 0).all()

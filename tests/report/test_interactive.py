@@ -259,6 +259,10 @@ def test_pictures_say_how_near_they_are_and_which_are_not_made(written):
         }
     (command,) = pictures_of(manifest, table, written.root)["absent"]["samples"]["commands"]
     assert command == f"ltvm pictures {place} sampler=gmm"
+    for entry in manifest["runs"][3:]:  # whoever makes the page, the run's own parts are needed
+        entry["command"] += " --config-dir mine"
+    (command,) = pictures_of(manifest, table, written.root)["absent"]["samples"]["commands"]
+    assert command == f"ltvm pictures {place} sampler=gmm --config-dir mine"
 
 
 @pytest.mark.parametrize(

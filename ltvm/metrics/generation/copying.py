@@ -8,8 +8,8 @@ Meehan, Chaudhuri and Dasgupta, "A non-parametric test to detect data-copying in
 models", AISTATS 2020: their statistic over all of feature space. It is an average: samples that are
 half copies and half unlike any image are at 1/2, too; their C_T, over cells, is not computed here.
 
-Beside it the Frechet distance of the same samples to the unseen images, whose floor is that of
-training images: what copies have, and fresh images not less.
+Beside it the Frechet distance of the same samples to the unseen images. Its floor is that of
+training images, so it does not tell copies from fresh images.
 """
 
 from __future__ import annotations
