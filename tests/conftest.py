@@ -36,7 +36,7 @@ def _own_directories(tmp_path, monkeypatch, session_cache):
     monkeypatch.setenv("LTVM_REPORTS", str(tmp_path / "reports"))
     monkeypatch.setenv("LTVM_DATA_ROOT", str(tmp_path / "data"))
     monkeypatch.setenv("LTVM_CACHE_DIR", str(session_cache))
-    monkeypatch.delenv("LTVM_CONFIG_DIRS", raising=False)
+    monkeypatch.setenv("LTVM_CONFIG_DIRS", "")  # and what a test adds is gone after it
     monkeypatch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
 
 
