@@ -203,6 +203,8 @@ def evaluate(request: Request) -> dict[str, Any]:
     extractor(scored.real.images[:2])  # refuses images of a wrong shape
     context = Context(scored.seed, scored.real.images.device)
     metrics = request.metrics_on(extractor)
+    for metric in metrics if scored.unseen is None else ():
+        metric.check_alone(scored.real)
     shared, found = scored.provenance(), scored.warnings()
     result: dict[str, Any] = {}
     for metric in metrics:

@@ -17,6 +17,7 @@ from ltvm.data import ImageSet, mnist5k
 from ltvm.errors import InputError
 from ltvm.metrics.base import Context
 from ltvm.metrics.features.digits import DigitFeatures
+from ltvm.metrics.generation.feature_metric import FeatureMetric
 from ltvm.metrics.generation.frechet import FrechetDistance
 from ltvm.runs.places import PLACES
 from ltvm.runtime.files import read_json
@@ -111,7 +112,7 @@ def test_a_folder_is_scored_by_the_metrics_of_an_evaluation_of_ones_own(
     assert values["fd_digits"]["value"] == pytest.approx(usual)
 
 
-def test_a_folder_is_held_against_unseen_images_of_a_data_set(digits, tmp_path):
+def test_a_folder_is_held_against_unseen_images_of_a_data_set(digits, tmp_path, monkeypatch):
     copied = write(tmp_path / "copies", digits.train.subset(100).images)
     folder = write(tmp_path / "fresh", digits.test.subset(100).images)
     share, distance = "farther_than_unseen_digits", "fd_digits_to_unseen"
@@ -121,6 +122,7 @@ def test_a_folder_is_held_against_unseen_images_of_a_data_set(digits, tmp_path):
     assert 0.4 < fresh[share]["value"] < 0.6
     assert fresh[distance]["value"] < copies[distance]["value"]
     assert fresh[share]["n_train"] == 4000
+    monkeypatch.delattr(FeatureMetric, "of_images")  # it is refused before anything is measured
     with pytest.raises(InputError, match="no unseen images beside .*/copies"):
         ltvm.evaluate(folder, copied, **chosen)
 

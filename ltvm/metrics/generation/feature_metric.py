@@ -75,6 +75,12 @@ class FeatureMetric(Metric):
     ) -> dict[str, Measurement]:
         """The values for generated images, given by their features, against real ones."""
 
+    def check_alone(self, real: ImageSet) -> None:
+        """Raise :class:`ltvm.errors.InputError` if ``real``, with no unseen images, is too little.
+
+        For images that are scored against a directory, before their features are made.
+        """
+
     def check(self, data: DataSet, context: Context) -> None:  # noqa: ARG002
         """Raise :class:`ltvm.errors.InputError` for what a run would stumble over at its end.
 
@@ -140,6 +146,16 @@ class FeatureMetric(Metric):
         return Features(
             len(codes), lambda: map(self.extractor, decoded_images(method, codes, real))
         )
+
+    def of_training_codes(self, method: Method, data: DataSet, n: int) -> Features:
+        """Features of images decoded from what inference gave for ``n`` training images.
+
+        Codes that a correction has moved are part prior by construction, at alpha = 1 wholly so:
+        their gap would be nearly 0 whatever the model.
+        """
+        codes = method.posterior_draws()
+        rows = evenly(len(codes), n).to(codes.device)
+        return self.of_codes(method, codes[rows], data.train)
 
     def of_images(self, images: ImageSet, context: Context) -> Features:
         """Features of a set of images."""

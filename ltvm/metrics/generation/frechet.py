@@ -20,7 +20,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ltvm.data.image_set import DataSet, ImageSet, evenly
+from ltvm.data.image_set import DataSet, ImageSet
 from ltvm.methods.answers import inferred
 from ltvm.methods.base import EVALUATION_BATCH, Method
 from ltvm.metrics.base import Context, Measurement
@@ -220,16 +220,6 @@ class FrechetDistance(FeatureMetric):
         decoded = self.measured(features, data.compared, context, **about)
         gap = Measurement(sampled.value - decoded.value, decoded.provenance)
         return {self.decoded_name: decoded, GAP: gap}
-
-    def of_training_codes(self, method: Method, data: DataSet, n: int) -> Features:
-        """Features of images decoded from what inference gave for ``n`` training images.
-
-        Codes that a correction has moved are part prior by construction, at alpha = 1 wholly so:
-        their gap would be nearly 0 whatever the model.
-        """
-        codes = method.posterior_draws()
-        rows = evenly(len(codes), n).to(codes.device)
-        return self.of_codes(method, codes[rows], data.train)
 
     def unseen(self, method: Method, data: DataSet, context: Context) -> dict[str, Measurement]:
         """The distance of unseen images decoded from inferred codes, and its floor."""

@@ -5,6 +5,7 @@ import pytest
 import torch
 from given_images import GivenImages
 from scipy.stats import mannwhitneyu, norm
+from sklearn.cluster import KMeans
 from sklearn.neighbors import NearestNeighbors
 
 from ltvm.data import DataSet
@@ -13,7 +14,14 @@ from ltvm.errors import InputError
 from ltvm.metrics.base import Context
 from ltvm.metrics.features.digits import DigitFeatures
 from ltvm.metrics.features.moments import frechet_distance, moments_of
-from ltvm.metrics.generation.copying import Copying, share_above, to_nearest, z_score
+from ltvm.metrics.generation.copying import (
+    Compared,
+    Copying,
+    Far,
+    centres_of,
+    share_above,
+    to_nearest,
+)
 
 CPU = torch.device("cpu")
 EXTRACTOR = DigitFeatures()
@@ -44,9 +52,9 @@ def test_the_share_is_mann_whitneys_statistic(rounded):
 def test_the_z_score_is_scipy_s_normal_approximation():
     first, second = draws(70, seed=0) + 0.4, draws(90, seed=1)
     expected = mannwhitneyu(first, second, method="asymptotic", use_continuity=False).pvalue
-    z = z_score(first, second)
+    z = Far(first, second).z()
     assert 2 * norm.sf(abs(z)) == pytest.approx(expected, rel=1e-9)
-    assert z > 0 > z_score(second, first)
+    assert z > 0 > Far(second, first).z()
 
 
 def test_distances_to_the_nearest_equal_scikit_learn(monkeypatch):
@@ -118,7 +126,7 @@ def test_of_many_images_some_are_compared(digits):
 
 
 def test_it_says_of_which_images_it_is(digits):
-    metric = Copying(EXTRACTOR, samples=60, unseen_images=80)
+    metric = Copying(EXTRACTOR, samples=60, unseen_images=80, cells=2)
     found = metric(GivenImages(digits.train.images), digits, Context(0, CPU))
     assert set(found) == set(metric.columns())
     about = found[SHARE].provenance
@@ -139,3 +147,90 @@ def test_in_a_trial_validation_images_are_unseen(digits):
     images = held_out.test.images
     assert isinstance(held_out, DataSet)
     assert values_of(images, held_out)[SHARE] == pytest.approx(0.5, abs=1e-12)
+
+
+def clusters(n, seed):
+    """Points about three far corners, ``n`` of each, one corner after the other."""
+    corners = 50 * torch.eye(3, 4, dtype=torch.float64)
+    return draws(3 * n, 4, seed=seed) + corners.repeat_interleave(n, 0)
+
+
+def over_cells(samples, unseen, training, cells=3):
+    found = Copying(EXTRACTOR, cells=cells).over_cells(Compared.of(samples, unseen, training), {})
+    return {name.removeprefix(f"{SHARE}_"): one for name, one in found.items()}
+
+
+def test_over_cells_it_is_the_weighted_mean_of_mann_whitney_tests():
+    training, unseen = clusters(80, seed=0), clusters(40, seed=1)[:100]  # 40, 40 and 20
+    samples = 1.2 * clusters(30, seed=2)
+    groups = KMeans(3, n_init=4, random_state=5).fit(training.numpy())
+    near = NearestNeighbors(n_neighbors=1).fit(training.numpy())
+    far = {"sample": samples, "unseen": unseen}
+    far = {k: near.kneighbors(v.numpy())[0][:, 0] for k, v in far.items()}
+    place = {"sample": groups.predict(samples.numpy()), "unseen": groups.predict(unseen.numpy())}
+    shares, scores, weights = [], [], []
+    for cell in range(3):
+        x, y = (far[kind][place[kind] == cell] for kind in ("sample", "unseen"))
+        test = mannwhitneyu(x, y, method="asymptotic", use_continuity=False)
+        shares.append(test.statistic / len(x) / len(y))
+        scores.append(np.sign(shares[-1] - 0.5) * norm.isf(test.pvalue / 2))
+        weights.append(len(y))
+    found = over_cells(samples, unseen, training)
+    assert found["ct"].value == pytest.approx(np.average(scores, weights=weights), rel=1e-9)
+    assert found["lowest"].value == pytest.approx(min(shares), rel=1e-12)
+    about = found["ct"].provenance
+    assert (about["cells"], about["cells_counted"], about["samples_in_them"]) == (3, 3, 90)
+
+
+def test_copies_of_one_kind_are_found_beside_poor_samples_of_another():
+    training, unseen = clusters(80, seed=0), clusters(40, seed=1)
+    copies, poor = training[:40], unseen[80:] + 4 * draws(40, 4, seed=3)
+    samples = torch.cat([copies, clusters(40, seed=4)[40:80], poor])
+    share = Far(to_nearest(samples, training), to_nearest(unseen, training)).share()
+    assert share == pytest.approx(0.5, abs=0.05)
+    found = over_cells(samples, unseen, training)
+    assert found["lowest"].value == 0
+    assert found["ct"].value == pytest.approx(0, abs=1)
+
+
+def test_one_cell_is_all_of_feature_space():
+    training, unseen, samples = (clusters(n, seed=n) for n in (80, 40, 30))
+    far = Far(to_nearest(samples, training), to_nearest(unseen, training))
+    found = over_cells(samples, unseen, training, cells=1)
+    assert found["ct"].value == pytest.approx(far.z(), rel=1e-12)
+    assert found["lowest"].value == pytest.approx(far.share(), rel=1e-12)
+
+
+def test_a_cell_with_few_images_of_either_kind_does_not_count():
+    training = clusters(80, seed=0)
+    unseen = torch.cat([clusters(40, seed=1)[:80], clusters(19, seed=1)[38:]])
+    samples = torch.cat([clusters(19, seed=2)[:19], clusters(40, seed=2)[40:]])
+    found = over_cells(samples, unseen, training)
+    about = found["ct"].provenance
+    assert (about["cells"], about["cells_counted"], about["samples_in_them"]) == (3, 1, 40)
+    assert over_cells(samples[:19], unseen, training) == {}
+
+
+def test_cells_are_the_same_at_every_call():
+    training = draws(300, 6, seed=0)
+    assert torch.equal(centres_of(training, 5), centres_of(training, 5))
+
+
+def test_of_copies_every_cell_is_at_zero(digits):
+    values = values_of(digits.train.images, digits, cells=2)
+    assert values[f"{SHARE}_lowest"] == 0
+    assert values[f"{SHARE}_ct"] < -8
+
+
+def test_repeated_codes_are_those_of_training_images(digits):
+    """A sampler that repeats codes is a copier where these decode to the images, not elsewhere."""
+    images = digits.train.images
+    noise = torch.rand(images.shape, generator=torch.Generator().manual_seed(0))
+    poor = (images + 128 * noise).clamp(0, 255).to(torch.uint8)
+    for codes, expected in ((images, 0), (poor, 1)):
+        metric = Copying(EXTRACTOR, samples=50)
+        method = GivenImages(digits.test.images, trained=codes)
+        found = metric(method, digits, Context(0, CPU))[f"{SHARE}_decoded"]
+        assert found.value == pytest.approx(expected, abs=0.2)
+        assert found.provenance["n"] == 50
+        assert found.provenance["codes"] == "training images', inferred, at even distances"
