@@ -137,12 +137,12 @@ QUOTED = {  # report -> the document that tells its numbers, and which of its ta
     "large-rival": ("docs/findings/copying.md", ["headline", "differences-headline"]),
     "copying-large": ("docs/findings/copying.md", ["headline"]),
     "copying-digits": ("docs/findings/copying.md", ["headline"]),
-    "all_digits-low_rate": ("docs/findings/data-sets.md", ["headline"]),
     "all_digits-mnist": (
         "docs/findings/data-sets.md",
         ["headline", "differences-headline", "claims"],
     ),
     "images-medium": ("docs/findings/data-sets.md", ["headline", "differences-headline"]),
+    "all_digits_twin_settings-mnist": ("docs/findings/data-sets.md", ["headline", "differences-headline"]),
     "learning-mnist5k": ("docs/protocol.md", ["headline", "differences-headline"]),
 }
 
