@@ -142,7 +142,10 @@ QUOTED = {  # report -> the document that tells its numbers, and which of its ta
         ["headline", "differences-headline", "claims"],
     ),
     "images-medium": ("docs/findings/data-sets.md", ["headline", "differences-headline"]),
-    "all_digits_twin_settings-mnist": ("docs/findings/data-sets.md", ["headline", "differences-headline"]),
+    "all_digits_twin_settings-mnist": (
+        "docs/findings/data-sets.md",
+        ["headline", "differences-headline"],
+    ),
     "learning-mnist5k": ("docs/protocol.md", ["headline", "differences-headline"]),
 }
 

@@ -163,18 +163,19 @@ def print_plan(planned: Plan) -> None:
     further = ["further overrides"] if any(run.note for run in planned.runs) else []
     for column in (*keys, *further):
         table.add_column(column, overflow="fold")
-    for column in ("cell", *(f"seed {seed}" for seed in ablation.seeds)):
-        table.add_column(column)
+    table.add_column("cell", min_width=8)
+    table.add_column("seeds")
     shipped = candidates(planned)
-    cells: dict[str, dict[int, str]] = {}
+    cells: dict[str, dict[str, list[int]]] = {}
     values: dict[str, list[str]] = {}
-    for planned_run in planned.runs:
-        status = "stored" if planned_run in shipped else planned_run.status
-        cells.setdefault(planned_run.cell, {})[planned_run.config["seed"]] = status
-        own = [str(planned_run.values[key]) for key in keys]
-        values[planned_run.cell] = [*own, planned_run.note] if further else own
+    for run in planned.runs:
+        status = "stored" if run in shipped else run.status
+        cells.setdefault(run.cell, {}).setdefault(status, []).append(run.config["seed"])
+        own = [str(run.values[key]) for key in keys]
+        values[run.cell] = [*own, note_beside(run, keys)] if further else own
     for cell, statuses in cells.items():
-        table.add_row(*values[cell], cell, *(statuses.get(s, "") for s in ablation.seeds))
+        seeds = (f"{status} {' '.join(map(str, seeds))}" for status, seeds in statuses.items())
+        table.add_row(*values[cell], cell, "\n".join(seeds))
     console().print(table)
     for card in planned.external:
         print(f"external: {card.name} ({len(card.seeds)} seeds of {card.n} images) {card.folder}")
@@ -182,6 +183,12 @@ def print_plan(planned: Plan) -> None:
     todo = len(planned.not_done) - len(shipped)
     known = f"{done} done" + (f", {len(shipped)} stored" if shipped else "")
     print(f"{len(cells)} cells, {len(planned.runs)} runs, {known}, {todo} to do")
+
+
+def note_beside(run: PlannedRun, keys: Sequence[str]) -> str:
+    """What sets a further cell apart, without what columns show: ``method=NAME``, say."""
+    shown = {f"{key}={run.values[key]}" for key in keys}
+    return ", ".join(word for word in run.note.split(", ") if word not in shown)
 
 
 ONE_SEED = " (1 seed)"  # after a value without an interval

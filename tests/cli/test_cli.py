@@ -206,6 +206,7 @@ def test_list_previews_and_writes_nothing(capsys):
     assert main(["ablate", "ablation=ot", "--list", "data=mnist5k"]) == 0
     text = capsys.readouterr().out
     assert "5 cells, 15 runs, 0 done, 15 to do" in text
+    assert text.count("pending 0 1 2") == 5
     assert "further" not in text
     assert not Path(os.environ["LTVM_RESULTS"]).exists()
 
@@ -220,6 +221,7 @@ def test_list_tells_further_cells_apart(capsys, monkeypatch):
         "method.solver=gaussian, method.alpha=1.0",
     ):
         assert text.count(words) == 1
+    assert "method=" not in text  # the first column has it
 
 
 def test_train_status_and_debug(capsys):
