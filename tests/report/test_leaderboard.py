@@ -141,6 +141,19 @@ def test_records_without_checksum_are_marked(results):
     assert all(row.marks == [] for row in page.rows)
 
 
+def test_what_a_headline_value_warns_of_marks_its_row(results):
+    for seed in range(6):
+        (file,) = results.root.glob(f"runs/*/vae/*/seed={seed}/evaluations/e1.json")
+        content = read_json(file)
+        content["values"]["fd_digits"]["warning"] = "near copies"
+        write_json(file, content)
+    (page,) = found(results)
+    marked = {row.name: row.marks[1:] for row in page.rows}  # the first: without checksum
+    assert marked["vae"] == ["near copies"]
+    assert marked["abp"] == marked["short-run OT"] == []
+    assert "vae" in ranks(page)  # it is ranked all the same
+
+
 def test_of_several_directories_a_run_counts_once(results, tmp_path):
     other = Results(tmp_path / "other")
     for seed in (0, 7):  # of the first, other seconds are another training

@@ -42,6 +42,7 @@ from ltvm.metrics.generation.frechet import distance_name
 from ltvm.metrics.generation.manifold import distances_between
 
 ROWS = 500  # distances to all training images are computed for so many rows at once
+COPIES = 0.1  # a share below which a row is warned of
 LEAST = 20  # samples and unseen images of a cell that counts, as in the paper
 
 
@@ -173,7 +174,9 @@ class Copying(FeatureMetric):
         held = self.of_data(unseen, context)
         some = compared.training[evenly(len(data.train), min(generated.n, len(data.train)))]
         return {
-            self.share_name: Measurement(compared.far.share(), about),
+            self.share_name: Measurement(
+                share := compared.far.share(), about | copies_warning(share)
+            ),
             self.z_name: Measurement(compared.far.z(), about),
             **self.over_cells(compared, about),
             self.distance_name: self.distance(generated, generated.n, held, unseen),
@@ -284,6 +287,14 @@ def centres_of(training: Tensor, cells: int) -> Tensor:
     with threadpool_limits(1, "openmp"):  # several threads would add up in any order
         found = KMeans(cells, n_init=4, random_state=0).fit(training.cpu().numpy())
     return torch.from_numpy(found.cluster_centers_).to(training)
+
+
+def copies_warning(share: float) -> dict[str, str]:
+    """A ``warning`` for the provenance of a share that copies alone have, else nothing."""
+    if share >= COPIES:
+        return {}
+    text = "near copies: most samples are nearer to training images than unseen images are"
+    return {"warning": text}
 
 
 def to_nearest(points: Tensor, others: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ class Row:
     values: dict[str, dict[int, float]] = field(default_factory=dict)
     stated: dict[str, Json] = field(default_factory=dict)  # metric -> what a value says of itself
     aside: dict[str, str] = field(default_factory=dict)  # metric, or "" of all -> reason
+    warned: list[str] = field(default_factory=list)  # what headline values warn of
     label: str = ""  # method and sampler
     name: str = ""  # the same, and what is set otherwise
 
@@ -56,7 +57,7 @@ class Row:
         unsealed = sum(bool(entry.unsealed) for entry in self.entries.values())
         if unsealed:
             marks.append(f"unverified: {unsealed} of {len(self.entries)} runs")
-        return marks
+        return marks + self.warned
 
 
 @dataclass
@@ -98,6 +99,7 @@ def page(title: str, name: str, terms: Json, entries: Sequence[Entry]) -> Page:
         row.label, row.name = row_label(row.first, row.sampler), names[row.id]
     columns, kinds = settle_values(rows)
     for row in rows:
+        row.warned = warnings_of(row, columns)
         settle_costs(row)
         set_aside_unfinished(row)
     set_aside_spending(rows, terms["equal"])
@@ -173,6 +175,12 @@ def settle_values(rows: Sequence[Row]) -> tuple[dict[str, Column], dict[str, Jso
                 if others:
                     row.aside[metric] = differing(json.loads(others[0]), settled[metric])
     return columns, settled
+
+
+def warnings_of(row: Row, columns: dict[str, Column]) -> list[str]:
+    """What the row's headline values warn of, each once."""
+    stated = (content for name, content in row.stated.items() if columns[name].headline)
+    return list(dict.fromkeys(filter(None, (content.get("warning") for content in stated))))
 
 
 def differing(own: Json, usual: Json) -> str:

@@ -73,6 +73,13 @@ def test_training_images_are_copies(digits):
     assert values[DISTANCE] > 0
 
 
+def test_copies_are_warned_of(digits):
+    context = Context(0, CPU)
+    for images, warned in ((digits.train.images[:100], True), (digits.test.images[:100], False)):
+        found = Copying(EXTRACTOR, samples=100)(GivenImages(images), digits, context)
+        assert ("near copies" in found[SHARE].provenance.get("warning", "")) == warned
+
+
 def test_unseen_images_are_none(digits):
     values = values_of(digits.test.images, digits)
     assert values[SHARE] == pytest.approx(0.5, abs=1e-12)
