@@ -205,7 +205,9 @@ def evaluate(request: Request) -> dict[str, Any]:
     metrics = request.metrics_on(extractor)
     for metric in metrics if scored.unseen is None else ():
         metric.check_alone(scored.real)
-    shared, found = scored.provenance(), scored.warnings()
+    shared = scored.provenance()
+    if warnings := scored.warnings():
+        shared["warning"] = "; ".join(warnings)
     result: dict[str, Any] = {}
     for metric in metrics:
         features = metric.of_images(scored.images, context)
@@ -215,9 +217,7 @@ def evaluate(request: Request) -> dict[str, Any]:
             measured = metric.against(DataSet(scored.real, scored.unseen), features, context)
         values, columns = record_values(metric.columns(), measured, shared)
         for name, content in values.items():
-            texts = [*found, *filter(None, [content.get("warning")])]
-            warning = {"warning": "; ".join(texts)} if texts else {}
-            result[name] = {**content, **warning, "column": columns[name]}
+            result[name] = {**content, "column": columns[name]}
     return result
 
 

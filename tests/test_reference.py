@@ -146,7 +146,10 @@ QUOTED = {  # report -> the document that tells its numbers, and which of its ta
         "docs/findings/data-sets.md",
         ["headline", "differences-headline"],
     ),
-    "moments_alpha-mnist5k": ("docs/findings/mechanism.md", ["headline", "differences-headline"]),
+    "moments_alpha-mnist5k": (
+        "docs/findings/mechanism.md",
+        ["headline", "differences-headline", "claims"],
+    ),
     "learning-mnist5k": ("docs/protocol.md", ["headline", "differences-headline"]),
 }
 

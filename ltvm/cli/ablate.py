@@ -163,7 +163,7 @@ def print_plan(planned: Plan) -> None:
     further = ["further overrides"] if any(run.note for run in planned.runs) else []
     for column in (*keys, *further):
         table.add_column(column, overflow="fold")
-    table.add_column("cell", min_width=8)
+    table.add_column("cell", overflow="fold", min_width=12)
     table.add_column("seeds")
     shipped = candidates(planned)
     cells: dict[str, dict[str, list[int]]] = {}

@@ -116,8 +116,9 @@ def record_values(
     """Measurements as they stand in a record: ``values`` and ``columns``, by name.
 
     A value is ``{"value": ..., **shared, **provenance}``: what its metric says of it goes before
-    what is ``shared`` by all. Raises :class:`ltvm.errors.InputError` for a value that its metric
-    declares no column for, :class:`ltvm.errors.DivergedError` for one that is not finite.
+    what is ``shared`` by all; a ``warning`` of either stands. Raises
+    :class:`ltvm.errors.InputError` for a value that its metric declares no column for,
+    :class:`ltvm.errors.DivergedError` for one that is not finite.
     """
     values: dict[str, dict[str, Any]] = {}
     for name, measurement in measurements.items():
@@ -129,4 +130,7 @@ def record_values(
         if not math.isfinite(measurement.value):
             raise DivergedError(f"metric {name} is {measurement.value}")
         values[name] = {"value": measurement.value, **shared, **measurement.provenance}
+        texts = [of["warning"] for of in (shared, measurement.provenance) if of.get("warning")]
+        if texts:
+            values[name]["warning"] = "; ".join(texts)
     return values, {name: columns[name].as_dict() for name in values}

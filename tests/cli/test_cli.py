@@ -14,6 +14,7 @@ import ltvm
 from ltvm.cli.main import COMMANDS, main
 from ltvm.cli.options import runs_and_overrides
 from ltvm.config import choices
+from ltvm.runs.ablations.ablation import PlannedRun
 
 TINY = [
     "protocol=smoke", "protocol.train_images=40", "protocol.test_images=12", "protocol.batch=20",
@@ -222,6 +223,19 @@ def test_list_tells_further_cells_apart(capsys, monkeypatch):
     ):
         assert text.count(words) == 1
     assert "method=" not in text  # the first column has it
+
+
+def test_list_says_which_seeds_are_done_in_80_columns(capsys, monkeypatch):
+    def status(run):
+        return {0: "done", 1: "pending", 2: "done"}[run.config["seed"]]
+
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(PlannedRun, "status", property(status))
+    assert main(["ablate", "ablation=ot", "sampler=gmm", "--list"]) == 0
+    text = capsys.readouterr().out
+    assert text.count("done 0 2") == text.count("pending 1") == 5
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text  # no identity is cut
 
 
 def test_train_status_and_debug(capsys):

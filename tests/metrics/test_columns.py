@@ -113,3 +113,13 @@ def test_a_record_says_what_each_value_is():
         record_values({"e": column}, {"f": Measurement(1.0)}, {})
     with pytest.raises(DivergedError, match="metric e is nan"):
         record_values({"e": column}, {"e": Measurement(float("nan"))}, {})
+
+
+def test_warnings_of_all_and_of_a_value_both_stand():
+    columns = {"e": Column("e", "an e"), "f": Column("f", "an f")}
+    measured = {"e": Measurement(1.0, {"warning": "near copies"}), "f": Measurement(2.0)}
+    values, _ = record_values(columns, measured, {"warning": "EM did not converge"})
+    assert values["e"]["warning"] == "EM did not converge; near copies"
+    assert values["f"]["warning"] == "EM did not converge"
+    values, _ = record_values(columns, measured, {})
+    assert (values["e"]["warning"], "warning" in values["f"]) == ("near copies", False)

@@ -142,15 +142,28 @@ def test_records_without_checksum_are_marked(results):
 
 
 def test_what_a_headline_value_warns_of_marks_its_row(results):
-    for seed in range(6):
-        (file,) = results.root.glob(f"runs/*/vae/*/seed={seed}/evaluations/e1.json")
-        content = read_json(file)
-        content["values"]["fd_digits"]["warning"] = "near copies"
-        write_json(file, content)
+    def warn(method, seeds, metric):
+        for seed in seeds:
+            (file,) = results.root.glob(f"runs/*/{method}/*/seed={seed}/evaluations/e1.json")
+            content = read_json(file)
+            content["values"][metric]["warning"] = "near copies"
+            write_json(file, content)
+
+    warn("vae", range(6), "fd_digits")
+    warn("abp", [3, 4], "fd_digits")
+    (folder,) = results.root.glob("runs/*/short_run_ot/*/seed=0")
+    results.evaluation(folder, "e2", {"latent_sliced_w2": 0.3})  # no headline
+    content = read_json(folder / "evaluations" / "e2.json")
+    content["values"]["latent_sliced_w2"]["warning"] = "few codes"
+    write_json(folder / "evaluations" / "e2.json", content)
     (page,) = found(results)
     marked = {row.name: row.marks[1:] for row in page.rows}  # the first: without checksum
-    assert marked["vae"] == ["near copies"]
-    assert marked["abp"] == marked["short-run OT"] == []
+    title = page.columns["fd_digits"].title
+    assert marked == {
+        "vae": [f"{title}: near copies"],
+        "abp": [f"{title}: near copies (2 of 6 seeds)"],
+        "short-run OT": [],
+    }
     assert "vae" in ranks(page)  # it is ranked all the same
 
 

@@ -4,14 +4,14 @@
     U / nm = P(d(sample) > d(unseen)), ties half      1/2 for fresh images, 0 for copies
     Z_U = (U / nm - 1/2) / sqrt((n + m + 1) / 12nm)   about N(0, 1) for fresh images
 
-    C_T = mean of Z_U over cells, weighted by their unseen images    about N(0, 1 / cells) for fresh
+    C_T = mean of Z_U over cells, weighted by their unseen images
 
 Meehan, Chaudhuri and Dasgupta, "A non-parametric test to detect data-copying in generative
 models", AISTATS 2020. Over all of feature space the share is an average: samples that are half
 copies and half unlike any image are at 1/2, too. Therefore C_T, and the share in the cell where it
 is lowest: cells are k-means' on training features, and count with 20 samples and 20 unseen images
-or more. Distances in a cell go to all training images, as their definition has it (their published
-code looks within the cell).
+or more (their code asks it of samples alone). Copies that are spread over all cells, among poor
+samples, stay hidden. Distances in a cell go to all training images (their code looks within it).
 
 Nothing of this shows repeated codes where codes decode poorly. Therefore the share of images that
 are decoded from training codes stands beside it: what a sampler that repeats codes would have.
@@ -37,13 +37,18 @@ from ltvm.metrics.base import Context, Measurement
 from ltvm.metrics.columns import Column
 from ltvm.metrics.features.base import Extractor
 from ltvm.metrics.features.moments import frechet_distance, moments_of
-from ltvm.metrics.generation.feature_metric import FeatureMetric, Features, singular_warning
+from ltvm.metrics.generation.feature_metric import (
+    FeatureMetric,
+    Features,
+    extractor_key,
+    singular_warning,
+)
 from ltvm.metrics.generation.frechet import distance_name
 from ltvm.metrics.generation.manifold import distances_between
 
 ROWS = 500  # distances to all training images are computed for so many rows at once
-COPIES = 0.1  # a share below which a row is warned of
-LEAST = 20  # samples and unseen images of a cell that counts, as in the paper
+COPIES = 0.1  # a share below which a row is warned of: fresh images have 0.5
+LEAST = 20  # samples, and unseen images, of a cell that counts
 
 
 class Copying(FeatureMetric):
@@ -160,7 +165,8 @@ class Copying(FeatureMetric):
     @torch.no_grad()
     def __call__(self, method: Method, data: DataSet, context: Context) -> dict[str, Measurement]:
         values = super().__call__(method, data, context)
-        repeated = self.of_training_codes(method, data, self.number(data))
+        few = min(self.number(data), self.largest)
+        repeated = self.of_training_codes(method, data, few)
         compared, about = self.compared(repeated, data, context)
         about |= {"codes": "training images', inferred, at even distances"}
         about["inference_precision"] = method.inference_precision
@@ -172,11 +178,11 @@ class Copying(FeatureMetric):
         compared, about = self.compared(generated, data, context)
         unseen = self.unseen(data)
         held = self.of_data(unseen, context)
-        some = compared.training[evenly(len(data.train), min(generated.n, len(data.train)))]
+        n = min(generated.n, len(data.train))
+        some = compared.training[evenly(len(data.train), n)].float()
+        share = compared.far.share()
         return {
-            self.share_name: Measurement(
-                share := compared.far.share(), about | copies_warning(share)
-            ),
+            self.share_name: Measurement(share, about | copies_warning(share)),
             self.z_name: Measurement(compared.far.z(), about),
             **self.over_cells(compared, about),
             self.distance_name: self.distance(generated, generated.n, held, unseen),
@@ -200,13 +206,15 @@ class Copying(FeatureMetric):
         )
         about = self.provenance(len(samples), len(fresh), unseen)
         about |= {"n_train": len(training), "training": data.train.fingerprint}
-        return Compared.of(samples, fresh, training), about
+        key = ("nearest", data.train.fingerprint, unseen.fingerprint, self.largest)
+        key += extractor_key(self.extractor)
+        far = context.cached(key, lambda: to_nearest(fresh, training))
+        return Compared(samples, fresh, training, Far(to_nearest(samples, training), far)), about
 
     def over_cells(self, compared: Compared, about: dict[str, Any]) -> dict[str, Measurement]:
         """C_T and the lowest cell, or nothing where no cell has enough images of both kinds."""
-        few = compared.training[
-            evenly(len(compared.training), min(len(compared.training), self.largest))
-        ]
+        n = len(compared.training)
+        few = compared.training[evenly(n, min(n, self.largest))]
         centres = centres_of(few, min(self.cells, len(few)))
         found = compared.in_cells(centres)
         if not found:
@@ -262,11 +270,6 @@ class Compared:
     training: Tensor
     far: Far
 
-    @classmethod
-    def of(cls, samples: Tensor, unseen: Tensor, training: Tensor) -> Compared:
-        far = Far(to_nearest(samples, training), to_nearest(unseen, training))
-        return cls(samples, unseen, training, far)
-
     def in_cells(self, centres: Tensor) -> list[Far]:
         """The distances of every cell, that of its centre in [cells, d], with enough images."""
         of_samples, of_unseen = (
@@ -293,7 +296,7 @@ def copies_warning(share: float) -> dict[str, str]:
     """A ``warning`` for the provenance of a share that copies alone have, else nothing."""
     if share >= COPIES:
         return {}
-    text = "near copies: most samples are nearer to training images than unseen images are"
+    text = f"near copies: nearer to training images than unseen images by {1 - COPIES:.0%} of pairs"
     return {"warning": text}
 
 

@@ -37,7 +37,8 @@ class Row:
     values: dict[str, dict[int, float]] = field(default_factory=dict)
     stated: dict[str, Json] = field(default_factory=dict)  # metric -> what a value says of itself
     aside: dict[str, str] = field(default_factory=dict)  # metric, or "" of all -> reason
-    warned: list[str] = field(default_factory=list)  # what headline values warn of
+    warnings: dict[tuple[str, str], set[int]] = field(default_factory=dict)  # metric, text: seeds
+    warned: list[str] = field(default_factory=list)  # those of headline values, in words
     label: str = ""  # method and sampler
     name: str = ""  # the same, and what is set otherwise
 
@@ -161,6 +162,8 @@ def settle_values(rows: Sequence[Row]) -> tuple[dict[str, Column], dict[str, Jso
                     stated = {key: value for key, value in content.items() if key != "value"}
                     kinds = all_values.setdefault(metric, {}).setdefault(kind_of(stated), {})
                     kinds.setdefault(row.id, {}).setdefault(seed, content)
+                    if content.get("warning"):
+                        row.warnings.setdefault((metric, content["warning"]), set()).add(seed)
     settled = {}
     for metric, by_kind in all_values.items():
         usual = max(by_kind, key=lambda kind: len(by_kind[kind]))  # of a tie the first
@@ -178,9 +181,14 @@ def settle_values(rows: Sequence[Row]) -> tuple[dict[str, Column], dict[str, Jso
 
 
 def warnings_of(row: Row, columns: dict[str, Column]) -> list[str]:
-    """What the row's headline values warn of, each once."""
-    stated = (content for name, content in row.stated.items() if columns[name].headline)
-    return list(dict.fromkeys(filter(None, (content.get("warning") for content in stated))))
+    """What the row's headline values warn of: ``data-copying: near copies (2 of 5 seeds)``."""
+    found = []
+    for (metric, text), seeds in row.warnings.items():
+        few = len(seeds) < len(row.entries)
+        some = f" ({len(seeds)} of {len(row.entries)} seeds)" if few else ""
+        if columns[metric].headline:
+            found.append(f"{columns[metric].title}: {text}{some}")
+    return found
 
 
 def differing(own: Json, usual: Json) -> str:

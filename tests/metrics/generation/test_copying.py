@@ -19,6 +19,7 @@ from ltvm.metrics.generation.copying import (
     Copying,
     Far,
     centres_of,
+    copies_warning,
     share_above,
     to_nearest,
 )
@@ -78,6 +79,8 @@ def test_copies_are_warned_of(digits):
     for images, warned in ((digits.train.images[:100], True), (digits.test.images[:100], False)):
         found = Copying(EXTRACTOR, samples=100)(GivenImages(images), digits, context)
         assert ("near copies" in found[SHARE].provenance.get("warning", "")) == warned
+    assert copies_warning(0.1) == {}
+    assert "by 90% of pairs" in copies_warning(0.0999)["warning"]
 
 
 def test_unseen_images_are_none(digits):
@@ -163,7 +166,9 @@ def clusters(n, seed):
 
 
 def over_cells(samples, unseen, training, cells=3):
-    found = Copying(EXTRACTOR, cells=cells).over_cells(Compared.of(samples, unseen, training), {})
+    far = Far(to_nearest(samples, training), to_nearest(unseen, training))
+    compared = Compared(samples, unseen, training, far)
+    found = Copying(EXTRACTOR, cells=cells).over_cells(compared, {})
     return {name.removeprefix(f"{SHARE}_"): one for name, one in found.items()}
 
 
@@ -241,3 +246,40 @@ def test_repeated_codes_are_those_of_training_images(digits):
         assert found.value == pytest.approx(expected, abs=0.2)
         assert found.provenance["n"] == 50
         assert found.provenance["codes"] == "training images', inferred, at even distances"
+
+
+def test_there_may_be_fewer_images_than_cells():
+    training, unseen, samples = draws(6, 4, seed=0), draws(30, 4, seed=1), draws(30, 4, seed=2)
+    assert over_cells(samples, unseen, training, cells=10) == {}  # six cells, none of them full
+
+
+def test_cells_are_of_training_images_at_even_distances():
+    """Of images in order, the first ones alone would leave whole kinds without a cell."""
+    training, unseen, samples = (clusters(n, seed=n) for n in (80, 40, 30))
+    far = Far(to_nearest(samples, training), to_nearest(unseen, training))
+    metric = Copying(EXTRACTOR, cells=3, largest=60)
+    found = metric.over_cells(Compared(samples, unseen, training, far), {})
+    (about,) = {one.provenance["samples_in_them"] for one in found.values()}
+    assert about == 90
+    assert found[f"{SHARE}_ct"].value == pytest.approx(
+        over_cells(samples, unseen, training)["ct"].value, rel=1e-12
+    )
+
+
+def test_what_unseen_images_are_at_is_measured_once(digits, monkeypatch):
+    from ltvm.metrics.generation import copying
+
+    asked = []
+    monkeypatch.setattr(
+        copying, "to_nearest", lambda *given: asked.append(len(given[0])) or to_nearest(*given)
+    )
+    context, metric = Context(0, CPU), Copying(EXTRACTOR, samples=50, unseen_images=70)
+    for _ in range(2):
+        metric(GivenImages(digits.train.images), digits, context)
+    assert sorted(asked) == [50, 50, 50, 50, 70]  # samples and decoded codes, twice
+
+
+def test_no_more_decoded_codes_are_made_than_compared(digits):
+    metric = Copying(EXTRACTOR, largest=30)
+    found = metric(GivenImages(digits.train.images), digits, Context(0, CPU))
+    assert found[f"{SHARE}_decoded"].provenance["n"] == 30
