@@ -115,3 +115,14 @@ def test_a_row_that_diverged_counts_its_miss_on_the_frontier(written, unrendered
     after = page(written, "trade-off").set_index("cell").loc["vae"]
     assert list(after[["on the frontier", "of the means"]]) == ["2 of 3 seeds", "-"]
     assert np.isclose(float(after["FD, digit features ↓"].split()[0]), 1.0)
+
+
+def test_an_ablation_without_any_value_has_its_report(tmp_path, undrawn):
+    """All rows diverged, among them one that samples from a density: still a page that says so."""
+    given = ["ablation=ot", "protocol=smoke", "protocol.learning_rate=100000"]
+    given += ["ablation.seeds=[0]", "ablation.axes.method=[vae]", "ablation.reference=vae"]
+    given += ["ablation.union=[{axes: {method: [vae], sampler: [gmm]}}]"]
+    ltvm.ablate([*given, f"paths.results={tmp_path}"])
+    (folder,) = (tmp_path / "ablations").glob("*.json")
+    made = ltvm.make_report(folder.stem, tmp_path, tmp_path / "reports")
+    assert "0 of 1 (1 diverged)" in (made / "README.md").read_text()

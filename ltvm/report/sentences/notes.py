@@ -88,9 +88,9 @@ def external_notes(table: pd.DataFrame, names: Mapping[str, str]) -> Iterator[st
 
 def sampler_notes(table: pd.DataFrame) -> Iterator[str]:
     """What the densities are that rows sample from in place of a prior."""
-    if SAMPLER_LABEL not in table:
+    if not {SAMPLER_LABEL, "provenance"} <= set(table):  # no sampler, or no value at all
         return
-    stated = table.dropna(subset=[SAMPLER_LABEL, "provenance"]) if "provenance" in table else table
+    stated = table.dropna(subset=[SAMPLER_LABEL, "provenance"])
     said: dict[str, None] = {}
     for label, text in zip(stated[SAMPLER_LABEL], stated["provenance"], strict=True):
         sampler = json.loads(text).get("sampler")
