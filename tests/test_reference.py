@@ -150,6 +150,11 @@ QUOTED = {  # report -> the document that tells its numbers, and which of its ta
         "docs/findings/mechanism.md",
         ["headline", "differences-headline", "claims"],
     ),
+    "large-all": (
+        "docs/findings/large.md",
+        ["headline", "differences-headline", "time-to-quality"],
+    ),
+    "copying-medium": ("docs/findings/copying.md", ["headline"]),
     "learning-mnist5k": ("docs/protocol.md", ["headline", "differences-headline"]),
 }
 
