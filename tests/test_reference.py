@@ -155,6 +155,7 @@ QUOTED = {  # report -> the document that tells its numbers, and which of its ta
         ["headline", "differences-headline", "time-to-quality"],
     ),
     "copying-medium": ("docs/findings/copying.md", ["headline"]),
+    "faces": ("docs/findings/data-sets.md", ["headline", "differences-headline"]),
     "learning-mnist5k": ("docs/protocol.md", ["headline", "differences-headline"]),
 }
 
