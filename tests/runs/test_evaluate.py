@@ -62,6 +62,16 @@ def test_a_second_evaluation_trains_nothing_and_is_the_one_after_training(traini
     assert elsewhere["metrics"] == again["metrics"]
 
 
+def test_without_weights_nothing_more_is_measured_and_where_to_train_again_is_said(tmp_path):
+    ltvm.train(FEW)
+    run = the_run(tmp_path)
+    run.trained_file.unlink()
+    words = "the run is done; the command in its record does it again, below another results dir"
+    with pytest.raises(InputError, match=words):
+        ltvm.train([*FEW, *MORE])
+    assert ltvm.train(FEW)["status"] == "done"  # as it says: here there is nothing to do
+
+
 def test_a_done_evaluation_is_not_done_again(trainings, tmp_path):
     first = ltvm.train([*FEW, *MORE])
     file = the_run(tmp_path).evaluation_file(first["evaluation"])

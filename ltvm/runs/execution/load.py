@@ -70,9 +70,10 @@ def load_method(
             "`ltvm train` with the command in its record trains it"
         )
     if checkpoint is None:
+        elsewhere = ", below another results directory" * (run.status() == "done")
         raise InputError(
             f"{directory}: no {run.trained_file.name} and no {run.checkpoint_file.name} there: "
-            f"the run is {run.status()}; the command in its record does it again"
+            f"the run is {run.status()}; the command in its record does it again{elsewhere}"
         )
     try:
         method.load_state_dict(read_checkpoint(checkpoint, problem.device)["method"])
