@@ -40,6 +40,10 @@ from ltvm.doctor.report import examine
 from ltvm.methods import base
 from ltvm.methods.budget import Visit
 from ltvm.methods.sampled import sampled_from
+from ltvm.metrics.base import Context
+from ltvm.metrics.features.digits import DigitFeatures
+from ltvm.metrics.generation import copying
+from ltvm.metrics.generation.copying import Copying, to_nearest
 from ltvm.models.batchnorm import synchronises
 from ltvm.runtime import randomness
 from ltvm.runtime.distributed import World
@@ -188,6 +192,30 @@ def a_run_is_evaluated_stopped_and_resumed_as_on_the_cpu() -> None:
         assert resumed["status"] == "done"
         loaded = ltvm.load(files[0].parent, device="cuda:0")
         assert torch.equal(loaded.codes.cpu(), ltvm.load(files[0].parent, device="cpu").codes)
+
+
+@case
+def copies_are_found_as_on_the_cpu() -> None:
+    data = random_images()
+
+    def values(where: str) -> dict[str, float]:
+        place = torch.device(where)
+        metric = Copying(DigitFeatures(device=place), samples=24, cells=1)
+
+        def there(points: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+            assert points.device == others.device == place  # all pairs: not on the CPU
+            return to_nearest(points, others)
+
+        few = mock.patch.object(copying, "LEAST", 4)
+        with few, mock.patch.object(copying, "to_nearest", there):
+            found = metric(method_on(where, "abp"), data.to(place), Context(0, place))
+        assert set(found) == set(metric.columns())  # C_T and the lowest cell among them
+        return {name: measured.value for name, measured in found.items()}
+
+    expected = values("cpu")
+    for where in PLACES:
+        for name, value in values(where).items():
+            assert abs(value - expected[name]) <= 1e-5 * max(1, abs(expected[name])), name
 
 
 saving = Trainer.save

@@ -246,6 +246,7 @@ def test_repeated_codes_are_those_of_training_images(digits):
         assert found.value == pytest.approx(expected, abs=0.2)
         assert found.provenance["n"] == 50
         assert found.provenance["codes"] == "training images', inferred, at even distances"
+        assert found.provenance["inference_precision"] == "float32"
 
 
 def test_there_may_be_fewer_images_than_cells():
@@ -280,6 +281,13 @@ def test_what_unseen_images_are_at_is_measured_once(digits, monkeypatch):
 
 
 def test_no_more_decoded_codes_are_made_than_compared(digits):
+    decoded = []
+
+    class Counting(GivenImages):
+        def decode(self, codes):
+            decoded.append(len(codes))
+            return super().decode(codes)
+
     metric = Copying(EXTRACTOR, largest=30)
-    found = metric(GivenImages(digits.train.images), digits, Context(0, CPU))
-    assert found[f"{SHARE}_decoded"].provenance["n"] == 30
+    found = metric(Counting(digits.train.images), digits, Context(0, CPU))
+    assert sum(decoded) == found[f"{SHARE}_decoded"].provenance["n"] == 30
