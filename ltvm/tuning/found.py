@@ -39,6 +39,7 @@ def write_found(search: Search, trials: Sequence[Trial], best: Trial | None) -> 
         **{key: config[key] for key in ("precision", "validation_images", "seed")},
         "metric": search.metric,
         "searched": sorted(search.space),
+        **({"space": dict(search.ranges)} if search.ranges else {}),
         "settings": None if best is None else best.settings,
         "trials": [told(search, trial) for trial in trials],
     }

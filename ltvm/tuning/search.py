@@ -9,9 +9,9 @@ that a study that was stopped goes on as if it had not been, and the same study 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,6 +54,7 @@ class Search:
     metric: str
     direction: Direction
     folder: Path
+    ranges: Mapping[str, Any] = field(default_factory=dict)  # asked for in place of the method's
 
     @property
     def method(self) -> str:

@@ -28,15 +28,19 @@ FORMS = "{low, high} with log, {around}, {choices} or null"
 DIGITS = 4  # of a number that is tried: commands stay readable
 
 
-def space_of(config: Config, fixed: Collection[str]) -> Space:
+def space_of(
+    config: Config, fixed: Collection[str], ranges: Mapping[str, Any] | None = None
+) -> Space:
     """Key -> distribution, of ``config``'s method; ``fixed`` keys are the user's own.
 
+    ``ranges`` are in place of the method's own, for keys that it has.
     Raises :class:`InputError` for what is no search space, or where there is nothing to search.
     """
     name = config["method"]["name"]
     declared = config["method"].get("tuning") or {}
+    ranges = ranges or {}
     space = {
-        key: distribution(f"method.tuning: {key}", spec, value_of(config, key))
+        key: distribution(f"method.tuning: {key}", ranges.get(key, spec), value_of(config, key))
         for key, spec in declared.items()
         if spec is not None and key not in fixed
     }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from ltvm.data.cache import load_data
 from ltvm.errors import InputError, require, require_one_of
 from ltvm.overrides import parse
 from ltvm.runs.ablations.ablation import cells_of, defined, ordered
-from ltvm.runs.ablations.found import Wanted, untuned
+from ltvm.runs.ablations.found import Wanted, ranges_of, untuned
 from ltvm.runs.ablations.grid import Ablation
 from ltvm.runs.execution.build import build_metrics
 from ltvm.runs.identity import evaluation_identity, identity
@@ -113,8 +113,11 @@ def of_cells(
     for _, own in cells_of(ablation, shared):
         overrides = ordered(wanted.at(own))
         fixed = {key for key, _ in parse(overrides)}
-        search = search_of(overrides, wanted.metric, fixed, validation)
+        search = search_of(overrides, wanted.metric, fixed, validation, wanted.space)
         found.setdefault((untuned(search.config), tuple(sorted(search.space))), search)
+    searched = {key for search in found.values() for key in search.space}
+    for key in wanted.space:
+        require_one_of("ablation.tuned.space", key, searched)
     return list(found.values())
 
 
@@ -153,9 +156,16 @@ def searches(overrides: Sequence[str], metric: str, validation: int | None = Non
 
 
 def search_of(
-    overrides: Sequence[str], metric: str, fixed: set[str], validation: int | None = None
+    overrides: Sequence[str],
+    metric: str,
+    fixed: set[str],
+    validation: int | None = None,
+    ranges: Mapping[str, Any] | None = None,
 ) -> Search:
-    """The search of one method, or cell; keys that are ``fixed`` are not searched."""
+    """The search of one method, or cell; keys that are ``fixed`` are not searched.
+
+    ``ranges`` are in place of the method's own, for keys that it has.
+    """
     config = resolve(overrides)
     method = config["method"]["name"]
     require(config["method"].get("tuned") is None, "method", method, "one that is not tuned yet")
@@ -165,7 +175,7 @@ def search_of(
         overrides = [*overrides, f"validation_images={kept}"]
         config = resolve(overrides)
     load_data(config)  # refuses numbers of images before a study is begun
-    space = space_of(config, fixed)
+    space = space_of(config, fixed, ranges)
     content = {
         "identity": identity(config),
         "evaluation": evaluation_identity(config),
@@ -182,6 +192,7 @@ def search_of(
         metric=metric,
         direction=direction_of(metric, config),
         folder=folder_of(config) / "studies",
+        ranges=ranges_of(space, ranges or {}),
     )
 
 

@@ -9,7 +9,7 @@ their settings again, on any machine and at any seed.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -58,25 +58,30 @@ KINDS: Kinds = {
 class Wanted:
     """What an ablation of tuned methods asks for: ``tuned`` in its YAML.
 
-    With a ``protocol`` settings are found at that one, for cells at whichever they have.
+    With a ``protocol`` settings are found at that one, for cells at whichever they have. ``space``
+    says otherwise than a method's ``tuning`` where one of its keys is searched, in the same forms.
     """
 
     trials: int
     metric: str
     protocol: str | None = None
+    space: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, content: Any) -> Wanted:
-        """Raises :class:`InputError` for what is no ``{trials, metric}``, with a ``protocol``."""
+        """Raises :class:`InputError` for what is no ``{trials, metric}``, with what else it has."""
         keys = set(content) if isinstance(content, Mapping) else set()
-        if {"trials", "metric"} <= keys <= {"trials", "metric", "protocol"}:
+        if {"trials", "metric"} <= keys <= {"trials", "metric", "protocol", "space"}:
             found = cls(**{str(key): value for key, value in content.items()})
             words = isinstance(found.metric, str) and isinstance(found.protocol, str | None)
-            if words and type(found.trials) is int and found.trials >= 1:
+            ranges = isinstance(found.space, Mapping)
+            if words and ranges and type(found.trials) is int and found.trials >= 1:
                 return found
         raise InputError(
             f"ablation.tuned={content}: allowed: {{trials: 8, metric: fd_digits}}, with "
-            "protocol: medium where another than the runs' own is tuned at, or null"
+            "protocol: medium where another than the runs' own is tuned at, "
+            "space: {KEY: {low: 0.1, high: 1.0}} where other ranges than the methods' own are "
+            "searched, or null"
         )
 
     def at(self, overrides: Sequence[str]) -> list[str]:
@@ -112,6 +117,8 @@ def read_found(file: Path) -> dict[str, Any]:
         for key, (holds, kind) in KINDS.items():
             if not (is_object(content) and key in content and holds(content[key])):
                 raise ValueError(f"{key} is not {kind}")
+        if not is_object(content.get("space", {})):
+            raise ValueError("space is not an object")
     except (OSError, ValueError) as error:
         why = " ".join(str(error).split())[:120]
         raise UnreadableError(file, f"is not what tuning found ({why})", "tune again") from error
@@ -124,15 +131,21 @@ def searched(config: Config, fixed: Collection[str]) -> dict[str, Any]:
     return {k: spec for k, spec in declared.items() if spec is not None and k not in fixed}
 
 
-def candidates(config: Config, metric: str, fixed: Collection[str]) -> Iterator[dict[str, Any]]:
-    """All that is found for a cell by a metric, whatever the number of trials."""
+def ranges_of(declared: Collection[str], space: Mapping[str, Any]) -> dict[str, Any]:
+    """What of ``space`` is about keys that a method's search has."""
+    return {key: spec for key, spec in space.items() if key in declared}
+
+
+def candidates(config: Config, wanted: Wanted, fixed: Collection[str]) -> Iterator[dict[str, Any]]:
+    """All that is found for a cell by a metric in a space, whatever the number of trials."""
     cell, keys = untuned(config), set(searched(config, fixed))
+    ranges = ranges_of(keys, wanted.space)
     names = (config[part]["name"] for part in ("method", "data", "protocol"))
     files = found_folder(Path(config["paths"]["results"])).glob(f"{'-'.join(names)}-*.json")
     for file in sorted(files):
         content = read_found(file)
         same = content["cell"] == cell and set(content["searched"]) == keys
-        if same and content["metric"] == metric:
+        if same and content["metric"] == wanted.metric and content.get("space", {}) == ranges:
             yield content
 
 
@@ -141,7 +154,7 @@ def found_for(config: Config, wanted: Wanted, fixed: Collection[str]) -> dict[st
 
     Raises :class:`InputError` where several studies have found something, or a file is damaged.
     """
-    every = list(candidates(config, wanted.metric, fixed))
+    every = list(candidates(config, wanted, fixed))
     found = [one for one in every if len(one["trials"]) == wanted.trials]
     if not found:
         others = sorted({len(one["trials"]) for one in every})
