@@ -115,9 +115,9 @@ def of_cells(
         fixed = {key for key, _ in parse(overrides)}
         search = search_of(overrides, wanted.metric, fixed, validation, wanted.space)
         found.setdefault((untuned(search.config), tuple(sorted(search.space))), search)
-    searched = {key for search in found.values() for key in search.space}
+    declared = {key for one in found.values() for key in one.config["method"].get("tuning") or {}}
     for key in wanted.space:
-        require_one_of("ablation.tuned.space", key, searched)
+        require_one_of("ablation.tuned.space", key, declared)
     return list(found.values())
 
 
