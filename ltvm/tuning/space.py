@@ -40,7 +40,11 @@ def space_of(
     declared = config["method"].get("tuning") or {}
     ranges = ranges or {}
     space = {
-        key: distribution(f"method.tuning: {key}", ranges.get(key, spec), value_of(config, key))
+        key: distribution(
+            f"{'ablation.tuned.space' if key in ranges else 'method.tuning'}: {key}",
+            ranges.get(key, spec),
+            value_of(config, key),
+        )
         for key, spec in declared.items()
         if spec is not None and key not in fixed
     }

@@ -34,8 +34,8 @@ from ltvm.runs.housekeeping.merge import merge
 from ltvm.runs.identity import identity
 from ltvm.runtime.commands import command_line
 from ltvm.runtime.files import read_json, write_sealed_json
-from ltvm.tuning.found import nested
-from ltvm.tuning.search import Search
+from ltvm.tuning.found import nested, write_found
+from ltvm.tuning.search import Search, Trial
 from ltvm.tuning.space import distribution, rounded, space_of
 from ltvm.tuning.tune import asked, searches, tune
 
@@ -72,6 +72,18 @@ def test_what_the_user_sets_is_not_searched():
     assert left == {"protocol.learning_rate", "protocol.batch"}
     with pytest.raises(InputError, match=r"method\.tuning of abp"):
         space_of(config, ["method.kernel.size", *left])
+
+
+def test_other_ranges_are_in_place_of_a_methods_own():
+    """For keys that its search has; its twin's alpha stays what it is."""
+    ranges = {"method.alpha": {"low": 0.1, "high": 0.4, "log": True}}
+    own = space_of(resolve(["method=short_run_ot"]), [])
+    space = space_of(resolve(["method=short_run_ot"]), [], ranges)
+    assert space == own | {"method.alpha": FloatDistribution(0.1, 0.4, log=True)} != own
+    twin = resolve(["method=short_run_uncorrected"])
+    assert space_of(twin, [], ranges) == space_of(twin, [])
+    with pytest.raises(InputError, match=r"ablation\.tuned\.space: method\.alpha=7: allowed"):
+        space_of(resolve(["method=short_run_ot"]), [], {"method.alpha": 7})
 
 
 @pytest.mark.parametrize("method", choices("method"))
@@ -526,6 +538,42 @@ def test_what_was_found_at_one_protocol_is_used_at_another(here, comparison):
     assert run.config["protocol"]["learning_rate"] == rate
     tuning = [*elsewhere, "ablation.tuned.protocol=smoke", "device=cpu"]
     assert asked(tuning, validation=30).searches[0].name == found["study"]
+
+
+def test_an_ablation_says_where_its_methods_are_searched(here, comparison):
+    """Another space is another study, and what one found is not found for another."""
+    space = {"protocol.learning_rate": {"around": 2}}
+    narrower = [
+        o if not o.startswith("ablation.tuned") else
+        "ablation.tuned={trials:2,metric:fd_digits,space:{protocol.learning_rate:{around:2}}}"
+        for o in comparison
+    ]  # fmt: skip
+    (search,) = asked([*narrower, "device=cpu"], validation=30).searches
+    (usual,) = asked([*comparison, "device=cpu"], validation=30).searches
+    assert search.name != usual.name
+    rate = resolve(TINY)["protocol"]["learning_rate"]
+    found = search.space["protocol.learning_rate"]
+    assert (found.low, found.high) == pytest.approx((rate / 2, rate * 2))
+    with pytest.raises(InputError, match="vae on mnist5k .not at all"):
+        plan(narrower)
+    (sound,) = (read_json(file) for file in (here / "tuning" / "found").glob("*.json"))
+    assert "space" not in sound
+    settings = {"protocol.learning_rate": rate}
+    write_found(search, [Trial(0, settings, 7.0, "done")] * 2, Trial(0, settings, 7.0, "done"))
+    file = here / "tuning" / "found" / f"{search.name}-2.json"
+    try:
+        assert read_json(file)["space"] == space
+        assert {run.config["protocol"]["learning_rate"] for run in plan(narrower).runs} == {rate}
+        others = {run.config["protocol"]["learning_rate"] for run in plan(comparison).runs}
+        assert others == {sound["settings"]["protocol.learning_rate"]}
+        write_sealed_json(file, read_json(file) | {"space": 7})
+        with pytest.raises(InputError, match="space is not an object"):
+            plan(narrower)
+    finally:
+        file.unlink()
+    wrong = [o.replace("protocol.learning_rate:{", "protocol.rate:{") for o in narrower]
+    with pytest.raises(InputError, match=r"ablation\.tuned\.space=protocol\.rate: allowed: "):
+        asked([*wrong, "device=cpu"])
 
 
 def test_what_was_found_is_held_to_its_kind(here, comparison):
