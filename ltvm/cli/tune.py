@@ -114,15 +114,21 @@ def print_table(found: list[Tuned]) -> None:
 def print_places(tuning: Tuning) -> int:
     """How to go on from here; returns the exit code: 1 if a trial failed or none has a value."""
     found = tuning.methods
+    from ltvm.tuning.tune import of_runs
+
     folder = str(found[0].search.folder.parent)
     for one in found:
         if one.choice is not None:
-            words = ["train", f"method={one.choice}", "--config-dir", folder]
+            others = of_runs(one.search.overrides)
+            words = ["train", f"method={one.choice}", *others, "--config-dir", folder]
             print(f"{one.search.method}: {command_line(*words)}")
         print(f"  all trials: {one.search.folder / one.search.name}.csv")
-    print(f"compare them on the test images: {command_line('ablate', *tuning.comparison)}")
+    nothing = [one.search.method for one in found if one.best is None]
+    if nothing:
+        print(f"no trial of {', '.join(nothing)} has a value: there is nothing to compare yet")
+    else:
+        print(f"compare them on the test images: {command_line('ablate', *tuning.comparison)}")
     failed = [one for one in found if any(trial.status == "failed" for trial in one.trials)]
     for one in failed:
         print(f"failed trials of {one.search.method}: see their records", file=sys.stderr)
-    nothing = [one for one in found if one.best is None]
     return 1 if failed or nothing else 0

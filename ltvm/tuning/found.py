@@ -39,7 +39,7 @@ def write_found(search: Search, trials: Sequence[Trial], best: Trial | None) -> 
         **{key: config[key] for key in ("precision", "validation_images", "seed")},
         "metric": search.metric,
         "searched": sorted(search.space),
-        **({"space": dict(search.ranges)} if search.ranges else {}),
+        "space": dict(search.ranges),
         "settings": None if best is None else best.settings,
         "trials": [told(search, trial) for trial in trials],
     }
@@ -83,7 +83,7 @@ def cost_of(search: Search, trials: Sequence[Trial]) -> dict[str, float]:
 
 
 def write_trials(search: Search, trials: Sequence[Trial]) -> None:
-    """A table of all trials beside the study: settings, value, status, the command of the run."""
+    """A table of trials beside the study: settings, value, status, the command of the run."""
     rows = [
         {
             "trial": trial.number + 1,

@@ -54,7 +54,7 @@ class Search:
     metric: str
     direction: Direction
     folder: Path
-    ranges: Mapping[str, Any] = field(default_factory=dict)  # asked for in place of the method's
+    ranges: Mapping[str, Any] = field(default_factory=dict)  # what ``space`` was declared by
 
     @property
     def method(self) -> str:
@@ -100,7 +100,7 @@ class Search:
         if set(parameters) != set(self.space):  # killed while its settings were being chosen
             study.tell(number, state=TrialState.FAIL)
         else:
-            record = train(self.command(rounded(parameters)))
+            record = train(self.command(rounded(parameters, self.space)))
             value = self.value_in(record)
             state = STATE_OF.get(record["status"], TrialState.COMPLETE)
             study.tell(number, value, state)
@@ -122,8 +122,8 @@ class Search:
             )
         return float(content["value"])
 
-    def trials(self, most: int) -> list[Trial]:
-        """Those of the first ``most`` that are over."""
+    def trials(self, most: int | None = None) -> list[Trial]:
+        """Those of the first ``most`` that are over; of all, without it."""
         if not self.file.is_file():
             return []
         found = self.study().get_trials(deepcopy=False)[:most]
@@ -133,7 +133,11 @@ class Search:
         """The first trial where it is of the method's own settings."""
         own = usual(self.config, self.space)
         first = trials[0] if trials and trials[0].number == 0 else None
-        return first if own is not None and first and first.settings == rounded(own) else None
+        return (
+            first
+            if own is not None and first and first.settings == rounded(own, self.space)
+            else None
+        )
 
     def best(self, trials: Sequence[Trial]) -> Trial | None:
         """The best of them, the first among equals; None if none has a value."""
@@ -153,7 +157,7 @@ class Search:
 def as_trial(trial: FrozenTrial) -> Trial:
     status = {TrialState.PRUNED: "diverged", TrialState.FAIL: "failed"}.get(trial.state, "done")
     value = trial.value if status == "done" else None
-    return Trial(trial.number, rounded(trial.params), value, status)
+    return Trial(trial.number, rounded(trial.params, trial.distributions), value, status)
 
 
 def seed_of(name: str, number: int) -> int:

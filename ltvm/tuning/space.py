@@ -9,6 +9,7 @@ key: null                               not searched (a method that builds on an
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from math import isfinite
 from typing import Any
 
 from optuna.distributions import (
@@ -22,6 +23,7 @@ from ltvm.config import Config
 from ltvm.errors import InputError, require
 from ltvm.overrides import is_choice
 from ltvm.runs.ablations.ablation import value_of
+from ltvm.runs.ablations.found import PLAIN, searched
 
 Space = dict[str, BaseDistribution]
 FORMS = "{low, high} with log, {around}, {choices} or null"
@@ -37,17 +39,16 @@ def space_of(
     Raises :class:`InputError` for what is no search space, or where there is nothing to search.
     """
     name = config["method"]["name"]
-    declared = config["method"].get("tuning") or {}
-    ranges = ranges or {}
+    asked = ranges or {}
     space = {
         key: distribution(
-            f"{'ablation.tuned.space' if key in ranges else 'method.tuning'}: {key}",
-            ranges.get(key, spec),
+            f"{'ablation.tuned.space' if key in asked else 'method.tuning'}: {key}",
+            spec,
             value_of(config, key),
         )
-        for key, spec in declared.items()
-        if spec is not None and key not in fixed
+        for key, spec in searched(config, fixed, asked).items()
     }
+    declared = config["method"].get("tuning") or {}
     require(bool(space), f"method.tuning of {name}", declared, "key: " + FORMS)
     for key in space:
         require(not is_choice(key), "method.tuning", key, "single keys, no choices of groups")
@@ -59,21 +60,25 @@ def distribution(key: str, spec: Any, value: Any) -> BaseDistribution:
     if not isinstance(spec, Mapping):
         raise InputError(f"{key}={spec}: allowed: {FORMS}")
     try:
-        match sorted(set(spec) - {"log"}):
+        match sorted(spec):
             case ["choices"]:
-                return CategoricalDistribution(list(spec["choices"]))
+                choices = spec["choices"]
+                plain = isinstance(choices, list) and all(type(one) in PLAIN for one in choices)
+                require(plain, f"{key}.choices", choices, "a list of numbers or words")
+                return CategoricalDistribution(choices)
             case ["around"]:
-                factor = float(spec["around"])
+                factor = finite(f"{key}.around", spec["around"])
                 require(factor > 1, f"{key}.around", factor, "a factor above 1")
                 low, high = value / factor, value * factor
                 if type(value) is int:
                     return IntDistribution(max(1, round(low)), round(high), log=True)
                 return FloatDistribution(low, high, log=True)
-            case ["high", "low"]:
-                numbers, log = (spec["low"], spec["high"]), bool(spec.get("log", False))
-                if all(type(number) is int for number in (*numbers, value)):
-                    return IntDistribution(*numbers, log=log)
-                low, high = map(float, numbers)
+            case ["high", "low"] | ["high", "log", "low"]:
+                low, high = (finite(f"{key}.{end}", spec[end]) for end in ("low", "high"))
+                log = spec.get("log", False)
+                require(type(log) is bool, f"{key}.log", log, "true or false")
+                if type(value) is int and low.is_integer() and high.is_integer():
+                    return IntDistribution(int(low), int(high), log=log)
                 return FloatDistribution(low, high, log=log)
     except InputError:
         raise
@@ -82,10 +87,35 @@ def distribution(key: str, spec: Any, value: Any) -> BaseDistribution:
     raise InputError(f"{key}={dict(spec)}: allowed: {FORMS}")
 
 
-def rounded(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """What is tried, numbers to ``DIGITS`` significant digits."""
+def finite(key: str, value: Any) -> float:
+    """A number; raises :class:`InputError` for a word, a truth value or an infinite one."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    require(number and isfinite(value), key, value, "a finite number")
+    return float(value)
+
+
+def ends(distribution: BaseDistribution) -> list[Any]:
+    """The least and the largest value of a range, or all choices."""
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    return [distribution.low, distribution.high]
+
+
+def at_most(space: Space, key: str, most: int) -> Space:
+    """A space whose whole number ``key``, where it is searched, does not exceed ``most``."""
+    found = space.get(key)
+    if not isinstance(found, IntDistribution) or found.high <= most:
+        return space
+    return space | {key: IntDistribution(min(found.low, most), most, log=found.log)}
+
+
+def rounded(parameters: Mapping[str, Any], space: Space) -> dict[str, Any]:
+    """What is tried, numbers of a range to ``DIGITS`` significant digits."""
     return {
-        key: float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+        key: float(f"{value:.{DIGITS}g}")
+        if isinstance(space.get(key), FloatDistribution)
+        else value
         for key, value in parameters.items()
     }
 

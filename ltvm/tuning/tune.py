@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +18,15 @@ from ltvm.data.cache import load_data
 from ltvm.errors import InputError, require, require_one_of
 from ltvm.overrides import parse
 from ltvm.runs.ablations.ablation import cells_of, defined, ordered
-from ltvm.runs.ablations.found import Wanted, ranges_of, untuned
+from ltvm.runs.ablations.found import Wanted, check_space, searched, untuned
 from ltvm.runs.ablations.grid import Ablation
 from ltvm.runs.execution.build import build_metrics
+from ltvm.runs.execution.execute import check_input
 from ltvm.runs.identity import evaluation_identity, identity
 from ltvm.runtime.devices import resolve_device
 from ltvm.tuning.found import chosen, write_found, write_method, write_trials
 from ltvm.tuning.search import Direction, Search, Train, Trial
-from ltvm.tuning.space import space_of
+from ltvm.tuning.space import at_most, ends, space_of
 
 SHARE = 5  # one in so many training images is for validation,
 LARGEST = 10_000  # but no more than this
@@ -89,7 +90,7 @@ def asked(
     """
     if not any(key.partition(".")[0] == "ablation" for key, _ in parse(overrides)):
         trials = TRIALS if trials is None else trials
-        found = searches(overrides, str(metric), validation)
+        found = searches(overrides, metric, validation)
         return Asked(found, trials, comparison(found, overrides, trials))
     ablation, shared = defined(overrides)
     if ablation.tuned is None:
@@ -102,42 +103,59 @@ def asked(
         allowed = f"{own}, which ablation.tuned.{flag}=... changes"
         require(given in (None, own), f"--{flag}", given, allowed)
     found = of_cells(ablation, shared, wanted, validation)
-    return Asked(found, wanted.trials, [*overrides])
+    return Asked(found, wanted.trials, of_runs(overrides))
 
 
 def of_cells(
     ablation: Ablation, shared: Sequence[str], wanted: Wanted, validation: int | None
 ) -> list[Search]:
     """A search for every cell of an ablation; cells that train the same share theirs."""
+    cells = [ordered(wanted.at(own)) for _, own in cells_of(ablation, shared)]
+    keys = [{key for key, _ in parse(overrides)} for overrides in cells]
+    configs = [resolve(overrides) for overrides in cells]
+    check_space(wanted, list(zip(configs, keys, strict=True)))
     found: dict[tuple[str, tuple[str, ...]], Search] = {}
-    for _, own in cells_of(ablation, shared):
-        overrides = ordered(wanted.at(own))
-        fixed = {key for key, _ in parse(overrides)}
+    for overrides, fixed in zip(cells, keys, strict=True):
         search = search_of(overrides, wanted.metric, fixed, validation, wanted.space)
         found.setdefault((untuned(search.config), tuple(sorted(search.space))), search)
-    declared = {key for one in found.values() for key in one.config["method"].get("tuning") or {}}
-    for key in wanted.space:
-        require_one_of("ablation.tuned.space", key, declared)
+    for search in found.values():
+        check_ends(search, wanted.space)
     return list(found.values())
 
 
-def comparison(found: Sequence[Search], overrides: Sequence[str], trials: int) -> list[str]:
-    """The overrides of ``ablation=tuned`` that compare what searches of methods find."""
+def check_ends(search: Search, asked_for: Collection[str]) -> None:
+    """Raise :class:`InputError` where an end of a range, or a choice, is none that a run takes."""
+    for key in sorted(set(search.space) & set(asked_for)):
+        for value in ends(search.space[key]):
+            try:
+                check_input(resolve(search.command({key: value})))
+            except InputError as error:
+                raise InputError(f"ablation.tuned.space: {key}: {error}") from error
+
+
+def of_runs(overrides: Sequence[str]) -> list[str]:
+    """What the runs that compare what was found have of the overrides of trials."""
     keys = [key for key, _ in parse(overrides)]
-    shared = [
+    return [
         override
         for override, key in zip(overrides, keys, strict=True)
         if key not in NOT_SHARED and not key.startswith("paths.")
     ]
+
+
+def comparison(found: Sequence[Search], overrides: Sequence[str], trials: int) -> list[str]:
+    """The overrides of ``ablation=tuned`` that compare what searches of methods find."""
     return [
         "ablation=tuned",
         f"ablation.axes.method=[{','.join(chosen(search) for search in found)}]",
         f"ablation.tuned={{trials:{trials},metric:{found[0].metric}}}",
-        *shared,
+        *of_runs(overrides),
     ]
 
 
-def searches(overrides: Sequence[str], metric: str, validation: int | None = None) -> list[Search]:
+def searches(
+    overrides: Sequence[str], metric: str | None, validation: int | None = None
+) -> list[Search]:
     """A search for every method of ``method=[A,B]``, with all other overrides in common.
 
     ``validation`` training images are kept from training (None: one in five, at most 10,000).
@@ -157,7 +175,7 @@ def searches(overrides: Sequence[str], metric: str, validation: int | None = Non
 
 def search_of(
     overrides: Sequence[str],
-    metric: str,
+    metric: str | None,
     fixed: set[str],
     validation: int | None = None,
     ranges: Mapping[str, Any] | None = None,
@@ -169,13 +187,17 @@ def search_of(
     config = resolve(overrides)
     method = config["method"]["name"]
     require(config["method"].get("tuned") is None, "method", method, "one that is not tuned yet")
-    if config["validation_images"] is None:
+    given = config["validation_images"]
+    require(validation in (None, given) or given is None, "--validation", validation, str(given))
+    if given is None:
         usual = min(len(load_data(config).train) // SHARE, LARGEST)
         kept = usual if validation is None else validation
         overrides = [*overrides, f"validation_images={kept}"]
         config = resolve(overrides)
-    load_data(config)  # refuses numbers of images before a study is begun
-    space = space_of(config, fixed, ranges)
+    images = len(load_data(config).train)  # refuses numbers of images before a study is begun
+    space = at_most(space_of(config, fixed, ranges), "protocol.batch", images)
+    direction = direction_of(metric, config)
+    assert metric is not None
     content = {
         "identity": identity(config),
         "evaluation": evaluation_identity(config),
@@ -190,9 +212,9 @@ def search_of(
         config=config,
         space=space,
         metric=metric,
-        direction=direction_of(metric, config),
+        direction=direction,
         folder=folder_of(config) / "studies",
-        ranges=ranges_of(space, ranges or {}),
+        ranges=searched(config, fixed, ranges),
     )
 
 
@@ -205,7 +227,7 @@ def digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:6]
 
 
-def direction_of(metric: str, config: Config) -> Direction:
+def direction_of(metric: str | None, config: Config) -> Direction:
     """Which way a metric of the evaluation is better; raises :class:`InputError` if neither."""
     columns = {
         name: column
@@ -213,6 +235,8 @@ def direction_of(metric: str, config: Config) -> Direction:
         for name, column in one.columns().items()
         if column.direction is not None
     }
+    if metric is None:
+        raise InputError(f"--metric is missing; allowed: {', '.join(columns)}")
     require_one_of("--metric", metric, columns)
     return "minimize" if columns[metric].direction == "lower" else "maximize"
 
@@ -244,7 +268,7 @@ def outcome(search: Search, trials: int) -> Tuned:
     """What a search has come to, written as a configuration and a table of its trials."""
     over = search.trials(trials)
     best = search.best(over)
-    write_trials(search, over)
+    write_trials(search, search.trials())
     found = write_found(search, over, best)
     choice = None if best is None else write_method(search, best, found)
     return Tuned(search, over, best, choice, found["cost"])

@@ -1,5 +1,7 @@
 """What is searched: keys of a method, as distributions."""
 
+import math
+
 import pytest
 from optuna.distributions import (
     CategoricalDistribution,
@@ -9,6 +11,7 @@ from optuna.distributions import (
 
 from ltvm.config import choices, resolve
 from ltvm.errors import InputError
+from ltvm.runs.ablations.found import plain
 from ltvm.tuning.space import distribution, rounded, space_of
 
 
@@ -47,6 +50,14 @@ def test_other_ranges_are_in_place_of_a_methods_own():
     assert space_of(twin, [], ranges) == space_of(twin, [])
     with pytest.raises(InputError, match=r"ablation\.tuned\.space: method\.alpha=7: allowed"):
         space_of(resolve(["method=short_run_ot"]), [], {"method.alpha": 7})
+    without = space_of(resolve(["method=short_run_ot"]), [], {"method.alpha": None})
+    assert set(own) - set(without) == {"method.alpha"}
+
+
+def test_a_range_counts_as_what_it_says():
+    assert plain({"low": 0, "high": 1, "log": False}) == plain({"low": 0.0, "high": 1.0})
+    assert plain({"low": 1, "high": 2, "log": True}) != plain({"low": 1, "high": 2})
+    assert plain(7) == 7
 
 
 @pytest.mark.parametrize("method", choices("method"))
@@ -65,6 +76,9 @@ def test_every_method_searches_how_many_updates_its_budget_buys(method):
         ({"low": 0.1, "high": 1, "log": True}, 0.5, FloatDistribution(0.1, 1.0, log=True)),
         ({"around": 2}, 0.5, FloatDistribution(0.25, 1.0, log=True)),
         ({"around": 4}, 6, IntDistribution(2, 24, log=True)),
+        ({"low": 1.0, "high": 10.0}, 3, IntDistribution(1, 10)),
+        ({"low": 1.5, "high": 10}, 3, FloatDistribution(1.5, 10.0)),
+        ({"low": 1, "high": 10, "log": False}, 3.0, FloatDistribution(1.0, 10.0)),
         ({"choices": ["exact", None, 3]}, "auto", CategoricalDistribution(["exact", None, 3])),
     ],
 )
@@ -75,7 +89,10 @@ def test_a_declaration_becomes_a_distribution(spec, value, expected):
 @pytest.mark.parametrize(
     "spec",
     [3, [1, 2], {}, {"low": 1}, {"low": 2, "high": 1}, {"low": 0, "high": 1, "log": True},
-     {"around": 1}, {"around": "x"}, {"choices": []}, {"low": 1, "high": 2, "step": 1}],
+     {"around": 1}, {"around": "x"}, {"choices": []}, {"low": 1, "high": 2, "step": 1},
+     {"low": 1, "high": math.inf}, {"low": math.nan, "high": 1}, {"low": True, "high": 2},
+     {"low": "1", "high": 2}, {"low": 1, "high": 2, "log": "true"}, {"around": math.inf},
+     {"choices": "abc"}, {"choices": [[1, 2]]}, {"choices": [1, 2], "log": True}],
 )  # fmt: skip
 def test_what_is_no_declaration_is_refused(spec):
     with pytest.raises(InputError, match="^k"):
@@ -83,6 +100,9 @@ def test_what_is_no_declaration_is_refused(spec):
 
 
 def test_numbers_that_are_tried_are_short():
-    assert rounded({"a": 0.123456, "b": 1.23456e-7, "c": 3, "d": "x"}) == {
-        "a": 0.1235, "b": 1.235e-7, "c": 3, "d": "x",
+    parameters = {"a": 0.123456, "b": 1.23456e-7, "c": 3, "d": "x", "e": 0.123456}
+    number, choice = FloatDistribution(0, 1), CategoricalDistribution([0.123456, 1.0])
+    space = {"a": number, "b": number, "c": IntDistribution(1, 9), "e": choice}
+    assert rounded(parameters, space) == {
+        "a": 0.1235, "b": 1.235e-7, "c": 3, "d": "x", "e": 0.123456,
     }  # fmt: skip

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from optuna.distributions import IntDistribution
 from tiny_trials import TINY, TUNE, found_choices
 
 import ltvm
@@ -60,7 +61,11 @@ def test_one_training_image_in_five_is_for_validation():
         (["--metric", "mse_test", "--validation", "1"], ["validation_images=1", "2 to 3998"]),
         (["--metric", "mse_test", "method=[vae,vae]"], ["method=", "no repeats"]),
         (["--metric", "mse_test", "method=gan"], ["method=gan", "vae"]),
-        ([], ["--metric=None", "fd_digits", "mse_test"]),
+        ([], ["--metric is missing", "fd_digits", "mse_test"]),
+        (
+            ["--metric", "mse_test", "--validation", "5", "validation_images=6"],
+            ["--validation=5", "allowed: 6"],
+        ),
         (["method=vae,abp"], ["method=vae,abp", "ltvm tune 'method=[vae,abp]'"]),
     ],
 )
@@ -71,6 +76,15 @@ def test_bad_input(words, message, capsys):
     for word in message:
         assert word in error
     assert not list(Path(os.environ["LTVM_RESULTS"]).rglob("record.json"))
+
+
+def test_no_more_images_in_a_batch_than_are_trained_on():
+    few = [o for o in TINY if not o.startswith("protocol.batch=")]
+    (search,) = searches(["method=vae", *few], "mse_test", 12)
+    assert search.space["protocol.batch"] == IntDistribution(40, 40, log=True)
+    many = [o.replace("images=40", "images=300") for o in few]
+    (search,) = searches(["method=vae", *many], "mse_test", 12)
+    assert search.space["protocol.batch"] == IntDistribution(50, 300, log=True)
 
 
 def test_dotted_keys_nest():

@@ -119,16 +119,18 @@ def test_what_was_found_at_one_protocol_is_used_at_another(here, comparison):
     assert asked(tuning, validation=30).searches[0].name == found["study"]
 
 
+def with_space(overrides, space):
+    tuned = f"ablation.tuned={{trials:2,metric:fd_digits,space:{{{space}}}}}"
+    return [tuned if o.startswith("ablation.tuned=") else o for o in overrides]
+
+
 def test_an_ablation_says_where_its_methods_are_searched(here, comparison):
     """Another space is another study, and what one found is not found for another."""
-    space = {"protocol.learning_rate": {"around": 2}}
-    narrower = [
-        o if not o.startswith("ablation.tuned") else
-        "ablation.tuned={trials:2,metric:fd_digits,space:{protocol.learning_rate:{around:2}}}"
-        for o in comparison
-    ]  # fmt: skip
+    narrower = with_space(comparison, "protocol.learning_rate:{around:2}")
+    key = [*comparison, "ablation.tuned.space.protocol.learning_rate={around:2}"]
     (search,) = asked([*narrower, "device=cpu"], validation=30).searches
     (usual,) = asked([*comparison, "device=cpu"], validation=30).searches
+    assert asked([*key, "device=cpu"], validation=30).searches[0].name == search.name
     assert search.name != usual.name
     rate = resolve(TINY)["protocol"]["learning_rate"]
     found = search.space["protocol.learning_rate"]
@@ -136,12 +138,12 @@ def test_an_ablation_says_where_its_methods_are_searched(here, comparison):
     with pytest.raises(InputError, match="vae on mnist5k .not at all"):
         plan(narrower)
     (sound,) = (read_json(file) for file in (here / "tuning" / "found").glob("*.json"))
-    assert "space" not in sound
+    assert sound["space"] == {"protocol.learning_rate": {"around": 10.0}}
     settings = {"protocol.learning_rate": rate}
     write_found(search, [Trial(0, settings, 7.0, "done")] * 2, Trial(0, settings, 7.0, "done"))
     file = here / "tuning" / "found" / f"{search.name}-2.json"
     try:
-        assert read_json(file)["space"] == space
+        assert read_json(file)["space"] == {"protocol.learning_rate": {"around": 2.0}}
         assert {run.config["protocol"]["learning_rate"] for run in plan(narrower).runs} == {rate}
         others = {run.config["protocol"]["learning_rate"] for run in plan(comparison).runs}
         assert others == {sound["settings"]["protocol.learning_rate"]}
@@ -150,9 +152,75 @@ def test_an_ablation_says_where_its_methods_are_searched(here, comparison):
             plan(narrower)
     finally:
         file.unlink()
-    wrong = [o.replace("protocol.learning_rate:{", "protocol.rate:{") for o in narrower]
-    with pytest.raises(InputError, match=r"ablation\.tuned\.space=protocol\.rate: allowed: "):
-        asked([*wrong, "device=cpu"])
+
+
+def test_a_methods_own_range_said_again_is_the_same_search(here, comparison):
+    again = with_space(comparison, "protocol.learning_rate:{around:10}")
+    assert plan(again).runs[0].cell == plan(comparison).runs[0].cell
+    (one, other) = (
+        asked([*o, "device=cpu"], validation=30).searches[0] for o in (again, comparison)
+    )
+    assert (one.name, one.ranges) == (other.name, other.ranges)
+
+
+def test_what_was_found_before_files_said_where_is_of_the_methods_own_space(here, comparison):
+    (file,) = (here / "tuning" / "found").glob("*.json")
+    text = file.read_text()
+    content = {key: value for key, value in read_json(file).items() if key != "space"}
+    try:
+        write_sealed_json(file, content)
+        assert plan(comparison).runs
+        with pytest.raises(InputError, match="vae on mnist5k .not at all"):
+            plan(with_space(comparison, "protocol.learning_rate:{around:2}"))
+        # a method whose search has been changed since then
+        write_sealed_json(file, content | {"space": {"protocol.learning_rate": {"around": 3.0}}})
+        with pytest.raises(InputError, match="vae on mnist5k .not at all"):
+            plan(comparison)
+    finally:
+        file.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ("protocol.rate:{around:2}", "ablation.tuned.space=protocol.rate: allowed: "),
+        ("protocol.batch:{low:10,high:20}", "protocol.batch: allowed: keys that are searched"),
+    ],
+)
+def test_a_space_of_what_is_not_searched_is_refused(here, comparison, space, message):
+    """By both commands: a range that is not heard would be one that was not searched."""
+    wrong = with_space(comparison, space)
+    with pytest.raises(InputError, match=re.escape(message)):
+        asked([*wrong, "device=cpu"], validation=30)
+    with pytest.raises(InputError, match=re.escape(message)):
+        plan(wrong)
+
+
+def test_a_range_that_no_run_takes_is_refused_before_the_first_trial(here, comparison):
+    wrong = with_space(comparison, "protocol.learning_rate:{low:-1.0,high:0.1}")
+    with pytest.raises(InputError, match=r"space: protocol\.learning_rate: .*=-1\.0: allowed"):
+        asked([*wrong, "device=cpu"], validation=30)
+
+
+def test_what_was_found_is_not_compared_on_the_images_that_found_it(here, comparison):
+    tuning = [*comparison, "validation_images=30", "device=cpu"]
+    assert asked(tuning).comparison == comparison
+    with pytest.raises(InputError, match="validation_images=30: allowed: null: settings were"):
+        plan([*comparison, "validation_images=30"])
+
+
+def test_of_two_studies_that_on_the_cells_own_terms_counts(here, comparison):
+    (file,) = (here / "tuning" / "found").glob("*.json")
+    another = file.with_name("vae-mnist5k-smoke-another-2.json")
+    sound = read_json(file)
+    other = {"study": "vae-mnist5k-smoke-another", "evaluation": "0" * 12,
+             "settings": {"protocol.learning_rate": 0.5}}  # fmt: skip
+    try:
+        write_sealed_json(another, sound | other)
+        rate = plan(comparison).runs[0].config["protocol"]["learning_rate"]
+        assert rate == sound["settings"]["protocol.learning_rate"]
+    finally:
+        another.unlink()
 
 
 def test_what_was_found_is_held_to_its_kind(here, comparison):
@@ -164,7 +232,7 @@ def test_what_was_found_is_held_to_its_kind(here, comparison):
         for change, message in (
             ({"settings": {"paths.results": "elsewhere"}}, "paths.results=elsewhere: allowed"),
             ({"settings": {"protocol.learning_rate": "${oc.env:HOME}"}}, "allowed: plain values"),
-            ({"settings": None}, "without any trial that has a value"),
+            ({"settings": None}, "without any trial that has a value); more trials"),
             ({"trials": 8}, "trials is not objects"),
             ({"cost": {"flops": "many"}}, "cost is not"),
         ):

@@ -25,7 +25,14 @@ from ltvm.overrides import GROUPS, parse, refuse_repeated
 from ltvm.runs.ablations.claims import claims_of, refuse_ambiguous
 from ltvm.runs.ablations.external import Card, read_cards
 from ltvm.runs.ablations.forecast import kind_of
-from ltvm.runs.ablations.found import Wanted, as_overrides, check_equal_terms, found_for
+from ltvm.runs.ablations.found import (
+    NOTHING,
+    Wanted,
+    as_overrides,
+    check_equal_terms,
+    check_space,
+    found_for,
+)
 from ltvm.runs.ablations.grid import Ablation, Cell, changed
 from ltvm.runs.files.store import FINAL, Run, Status, Store
 from ltvm.runs.identity import evaluation_identity, identity, sampler_identity
@@ -275,28 +282,38 @@ def tuned_cells(
     """
     found: list[dict[str, Any]] = []
     absent: dict[tuple[str, str], list[str]] = {}
-    for _, overrides in cells:
-        config = resolve(ordered(wanted.at(overrides)))
+    configs = [resolve(ordered(wanted.at(overrides))) for _, overrides in cells]
+    keys = [[o.split("=")[0] for o in overrides] for _, overrides in cells]
+    check_space(wanted, list(zip(configs, keys, strict=True)))
+    for config, fixed in zip(configs, keys, strict=True):
+        name, kept = config["method"]["name"], config["validation_images"]
         again = config["method"].get("tuned")
-        name = config["method"]["name"]
         require(again is None, "method", name, "one that is not tuned yet")
-        one = found_for(config, wanted, [o.split("=")[0] for o in overrides])
+        unseen = "null: settings were chosen on such images, so runs are measured on test images"
+        require(kept is None, "validation_images", kept, unseen)
+        one = found_for(config, wanted, fixed)
         if isinstance(one, str):
             absent.setdefault((config["data"]["name"], one), []).append(name)
         else:
             found.append(one)
     if absent:
-        rows = absent.items()
-        told = "; ".join(f"{', '.join(names)} on {data} ({how})" for (data, how), names in rows)
-        command = command_line("tune", *given)
-        raise InputError(
-            f"not tuned in {wanted.trials} trials by {wanted.metric}: {told}; `{command}` does it"
-        )
+        raise InputError(absent_text(absent, wanted, given))
     check_equal_terms(found)
     return [
         (cell, [*overrides, *as_overrides(one)])
         for (cell, overrides), one in zip(cells, found, strict=True)
     ]
+
+
+def absent_text(
+    absent: Mapping[tuple[str, str], Sequence[str]], wanted: Wanted, given: Sequence[str]
+) -> str:
+    """Which cells have no settings, and what finds some."""
+    told = "; ".join(f"{', '.join(ms)} on {data} ({how})" for (data, how), ms in absent.items())
+    text = f"not tuned in {wanted.trials} trials by {wanted.metric}: {told}"
+    if all(how == NOTHING for _, how in absent):
+        return f"{text}; more trials (ablation.tuned.trials) or other ranges may find some"
+    return f"{text}; `{command_line('tune', *given)}` does it"
 
 
 def ordered(overrides: Sequence[str]) -> list[str]:

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from ltvm.config import Config
-from ltvm.errors import InputError, UnreadableError
+from ltvm.errors import InputError, UnreadableError, require_one_of
 from ltvm.runs.files.content import Kinds, is_number_or_none, is_object, is_text
-from ltvm.runs.identity import identity
+from ltvm.runs.identity import evaluation_identity, identity
 from ltvm.runs.trust import check_name
 from ltvm.runs.words import literal
 from ltvm.runtime.files import read_json
 
+NOTHING = "without any trial that has a value"  # for a cell that was searched in vain
 PLAIN = (bool, int, float, str, type(None))  # kinds of a setting
 SAME = ("validation_images", "seed", "evaluation")  # of trials that are on equal terms
 
@@ -125,27 +126,55 @@ def read_found(file: Path) -> dict[str, Any]:
     return dict(content)
 
 
-def searched(config: Config, fixed: Collection[str]) -> dict[str, Any]:
-    """What is searched of a configuration's method, but for ``fixed`` keys: the user's own."""
+def searched(
+    config: Config, fixed: Collection[str], ranges: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What is searched of a configuration's method, but for ``fixed`` keys: the user's own.
+
+    ``ranges`` (``ablation.tuned.space``) are in place of the method's, for keys that it searches;
+    null has one not searched.
+    """
     declared = config["method"].get("tuning") or {}
-    return {k: spec for k, spec in declared.items() if spec is not None and k not in fixed}
+    own = {k: spec for k, spec in declared.items() if spec is not None and k not in fixed}
+    space = {key: (ranges or {}).get(key, spec) for key, spec in own.items()}
+    return {key: plain(spec) for key, spec in space.items() if spec is not None}
 
 
-def ranges_of(declared: Collection[str], space: Mapping[str, Any]) -> dict[str, Any]:
-    """What of ``space`` is about keys that a method's search has."""
-    return {key: spec for key, spec in space.items() if key in declared}
+def plain(spec: Any) -> Any:
+    """A range as it counts: ``{low: 0, high: 1, log: false}`` is ``{low: 0.0, high: 1.0}``."""
+    if not isinstance(spec, Mapping):
+        return spec
+    said = {key: value for key, value in spec.items() if not (key == "log" and value is False)}
+    return {key: float(value) if type(value) is int else value for key, value in said.items()}
+
+
+def check_space(wanted: Wanted, cells: Collection[tuple[Config, Collection[str]]]) -> None:
+    """Raise :class:`InputError` for ranges of keys that no search of ``cells`` can have.
+
+    A cell is its configuration and the keys that are fixed in it.
+    """
+    declared = {key for config, _ in cells for key in config["method"].get("tuning") or {}}
+    for key in wanted.space:
+        require_one_of("ablation.tuned.space", key, sorted(declared))
+        if all(key in fixed for _, fixed in cells):
+            allowed = "keys that are searched, and neither set nor an axis"
+            raise InputError(f"ablation.tuned.space={key}: allowed: {allowed}")
 
 
 def candidates(config: Config, wanted: Wanted, fixed: Collection[str]) -> Iterator[dict[str, Any]]:
-    """All that is found for a cell by a metric in a space, whatever the number of trials."""
-    cell, keys = untuned(config), set(searched(config, fixed))
-    ranges = ranges_of(keys, wanted.space)
+    """All that is found for a cell by a metric in a space, whatever the number of trials.
+
+    A file that does not say where it searched did so where the method says.
+    """
+    cell, own = untuned(config), searched(config, fixed)
+    space = searched(config, fixed, wanted.space)
     names = (config[part]["name"] for part in ("method", "data", "protocol"))
     files = found_folder(Path(config["paths"]["results"])).glob(f"{'-'.join(names)}-*.json")
     for file in sorted(files):
         content = read_found(file)
-        same = content["cell"] == cell and set(content["searched"]) == keys
-        if same and content["metric"] == wanted.metric and content.get("space", {}) == ranges:
+        same = content["cell"] == cell and set(content["searched"]) == set(space)
+        where = {key: plain(spec) for key, spec in content.get("space", own).items()}
+        if same and content["metric"] == wanted.metric and where == space:
             yield content
 
 
@@ -159,16 +188,26 @@ def found_for(config: Config, wanted: Wanted, fixed: Collection[str]) -> dict[st
     if not found:
         others = sorted({len(one["trials"]) for one in every})
         return f"with {' and '.join(map(str, others))} trials" if others else "not at all"
-    same = [one for one in found if one["precision"] == config["precision"]]
-    chosen = found if len(found) == 1 else same
+    chosen = [one for one in found if scored_alike(one, config)] or found
+    chosen = [one for one in chosen if one["precision"] == config["precision"]] or chosen
     if len(chosen) != 1:
         folder = found_folder(Path(config["paths"]["results"]))
-        names = ", ".join(f"{one['study']}-{wanted.trials}.json" for one in found)
+        told = ("validation_images", "seed", "evaluation", "precision")
+        names = ", ".join(
+            f"{one['study']}-{wanted.trials}.json ({', '.join(f'{k} {one[k]}' for k in told)})"
+            for one in chosen
+        )
         raise InputError(f"{folder}: {names}: allowed: one for each cell (remove the others)")
     if chosen[0]["settings"] is None:
-        return "without any trial that has a value"
+        return NOTHING
     check_settings(chosen[0])
     return chosen[0]
+
+
+def scored_alike(found: Mapping[str, Any], config: Config) -> bool:
+    """Whether trials were scored by what a cell is scored by, but for the images of both."""
+    kept = {"validation_images": found["validation_images"]}
+    return bool(found["evaluation"] == evaluation_identity({**config, **kept}))
 
 
 def check_settings(found: Mapping[str, Any]) -> None:

@@ -193,7 +193,12 @@ def changed(content: dict[str, Any], changes: Sequence[tuple[str, Any]]) -> dict
             require(name in ("axes", "tuned"), key, value, f"ablation.{name}=...")
             held = content.get(name)
             require(isinstance(held, dict), f"ablation.{name}", held, "keys with their values")
-            content[name] = {**content[name], axis: value}
+            inner, _, ranged = axis.partition(".")
+            if name == "tuned" and inner == "space" and ranged:  # a key, which may hold dots
+                held = content[name].get("space") or {}
+                content[name] = {**content[name], "space": {**held, ranged: value}}
+            else:
+                content[name] = {**content[name], axis: value}
         else:
             content[name] = value
     return content
