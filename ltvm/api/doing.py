@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -225,20 +226,46 @@ def comparison(overrides: Sequence[str]) -> list[str]:
     several = isinstance(methods, list) and len(set(map(str, methods))) == len(methods) >= least
     require(several, "methods", methods, "two methods or more, 'methods=[short_run_ot,vae]'")
     assert isinstance(methods, list)
-    reference = given.get("reference", methods[0])
-    require(reference in methods, "reference", reference, ", ".join(map(str, methods)))
+    choices = [str(method) for method in methods]
+    reference = str(given.get("reference", choices[0]))
+    require(reference in choices, "reference", reference, ", ".join(choices))
     own = ("methods", "reference")
     keys = {key: f"ablation.{key}" for key in ("seeds", "margin", "external", "stored")}
     rest = [o for o, (key, _) in parsed if key not in (*own, *keys)]
+    # what makes another comparison of the same methods, whose page would be in the way of this one
+    changes = [o for o, (key, _) in parsed if key in ("margin", "external")]
+    changes += [o for o in rest if o.startswith("ablation.")]
+    changes += [f"reference={reference}"] if reference != choices[0] else []
+    name = "-".join(["compare", *choices, *([digest(changes)] if changes else [])])
     return [
         "ablation=compare",
-        f"ablation.name=compare-{'-'.join(map(str, methods))}",
-        f"ablation.axes.method=[{','.join(map(str, methods))}]",
-        f"ablation.reference={reference}",
+        f"ablation.name={name}",
+        f"ablation.axes.method=[{','.join(first_of_its_name(reference, choices))}]",
+        f"ablation.reference={name_of(reference)}",
         *(f"{keys[key]}={o.split('=', 1)[1]}" for o, (key, _) in parsed if key in keys),
         *rest,
         *hydra_overrides,
     ]
+
+
+def digest(changes: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(changes)).encode()).hexdigest()[:6]
+
+
+def name_of(choice: str) -> str:
+    """The method of a choice: ``vae`` of ``tuned/vae-mnist5k-small-c173c4-8``."""
+    from ltvm.config import resolve
+
+    return str(resolve([f"method={choice}"])["method"]["name"]) if "/" in choice else choice
+
+
+def first_of_its_name(reference: str, choices: Sequence[str]) -> list[str]:
+    """Choices, the reference before others of the same method: the first is the reference."""
+    name = name_of(reference)
+    before = choices[: choices.index(reference)]
+    if name in map(name_of, before):
+        return [reference, *(choice for choice in choices if choice != reference)]
+    return list(choices)
 
 
 def tune(

@@ -10,7 +10,12 @@ from small_networks import SMALL
 import ltvm
 from ltvm.api.doing import ablate, comparison
 from ltvm.cli.main import main
+from ltvm.config import CONFIG_DIRS_VARIABLE
 from ltvm.errors import InputError
+from ltvm.report.comparisons.differences import pairs
+from ltvm.report.values.long_table import long_table_of_manifest
+from ltvm.runs.ablations.ablation import plan
+from ltvm.runs.ablations.manifest import manifest_of
 
 TINY = [
     "protocol=smoke", "protocol.train_images=40", "protocol.test_images=12", "protocol.batch=20",
@@ -20,12 +25,54 @@ TINY = [
 
 def test_it_is_an_ablation_with_the_first_method_as_reference():
     given = ["methods=[abp,vae]", "data=mnist5k", "seeds=[3,4]", "margin=0.1", "hydra/launcher=ray"]
+    (name,) = [o for o in comparison(given) if o.startswith("ablation.name=")]
     assert comparison(given) == [
-        "ablation=compare", "ablation.name=compare-abp-vae", "ablation.axes.method=[abp,vae]",
+        "ablation=compare", name, "ablation.axes.method=[abp,vae]",
         "ablation.reference=abp", "ablation.seeds=[3,4]", "ablation.margin=0.1", "data=mnist5k",
         "hydra/launcher=ray",
     ]  # fmt: skip
     assert "ablation.reference=vae" in comparison(["methods=[abp,vae]", "reference=vae"])
+
+
+def test_another_comparison_of_the_same_methods_has_another_name():
+    def name(*words):
+        (found,) = [o for o in comparison(["methods=[abp,vae]", *words]) if ".name=" in o]
+        return found
+
+    plain = "ablation.name=compare-abp-vae"
+    assert name() == name("seeds=[3,4]", "data=mnist5k", "stored=false", "reference=abp") == plain
+    others = [
+        name("margin=0.1"), name("margin=0.2"), name("reference=vae"),
+        name("ablation.tuned={trials: 2, metric: fd_digits}"),
+        name("ablation.axes.method.alpha=[0.1]"),
+    ]  # fmt: skip
+    assert len({plain, *others}) == 6
+    assert all(other.startswith(plain) for other in others)
+
+
+def test_a_method_beside_itself_with_settings_found_by_a_search(tmp_path, monkeypatch):
+    """The natural question of tuning; whichever is the reference, the other is a difference."""
+    (tmp_path / "method" / "tuned").mkdir(parents=True)
+    text = "# @package _global_\ndefaults: [/method/vae@method, _self_]\nmethod: {beta: 0.5}\n"
+    (tmp_path / "method" / "tuned" / "vae-x.yaml").write_text(text)
+    monkeypatch.setenv(CONFIG_DIRS_VARIABLE, str(tmp_path))
+    for words, order in (
+        (["methods=[vae,tuned/vae-x]"], "[vae,tuned/vae-x]"),
+        (["methods=[tuned/vae-x,vae]"], "[tuned/vae-x,vae]"),
+        (["methods=[abp,tuned/vae-x,vae]", "reference=vae"], "[vae,abp,tuned/vae-x]"),
+    ):
+        overrides = comparison(words)
+        assert f"ablation.axes.method={order}" in overrides
+        planned = plan(overrides)
+        manifest = manifest_of(planned, tmp_path)
+        cells = list(dict.fromkeys(entry["cell"] for entry in manifest["runs"]))
+        table = long_table_of_manifest(manifest, tmp_path)
+        reference = next(
+            e["cell"] for e in manifest["runs"] if e["method"] == manifest["reference"]
+        )
+        assert sorted(pairs(table, manifest)) == sorted(
+            (cell, reference) for cell in cells if cell != reference
+        )
 
 
 def test_from_python_it_is_the_same_ablation(monkeypatch):

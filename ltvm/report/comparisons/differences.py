@@ -41,6 +41,8 @@ AGAIN = "= "
 def pairs(table: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """(cell, its reference): the first cell of the reference method, other swept keys equal.
 
+    Further cells of that method, such as the same with settings found by a search, are compared
+    with its first one.
     The reference samples of itself, where any row does: its own cells with another sampler are
     compared with it as those of any method are. Cells without a reference, such as a baseline
     beside a swept key, and such from elsewhere are left out.
@@ -58,7 +60,7 @@ def pairs(table: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[tuple[str, 
     references: dict[tuple[Hashable, ...], str] = {}
     for row in own:
         references.setdefault(place_of(row, keys), str(row["cell"]))
-    left_out = {*(row["cell"] for row in own), *external}
+    left_out = {*references.values(), *external}
     for row in rows:
         other = references.get(place_of(row, keys))
         if other is not None and row["cell"] not in left_out:
