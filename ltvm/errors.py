@@ -14,6 +14,10 @@ class InputError(ValueError):
     """
 
 
+class OneRunError(InputError):
+    """The files of one run cannot be worked with: other seeds of its cell may well be."""
+
+
 class DivergedError(RuntimeError):
     """Training left the numbers (NaN, exploding codes): the run ends as ``diverged``."""
 

@@ -66,10 +66,29 @@ def test_without_weights_nothing_more_is_measured_and_where_to_train_again_is_sa
     ltvm.train(FEW)
     run = the_run(tmp_path)
     run.trained_file.unlink()
-    words = "the run is done; the command in its record does it again, below another results dir"
+    words = "the run is done; remove its record.json, and the command in its record does it again"
     with pytest.raises(InputError, match=words):
         ltvm.train([*FEW, *MORE])
-    assert ltvm.train(FEW)["status"] == "done"  # as it says: here there is nothing to do
+    first = ltvm.train(FEW)
+    assert first["status"] == "done"  # what it has stands
+    run.record_file.unlink()  # as it says
+    again = ltvm.train([*FEW, *MORE])
+    assert again["status"] == "done"
+    assert ltvm.train(FEW)["metrics"] == first["metrics"]
+
+
+def test_a_run_without_weights_keeps_no_other_seed_from_being_measured(tmp_path, capsys):
+    seeds = ["ablation=ot", "ablation.axes.method=[vae]", "ablation.reference=null", *FEW]
+    ablation = [*seeds, "ablation.seeds=[0,1]"]
+    assert main(["ablate", *ablation]) == 0
+    runs = {run.directory.name: run for run in Store(tmp_path / "results").runs()}
+    runs["seed=0"].trained_file.unlink()
+    capsys.readouterr()
+    assert main(["ablate", *ablation, *MORE]) == 1
+    told = capsys.readouterr()
+    assert "2 runs: 1 done, 1 refused" in told.out + told.err
+    assert "refused: vae seed=0: " in told.out + told.err
+    assert len(runs["seed=1"].evaluations()) == 2
 
 
 def test_a_done_evaluation_is_not_done_again(trainings, tmp_path):

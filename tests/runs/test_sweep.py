@@ -371,7 +371,7 @@ def test_a_run_that_becomes_free_between_two_looks_is_still_waited_for(monkeypat
     """Its holder, on a machine that died, is there at one look and gone at the next."""
 
     class Seen:
-        cell = "a"
+        cell, config = "a", {"seed": 0}
 
         def __init__(self):
             self.seen = iter(["running", "running", "pending", "pending", "done"])

@@ -11,7 +11,7 @@ from ltvm.config import Config
 from ltvm.data.absent import absent
 from ltvm.data.cache import load_data
 from ltvm.data.image_set import DataSet
-from ltvm.errors import InputError
+from ltvm.errors import InputError, OneRunError
 from ltvm.methods.base import Method
 from ltvm.runs.ablations.external import refuse_external
 from ltvm.runs.execution.build import build_method, build_problem
@@ -65,21 +65,25 @@ def load_method(
         return method
     checkpoint = newest(run.checkpoint_file)
     if checkpoint is None and record.get("stored"):
-        raise InputError(
+        raise OneRunError(
             f"{directory}: a run that ships with {record['stored']}, without weights; "
             "`ltvm train` with the command in its record trains it"
         )
     if checkpoint is None:
-        elsewhere = ", below another results directory" * (run.status() == "done")
-        raise InputError(
+        again = "the command in its record does it again"
+        if run.status() == "done":
+            again = (
+                f"remove its record.json, and {again} (or elsewhere, with another paths.results)"
+            )
+        raise OneRunError(
             f"{directory}: no {run.trained_file.name} and no {run.checkpoint_file.name} there: "
-            f"the run is {run.status()}; the command in its record does it again{elsewhere}"
+            f"the run is {run.status()}; {again}"
         )
     try:
         method.load_state_dict(read_checkpoint(checkpoint, problem.device)["method"])
     except (KeyError, TypeError, RuntimeError) as error:
         what = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
-        raise InputError(
+        raise OneRunError(
             f"{directory}: config.yaml and {checkpoint.name} do not fit ({what})"
         ) from error
     return method

@@ -16,7 +16,7 @@ import safetensors
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from ltvm.errors import InputError
+from ltvm.errors import OneRunError
 from ltvm.methods.base import Method
 from ltvm.runtime.files import sha256_of, writing
 from ltvm.runtime.images import LARGEST
@@ -51,7 +51,7 @@ def restore_trained(path: Path, method: Method, sha256: str | None = None) -> No
     checksum (None: not looked at), was trained on other images, or does not fit the method.
     """
     if sha256 is not None and sha256_of(path) != sha256:
-        raise InputError(
+        raise OneRunError(
             f"{path} is damaged: its checksum is not that of its record; without the run's "
             "record.json the command in it trains it again"
         )
@@ -62,12 +62,12 @@ def restore_trained(path: Path, method: Method, sha256: str | None = None) -> No
         tensors: dict[str, Leaf] = dict(load_file(path))
     if images != method.problem.images.fingerprint:
         name = method.problem.images.name
-        raise InputError(f"{path}: trained on other images than data={name} has now")
+        raise OneRunError(f"{path}: trained on other images than data={name} has now")
     try:
         method.load_state_dict(unflatten(tensors | state))
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         what = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
-        raise InputError(f"{path}: does not fit the configuration beside it ({what})") from error
+        raise OneRunError(f"{path}: does not fit the configuration beside it ({what})") from error
 
 
 def trained_on(path: Path) -> tuple[int, ...] | None:
@@ -94,7 +94,9 @@ def reading(path: Path) -> Iterator[None]:
     except (
         OSError, KeyError, TypeError, ValueError, RecursionError, safetensors.SafetensorError,
     ) as error:  # fmt: skip
-        raise InputError(f"{path} cannot be read ({' '.join(str(error).split())[:120]})") from error
+        raise OneRunError(
+            f"{path} cannot be read ({' '.join(str(error).split())[:120]})"
+        ) from error
 
 
 def flatten(state: dict[str, Any], prefix: str = "") -> list[tuple[str, Leaf]]:

@@ -22,7 +22,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
 from ltvm.config import compose_raw, resolve
-from ltvm.errors import InputError, LaunchError
+from ltvm.errors import InputError, LaunchError, OneRunError
 from ltvm.hydra_private import error_of, hydra_session, make_launcher
 from ltvm.overrides import as_hydra, as_written
 from ltvm.runs.ablations.ablation import train_command
@@ -59,7 +59,8 @@ class Task:
     def do(self, hydra_task: Sequence[str]) -> Record:
         """One run, by its overrides as Hydra is given them.
 
-        A record with the status ``refused`` and the reason stands for bad input.
+        A record with the status ``refused`` and the reason stands for bad input; it is ``alone``
+        where the input is the files of this run, and not what all seeds have in common.
         """
         share = max(1, available_cores() // self.at_a_time)
         torch.set_num_threads(min(torch.get_num_threads(), share))
@@ -73,7 +74,8 @@ class Task:
 
 
 def refused(error: InputError) -> Record:
-    return {"status": "refused", "reason": str(error)}
+    alone = {"alone": True} if isinstance(error, OneRunError) else {}
+    return {"status": "refused", "reason": str(error), **alone}
 
 
 def in_process(launcher: Sequence[str]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ class Outcome:
 
     plan: Plan
     folder: Path
-    refused: dict[str, str] = field(default_factory=dict)  # cells, with the reason
+    refused: dict[str, str] = field(default_factory=dict)  # cells, or single runs: the reason
 
     @property
     def failed(self) -> bool:
@@ -56,7 +56,7 @@ class Outcome:
     def summary(self) -> list[str]:
         """How the runs stand, and why those that are not done are not: lines to print."""
         plan, refused = self.plan, self.refused
-        statuses = {p: "refused" if p.cell in refused else p.status for p in plan.runs}
+        statuses = {p: "refused" if is_refused(p, refused) else p.status for p in plan.runs}
         counts = Counter(statuses.values())
         order = ("done", "diverged", "failed", "refused", "unreadable", "interrupted", "running")
         words = [f"{counts[status]} {status}" for status in (*order, "pending") if counts[status]]
@@ -65,13 +65,23 @@ class Outcome:
             if status in ("failed", "diverged", "unreadable"):
                 lines.append(f"{status}: {planned.label}: {reason_of(planned)}")
         for cell, reason in refused.items():
-            label = next(p.label for p in plan.runs if p.cell == cell).rpartition(" seed=")[0]
-            lines.append(f"refused: {label}: {reason}")
+            label = next(p.label for p in plan.runs if cell in (p.cell, alone(p)))
+            one = any(cell == alone(p) for p in plan.runs)
+            lines.append(f"refused: {label if one else label.rpartition(' seed=')[0]}: {reason}")
         again = [status for status in RETRIED if counts[status]]
         if again:
             flags = " ".join(f"--retry {status}" for status in again)
             lines.append(f"they are left as they are; {flags} tries them again")
         return lines
+
+
+def alone(planned: PlannedRun) -> str:
+    """How a run is named among what was refused where its cell was not."""
+    return f"{planned.cell} seed={planned.config['seed']}"
+
+
+def is_refused(planned: PlannedRun, refused: Collection[str]) -> bool:
+    return planned.cell in refused or alone(planned) in refused
 
 
 def reason_of(planned: PlannedRun) -> str:

@@ -20,7 +20,7 @@ from ltvm.runs.execution.progress import Reporter, set_reporter, workers_quiet
 from ltvm.runs.execution.resuming import check_checkpoint, discard_checkpoint
 from ltvm.runs.files.store import FINAL, Store
 from ltvm.runs.launching.launch import check_launcher, in_process, launch
-from ltvm.runs.launching.outcome import Options
+from ltvm.runs.launching.outcome import Options, alone, is_refused
 from ltvm.runs.launching.watch import Watch
 
 STARTS = 3  # of a batch whose launcher stops: a worker that died, a node that was lost
@@ -58,13 +58,13 @@ class Sweep:
     launcher: Sequence[str]
     options: Options
     reporter: Reporter
-    refused: dict[str, str] = field(default_factory=dict)  # cells, with the reason
+    refused: dict[str, str] = field(default_factory=dict)  # cells, or single runs: the reason
     started: float = field(default_factory=time.monotonic)
 
     def to_do(self, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
         """Those to be begun now; statuses are read anew."""
         wanted = {*UNDONE, *self.options.retry}
-        return [p for p in runs if p.cell not in self.refused and p.status in wanted]
+        return [p for p in runs if p.status in wanted and not is_refused(p, self.refused)]
 
     def out_of_time(self) -> bool:
         hours = self.plan.ablation.max_hours
@@ -103,7 +103,7 @@ class Sweep:
                 what = " ".join(in_words(error).split())[:200]
                 self.reporter.say(f"the launcher stopped ({what})")
             before, left = len(left), [p for p in left if p.status in UNDONE]
-            left = [p for p in left if p.cell not in self.refused]
+            left = [p for p in left if not is_refused(p, self.refused)]
             if not left or (stopped is None and len(left) == before):
                 return
             begun = any(p.status == "interrupted" for p in left)  # a worker died in the middle
@@ -117,7 +117,8 @@ class Sweep:
             records = launch([planned.overrides for planned in runs], self.launcher)
         for planned, record in zip(runs, records or [], strict=False):
             if isinstance(record, dict) and record.get("status") == "refused":
-                self.refused.setdefault(planned.cell, record["reason"])
+                key = alone(planned) if record.get("alone") else planned.cell
+                self.refused.setdefault(key, record["reason"])
 
     def others(self) -> list[PlannedRun]:
         """The runs that other processes are at."""
@@ -149,7 +150,7 @@ class Sweep:
         status = planned.status  # one look: at the next it may be another
         was_held = any(planned is p for p in held) and not any(planned is p for p in tried)
         return status == "running" or (
-            was_held and planned.cell not in self.refused and status in UNDONE
+            was_held and not is_refused(planned, self.refused) and status in UNDONE
         )
 
 
@@ -163,8 +164,8 @@ def sweep(
 
     ``table`` makes the table of what is done so far. It is called after every seed but the last
     one that had anything to do, and when something stops the runs, Ctrl-C included, which is
-    raised again. A table that cannot be made stops no run. Returns the cells that were refused
-    with the reasons; raises :class:`ltvm.errors.InputError` where all were.
+    raised again. A table that cannot be made stops no run. Returns the cells and runs that were
+    refused with the reasons; raises :class:`ltvm.errors.InputError` where all were.
     """
     options = options or Options()
     going = Sweep(plan, launcher, options, Reporter())
@@ -186,7 +187,7 @@ def sweep(
     try:
         for batch in batches:
             going.do(going.to_do(batch))
-            if len(going.refused) == len({planned.cell for planned in plan.runs}):
+            if all(is_refused(planned, going.refused) for planned in plan.runs):
                 raise InputError(next(iter(going.refused.values())))
             if batch is not batches[-1] and not going.out_of_time():
                 say_table(seed_sentence(plan, batch[0].config["seed"], reporter))
