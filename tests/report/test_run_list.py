@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ltvm.report.page.write import write_report
-from ltvm.report.tables.run_list import link_base, report_command
+from ltvm.report.tables.run_list import link_base
 
 
 def rows_of(page):
@@ -60,21 +60,3 @@ def test_results_far_from_a_report_are_not_linked(folder, results, base, tmp_pat
 
 def test_no_way_leads_through_the_root():
     assert link_base(Path("/here/reports/ot"), Path("/elsewhere/results")) is None
-
-
-def test_a_page_says_what_makes_it_again(tmp_path, monkeypatch):
-    """From where it was made, in the environment that it was made in."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", "/nobody")
-    for name in ("LTVM_RESULTS", "LTVM_REPORTS"):
-        monkeypatch.delenv(name, raising=False)
-    assert report_command("ot", Path("results"), Path("reports")) == "ltvm report ot"
-    assert report_command("ot", tmp_path / "results", tmp_path / "reports") == "ltvm report ot"
-    for results in (Path("results/reference"), tmp_path / "results" / "reference"):
-        assert report_command("ot", results, Path("pages")) == (
-            "ltvm report ot --results results/reference --reports pages"
-        )
-    far = tmp_path.parent / "far away"
-    assert report_command("ot", far, Path("reports")) == f"ltvm report ot --results '{far}'"
-    monkeypatch.setenv("LTVM_RESULTS", str(far))
-    assert report_command("ot", far, Path("reports")) == "ltvm report ot"

@@ -17,7 +17,7 @@ from ltvm.report.interactive.header import budget_texts, methods_of
 from ltvm.report.sentences.answer import BEST_TEXT, Answer, answer
 from ltvm.report.sentences.gaps import wrong_side_texts
 from ltvm.report.sentences.terms import HOT, PROTOCOL, SAMPLED, TUNED, equal_text, head_text
-from ltvm.report.tables.run_list import report_command
+from ltvm.report.tables.run_list import link_base, report_command
 from ltvm.report.values.comparability import Marks
 from ltvm.runs.files.reading import DISK, Files
 from ltvm.runtime.files import write_text
@@ -43,7 +43,7 @@ def write_index(
     ``tests`` as for ``differences_table``; ``said`` is the answer, where it is known.
     """
     file = folder / "index.html"
-    rebuild = report_command(manifest["name"], results, folder.parent)
+    rebuild = report_command(manifest["name"], link_base(folder, results))
     text = page(manifest, table, marks, interval, results, files, tests, whole, said, rebuild)
     write_text(file, text)
     return file

@@ -20,7 +20,7 @@ from ltvm.report.sentences.answer import Answer
 from ltvm.report.sentences.gaps import wrong_side_texts
 from ltvm.report.sentences.notes import either, notes, sentence
 from ltvm.report.sentences.terms import equal_text, head_text
-from ltvm.report.tables.run_list import LISTED, RUNS, run_lines
+from ltvm.report.tables.run_list import LISTED, RUNS, report_command, run_lines
 from ltvm.report.tables.writers import LONGEST, file_name, to_markdown
 from ltvm.report.values.cells import cell_names, crossed_key, short_names
 from ltvm.report.values.comparability import Marks
@@ -110,12 +110,11 @@ def page_text(
     said: Answer,
     unread: Sequence[str] = (),
     base: str | None = None,
-    rebuild: str = "ltvm report",
 ) -> str:
     """The page; ``shown`` has its tables by name, ``pictures`` (heading, file without suffix).
 
     ``said`` is the answer that it begins with, ``unread`` which histories and pictures could not
-    be read, ``base`` the way from the page to the results, ``rebuild`` what makes it again.
+    be read, ``base`` the way from the page to the results.
     """
     parts = [
         f"# {manifest['name']}\n",
@@ -134,7 +133,7 @@ def page_text(
     for data in table["data"].unique():
         parts += published_text(str(data), table)
     parts += [f"## {heading}\n\n![{heading}]({file}.png)\n" for heading, file in pictures]
-    return "\n".join([*parts, *provenance(manifest, table, base, rebuild)])
+    return "\n".join([*parts, *provenance(manifest, table, base)])
 
 
 def sections(
@@ -282,9 +281,7 @@ def published_text(data: str, table: pd.DataFrame) -> list[str]:
     return [f"## As published, {data}\n", PUBLISHED, *frames]
 
 
-def provenance(
-    manifest: dict[str, Any], table: pd.DataFrame, base: str | None, rebuild: str
-) -> list[str]:
+def provenance(manifest: dict[str, Any], table: pd.DataFrame, base: str | None) -> list[str]:
     """Where every number comes from."""
     records = table.dropna(subset=["identity"])
     lines = ["## Provenance\n"]
@@ -300,7 +297,7 @@ def provenance(
         lines += ["", f"The {number:,} runs, with files and command of each: [{RUNS}]({RUNS})."]
     lines += [
         "",
-        f"Rebuild this page without training: `{rebuild}`. "
+        f"Rebuild this page without training: `{report_command(manifest['name'], base)}`. "
         f"The long table is `long.parquet`{long_csv(len(table))}.\n",
     ]
     return lines

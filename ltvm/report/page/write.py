@@ -31,7 +31,7 @@ from ltvm.report.plots.history_figures import declared_curves, history_table
 from ltvm.report.sentences.answer import answer
 from ltvm.report.sentences.notes import SAID, unequal_seeds, unreadable_notes
 from ltvm.report.tables.resampling_table import resampling_table
-from ltvm.report.tables.run_list import LISTED, RUNS, link_base, report_command, run_lines
+from ltvm.report.tables.run_list import LISTED, RUNS, link_base, run_lines
 from ltvm.report.tables.texts import by_family, crossed_table, estimates_table, with_devices
 from ltvm.report.tables.writers import file_name, remove_stale, write_long_table, write_table
 from ltvm.report.values.cells import cell_names, crossed_key, trained_rows
@@ -108,9 +108,7 @@ def write_parts(table: pd.DataFrame, drawing: Drawing, marks: Marks) -> set[str]
     pictures = draw(drawing, table, marks)
     said = answer(table, manifest, marks, interval, tests)
     base = link_base(folder, drawing.results)
-    rebuild = report_command(manifest["name"], drawing.results, folder.parent)
-    unread = drawing.unread
-    page = page_text(manifest, table, shown, pictures, marks, interval, said, unread, base, rebuild)
+    page = page_text(manifest, table, shown, pictures, marks, interval, said, drawing.unread, base)
     write_text(folder / "README.md", page)
     whole = [f"{file_name('table', family)}.csv" for family in shown["table"]]
     write_index(

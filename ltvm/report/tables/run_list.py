@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ import pandas as pd
 from ltvm.report.values.cells import cell_names
 from ltvm.report.values.declared import columns_of, headings, headline_metrics
 from ltvm.runs.files.store import Run
-from ltvm.runtime.commands import as_seen_from_here, written
 
 LISTED = 500  # runs that a page lists; more have a file of their own
 RUNS = "runs.md"
@@ -30,17 +30,16 @@ def link_base(folder: Path, results: Path) -> str | None:
     return way if near and os.path.commonpath(places) != places[0].anchor else None
 
 
-def report_command(name: str, results: Path, reports: Path) -> str:
-    """What rebuilds a report, given where this one was given.
+def report_command(name: str, base: str | None) -> str:
+    """What rebuilds a report, where results are below ``base`` as seen from its page.
 
-    Directories that the environment names, or the usual ones, are left out.
+    >>> report_command("ot", "../../results"), report_command("ot", "../../../results/reference")
+    ('ltvm report ot', 'ltvm report ot --results results/reference')
     """
-    words = ["report", name]
-    for place, folder in (("results", results), ("reports", reports)):
-        usual = Path(os.environ.get(f"LTVM_{place.upper()}", place))
-        if folder.absolute() != usual.absolute():
-            words += [f"--{place}", as_seen_from_here(str(folder.absolute()))]
-    return written(*words)
+    below = [part for part in Path(base or "results").parts if part != ".."]
+    where = "/".join(below)
+    other = "" if where == "results" else f" --results {shlex.quote(where)}"
+    return f"ltvm report {shlex.quote(name)}{other}"
 
 
 def run_lines(manifest: dict[str, Any], table: pd.DataFrame, base: str | None) -> list[str]:
