@@ -234,8 +234,10 @@ def comparison(overrides: Sequence[str]) -> list[str]:
     rest = [o for o, (key, _) in parsed if key not in (*own, *keys)]
     # what makes another comparison of the same methods, whose page would be in the way of this one
     changes = [o for o, (key, _) in parsed if key in ("margin", "external")]
-    changes += [o for o in rest if o.startswith("ablation.")]
+    usual = ("ablation.seeds=", "ablation.stored=")
+    changes += [o for o in rest if o.startswith("ablation.") and not o.startswith(usual)]
     changes += [f"reference={reference}"] if reference != choices[0] else []
+    refuse_same(choices, [o for o in rest if not o.startswith("ablation.")])
     name = "-".join(["compare", *choices, *([digest(changes)] if changes else [])])
     return [
         "ablation=compare",
@@ -256,7 +258,21 @@ def name_of(choice: str) -> str:
     """The method of a choice: ``vae`` of ``tuned/vae-mnist5k-small-c173c4-8``."""
     from ltvm.config import resolve
 
-    return str(resolve([f"method={choice}"])["method"]["name"]) if "/" in choice else choice
+    return str(resolve([f"method={choice}"])["method"]["name"])
+
+
+def refuse_same(choices: Sequence[str], others: Sequence[str]) -> None:
+    """Raise :class:`InputError` for two choices that train the same: they would be one row."""
+    from ltvm.config import resolve
+    from ltvm.runs.ablations.ablation import ordered
+    from ltvm.runs.identity import identity
+
+    seen: dict[str, str] = {}
+    for choice in choices:
+        config = resolve(ordered([*others, f"method={choice}"]))
+        other = seen.setdefault(identity(config), choice)
+        if other != choice:
+            raise InputError(f"methods: {other} and {choice} train the same; allowed: one of them")
 
 
 def first_of_its_name(reference: str, choices: Sequence[str]) -> list[str]:

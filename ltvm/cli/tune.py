@@ -114,12 +114,12 @@ def print_table(found: list[Tuned]) -> None:
 def print_places(tuning: Tuning) -> int:
     """How to go on from here; returns the exit code: 1 if a trial failed or none has a value."""
     found = tuning.methods
-    from ltvm.tuning.tune import of_runs
+    from ltvm.tuning.tune import NOT_SHARED, without
 
     folder = str(found[0].search.folder.parent)
     for one in found:
         if one.choice is not None:
-            others = of_runs(one.search.overrides)
+            others = without(one.search.overrides, NOT_SHARED)
             words = ["train", f"method={one.choice}", *others, "--config-dir", folder]
             print(f"{one.search.method}: {command_line(*words)}")
         print(f"  all trials: {one.search.folder / one.search.name}.csv")

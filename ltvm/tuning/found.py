@@ -46,7 +46,7 @@ def write_found(search: Search, trials: Sequence[Trial], best: Trial | None) -> 
     file = found_file(results, search.name, len(trials))
     try:
         known = read_found(file)
-        if {key: value for key, value in known.items() if key != "cost"} == content:
+        if {"space": content["space"], **known, "cost": None} == {**content, "cost": None}:
             return known
     except UnreadableError:  # none yet, or a damaged one
         pass

@@ -67,13 +67,8 @@ class Tuning:
 
 
 TRIALS = 20  # by default
-NOT_SHARED = (
-    "validation_images",
-    "method",
-    "seed",
-    "device",
-    "tensorboard",
-)  # overrides of trials that the runs which compare what was found do without
+OF_TRIALS = ("validation_images", "device", "tensorboard")  # no run of what was found has these
+NOT_SHARED = (*OF_TRIALS, "method", "seed")  # nor do ablations of what was found
 
 
 def asked(
@@ -103,7 +98,7 @@ def asked(
         allowed = f"{own}, which ablation.tuned.{flag}=... changes"
         require(given in (None, own), f"--{flag}", given, allowed)
     found = of_cells(ablation, shared, wanted, validation)
-    return Asked(found, wanted.trials, of_runs(overrides))
+    return Asked(found, wanted.trials, without(overrides, OF_TRIALS))
 
 
 def of_cells(
@@ -112,6 +107,9 @@ def of_cells(
     """A search for every cell of an ablation; cells that train the same share theirs."""
     cells = [ordered(wanted.at(own)) for _, own in cells_of(ablation, shared)]
     keys = [{key for key, _ in parse(overrides)} for overrides in cells]
+    kept = "validation_images"
+    if any(kept in fixed for fixed in keys) and kept not in dict(parse(shared)):
+        raise InputError(f"{kept} in ablation={ablation.name}: allowed: --validation")
     configs = [resolve(overrides) for overrides in cells]
     check_space(wanted, list(zip(configs, keys, strict=True)))
     found: dict[tuple[str, tuple[str, ...]], Search] = {}
@@ -133,14 +131,10 @@ def check_ends(search: Search, asked_for: Collection[str]) -> None:
                 raise InputError(f"ablation.tuned.space: {key}: {error}") from error
 
 
-def of_runs(overrides: Sequence[str]) -> list[str]:
-    """What the runs that compare what was found have of the overrides of trials."""
-    keys = [key for key, _ in parse(overrides)]
-    return [
-        override
-        for override, key in zip(overrides, keys, strict=True)
-        if key not in NOT_SHARED and not key.startswith("paths.")
-    ]
+def without(overrides: Sequence[str], keys: Collection[str]) -> list[str]:
+    """Overrides of other keys."""
+    found = [key for key, _ in parse(overrides)]
+    return [o for o, key in zip(overrides, found, strict=True) if key not in keys]
 
 
 def comparison(found: Sequence[Search], overrides: Sequence[str], trials: int) -> list[str]:
@@ -149,7 +143,7 @@ def comparison(found: Sequence[Search], overrides: Sequence[str], trials: int) -
         "ablation=tuned",
         f"ablation.axes.method=[{','.join(chosen(search) for search in found)}]",
         f"ablation.tuned={{trials:{trials},metric:{found[0].metric}}}",
-        *of_runs(overrides),
+        *(o for o in without(overrides, NOT_SHARED) if not o.startswith("paths.")),
     ]
 
 
@@ -195,7 +189,9 @@ def search_of(
         overrides = [*overrides, f"validation_images={kept}"]
         config = resolve(overrides)
     images = len(load_data(config).train)  # refuses numbers of images before a study is begun
-    space = at_most(space_of(config, fixed, ranges), "protocol.batch", images)
+    space = space_of(config, fixed, ranges)
+    if "protocol.batch" not in (ranges or {}):  # asked for, it is as it was said, or refused
+        space = at_most(space, "protocol.batch", images)
     direction = direction_of(metric, config)
     assert metric is not None
     content = {

@@ -41,6 +41,7 @@ def test_another_comparison_of_the_same_methods_has_another_name():
 
     plain = "ablation.name=compare-abp-vae"
     assert name() == name("seeds=[3,4]", "data=mnist5k", "stored=false", "reference=abp") == plain
+    assert name("ablation.seeds=[3]", "ablation.stored=false") == plain
     others = [
         name("margin=0.1"), name("margin=0.2"), name("reference=vae"),
         name("ablation.tuned={trials: 2, metric: fd_digits}"),
@@ -73,6 +74,19 @@ def test_a_method_beside_itself_with_settings_found_by_a_search(tmp_path, monkey
         assert sorted(pairs(table, manifest)) == sorted(
             (cell, reference) for cell in cells if cell != reference
         )
+    (tmp_path / "method" / "tuned" / "vae-x.yaml").write_text(text.replace("{beta: 0.5}", "{}"))
+    with pytest.raises(InputError, match="vae and tuned/vae-x train the same"):
+        comparison(["methods=[vae,tuned/vae-x]"])
+
+
+def test_a_methods_choice_need_not_be_its_name(tmp_path, monkeypatch):
+    (tmp_path / "method").mkdir()
+    text = "defaults: [vae, _self_]\nbeta: 0.5\n"
+    (tmp_path / "method" / "mine.yaml").write_text(text)
+    monkeypatch.setenv(CONFIG_DIRS_VARIABLE, str(tmp_path))
+    overrides = comparison(["methods=[vae,mine]", "reference=mine"])
+    assert "ablation.axes.method=[mine,vae]" in overrides
+    assert "ablation.reference=vae" in overrides
 
 
 def test_from_python_it_is_the_same_ablation(monkeypatch):

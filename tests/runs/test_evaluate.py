@@ -16,6 +16,7 @@ from ltvm.runs.execution import execute, trained
 from ltvm.runs.execution.intact import checksum_of
 from ltvm.runs.files.store import Store
 from ltvm.runs.identity import evaluation_identity
+from ltvm.runtime.commands import overrides_in
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -66,23 +67,35 @@ def test_without_weights_nothing_more_is_measured_and_where_to_train_again_is_sa
     ltvm.train(FEW)
     run = the_run(tmp_path)
     run.trained_file.unlink()
-    words = "the run is done; remove its record.json, and the command in its record does it again"
+    words = "the run is done; remove its record.json, and `ltvm train .*` does it again"
     with pytest.raises(InputError, match=words):
         ltvm.train([*FEW, *MORE])
     first = ltvm.train(FEW)
     assert first["status"] == "done"  # what it has stands
+    command = run.record()["command"]
     run.record_file.unlink()  # as it says
-    again = ltvm.train([*FEW, *MORE])
+    again = ltvm.train([*overrides_in(command), *MORE])
     assert again["status"] == "done"
+    # what was measured on the old weights is no part of it
+    assert run.evaluation_names() == [again["evaluation"]]
     assert ltvm.train(FEW)["metrics"] == first["metrics"]
 
 
-def test_a_run_without_weights_keeps_no_other_seed_from_being_measured(tmp_path, capsys):
+@pytest.mark.parametrize("lost", ["absent", "damaged", "another configuration"])
+def test_a_run_that_cannot_be_loaded_keeps_no_other_seed_from_being_measured(
+    lost, tmp_path, capsys
+):
     seeds = ["ablation=ot", "ablation.axes.method=[vae]", "ablation.reference=null", *FEW]
     ablation = [*seeds, "ablation.seeds=[0,1]"]
     assert main(["ablate", *ablation]) == 0
     runs = {run.directory.name: run for run in Store(tmp_path / "results").runs()}
-    runs["seed=0"].trained_file.unlink()
+    run = runs["seed=0"]
+    if lost == "absent":
+        run.trained_file.unlink()
+    elif lost == "damaged":
+        run.trained_file.write_bytes(b"x")
+    else:
+        run.config_file.write_text(run.config_file.read_text().replace("name: vae", "name: eav"))
     capsys.readouterr()
     assert main(["ablate", *ablation, *MORE]) == 1
     told = capsys.readouterr()

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -125,6 +126,14 @@ def test_a_repeated_command_trains_nothing(here, monkeypatch, capsys):
     assert "best fd_digits" in capsys.readouterr().out
 
 
+def test_a_table_of_trials_has_all_that_there_are(here):
+    fewer = list(TUNE)
+    fewer[fewer.index("--trials") + 1] = "1"
+    assert main(fewer) == 0
+    (file,) = (here / "tuning" / "studies").glob("*.csv")
+    assert list(pd.read_csv(file)["trial"]) == [1, 2]
+
+
 def test_a_trial_that_the_store_has_is_not_trained_again(here, monkeypatch, tmp_path):
     monkeypatch.setattr(execution, "train", lambda *_: pytest.fail("trained again"))
     files = list((here / "tuning" / "studies").glob("*.journal"))
@@ -148,6 +157,11 @@ def test_what_was_found_is_a_method_that_anything_takes(tuned, here):
     assert config["protocol"]["learning_rate"] == pytest.approx(rate)
     assert config["method"]["tuned"]["trials"] == 2
     assert config["validation_images"] is None
+    # the printed command trains it on the terms of the trials, and on all images
+    (line,) = re.findall(r"^vae: ltvm train (.*)", printed, re.MULTILINE)
+    words = shlex.split(line)
+    told = resolve(words[: words.index("--config-dir")])
+    assert identity(told) == identity(config)
     explicit = ["method=vae", *TINY, f"protocol.learning_rate={rate}"]
     assert identity(config) == identity(resolve(explicit))
     with pytest.raises(InputError, match="not tuned yet"):

@@ -135,7 +135,7 @@ def test_an_ablation_says_where_its_methods_are_searched(here, comparison):
     rate = resolve(TINY)["protocol"]["learning_rate"]
     found = search.space["protocol.learning_rate"]
     assert (found.low, found.high) == pytest.approx((rate / 2, rate * 2))
-    with pytest.raises(InputError, match="vae on mnist5k .not at all"):
+    with pytest.raises(InputError, match="vae on mnist5k .in another space"):
         plan(narrower)
     (sound,) = (read_json(file) for file in (here / "tuning" / "found").glob("*.json"))
     assert sound["space"] == {"protocol.learning_rate": {"around": 10.0}}
@@ -168,13 +168,18 @@ def test_what_was_found_before_files_said_where_is_of_the_methods_own_space(here
     text = file.read_text()
     content = {key: value for key, value in read_json(file).items() if key != "space"}
     try:
-        write_sealed_json(file, content)
+        write_sealed_json(file, content | {"cost": {"flops": 123, "seconds": 4.5}})
         assert plan(comparison).runs
-        with pytest.raises(InputError, match="vae on mnist5k .not at all"):
+        assert main(["tune", *comparison, "device=cpu", "--validation", "30"]) == 0
+        assert read_json(file)["cost"] == {"flops": 123, "seconds": 4.5}  # known, it stays
+        whole = {"protocol.learning_rate": {"around": 10}}  # as a file of before says it
+        write_sealed_json(file, content | {"space": whole})
+        assert plan(comparison).runs
+        with pytest.raises(InputError, match="vae on mnist5k .in another space"):
             plan(with_space(comparison, "protocol.learning_rate:{around:2}"))
         # a method whose search has been changed since then
         write_sealed_json(file, content | {"space": {"protocol.learning_rate": {"around": 3.0}}})
-        with pytest.raises(InputError, match="vae on mnist5k .not at all"):
+        with pytest.raises(InputError, match="vae on mnist5k .in another space"):
             plan(comparison)
     finally:
         file.write_text(text)
@@ -185,6 +190,7 @@ def test_what_was_found_before_files_said_where_is_of_the_methods_own_space(here
     [
         ("protocol.rate:{around:2}", "ablation.tuned.space=protocol.rate: allowed: "),
         ("protocol.batch:{low:10,high:20}", "protocol.batch: allowed: keys that are searched"),
+        ("protocol.learning_rate.around:3", "protocol.learning_rate.around: allowed: "),
     ],
 )
 def test_a_space_of_what_is_not_searched_is_refused(here, comparison, space, message):
@@ -196,10 +202,29 @@ def test_a_space_of_what_is_not_searched_is_refused(here, comparison, space, mes
         plan(wrong)
 
 
-def test_a_range_that_no_run_takes_is_refused_before_the_first_trial(here, comparison):
-    wrong = with_space(comparison, "protocol.learning_rate:{low:-1.0,high:0.1}")
-    with pytest.raises(InputError, match=r"space: protocol\.learning_rate: .*=-1\.0: allowed"):
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        ("{low:0,high:20}", "protocol.batch=0"),
+        ("{low:10,high:500}", "protocol.batch=500: allowed: at most the 40 training images"),
+        ("{choices:[10,500]}", "protocol.batch=500"),
+    ],
+)
+def test_a_range_that_no_run_takes_is_refused_before_the_first_trial(
+    here, comparison, batch, message
+):
+    free = [o for o in comparison if not o.startswith("protocol.batch=")]
+    wrong = with_space(free, f"protocol.batch:{batch}")
+    with pytest.raises(InputError, match=f"space: protocol.batch: .*{message}"):
         asked([*wrong, "device=cpu"], validation=30)
+
+
+@pytest.mark.parametrize("space", ["7", "[1]"])
+def test_a_space_is_keys_with_ranges(here, comparison, space):
+    for more in ([], ["ablation.tuned.space.protocol.learning_rate={around: 3}"]):
+        with pytest.raises(InputError, match="ablation.tuned"):
+            plan([*comparison, f"ablation.tuned.space={space}", *more])
+    assert plan([*comparison, "ablation.tuned.space=null"]).runs
 
 
 def test_what_was_found_is_not_compared_on_the_images_that_found_it(here, comparison):
@@ -207,6 +232,24 @@ def test_what_was_found_is_not_compared_on_the_images_that_found_it(here, compar
     assert asked(tuning).comparison == comparison
     with pytest.raises(InputError, match="validation_images=30: allowed: null: settings were"):
         plan([*comparison, "validation_images=30"])
+    places = [f"paths.results={here}", *comparison]
+    assert asked([*places, "device=cpu"], validation=30).comparison == places
+    with pytest.raises(InputError, match="validation_images in ablation=tuned: allowed: --valid"):
+        asked([*comparison, "ablation.axes.validation_images=[20,30]", "device=cpu"])
+
+
+def test_a_search_in_vain_is_told_and_not_compared(here, comparison, monkeypatch, capsys):
+    monkeypatch.setattr("ltvm.api.doing.train", lambda *_: {"status": "failed", "reason": "?"})
+    before = set((here / "tuning" / "found").glob("*.json"))
+    other = with_space(comparison, "protocol.learning_rate:{around:1.5}")
+    try:
+        assert main(["tune", *other, "device=cpu", "--validation", "30"]) == 1
+        told = capsys.readouterr()
+        assert "no trial of vae has a value: there is nothing to compare yet" in told.out
+        assert "compare them" not in told.out
+    finally:
+        for file in set((here / "tuning" / "found").glob("*.json")) - before:
+            file.unlink()
 
 
 def test_of_two_studies_that_on_the_cells_own_terms_counts(here, comparison):

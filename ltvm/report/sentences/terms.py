@@ -31,7 +31,7 @@ HOT = (
 TUNED = (
     "Tuning trials: settings that were tried for a row, each trained without some training "
     "images and scored on those; the test images had no part in it. 0: as the protocol has them. "
-    "Where they were searched, and every trial: `tuning/found` beside the records. "
+    "Every trial stands in `tuning/found` beside the records. "
     "What the trials cost stands beside the costs of training, and in none of those.\n"
 )
 SAMPLED = (

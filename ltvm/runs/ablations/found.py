@@ -73,7 +73,9 @@ class Wanted:
         """Raises :class:`InputError` for what is no ``{trials, metric}``, with what else it has."""
         keys = set(content) if isinstance(content, Mapping) else set()
         if {"trials", "metric"} <= keys <= {"trials", "metric", "protocol", "space"}:
-            found = cls(**{str(key): value for key, value in content.items()})
+            found = cls(
+                **{str(key): v for key, v in content.items() if (key, v) != ("space", None)}
+            )
             words = isinstance(found.metric, str) and isinstance(found.protocol, str | None)
             ranges = isinstance(found.space, Mapping)
             if words and ranges and type(found.trials) is int and found.trials >= 1:
@@ -153,29 +155,38 @@ def check_space(wanted: Wanted, cells: Collection[tuple[Config, Collection[str]]
 
     A cell is its configuration and the keys that are fixed in it.
     """
-    declared = {key for config, _ in cells for key in config["method"].get("tuning") or {}}
+    tunings = [(config["method"].get("tuning") or {}, fixed) for config, fixed in cells]
+    declared = {key for tuning, _ in tunings for key in tuning}
     for key in wanted.space:
         require_one_of("ablation.tuned.space", key, sorted(declared))
-        if all(key in fixed for _, fixed in cells):
+        having = [fixed for tuning, fixed in tunings if tuning.get(key) is not None]
+        if having and all(key in fixed for fixed in having):
             allowed = "keys that are searched, and neither set nor an axis"
             raise InputError(f"ablation.tuned.space={key}: allowed: {allowed}")
 
 
 def candidates(config: Config, wanted: Wanted, fixed: Collection[str]) -> Iterator[dict[str, Any]]:
-    """All that is found for a cell by a metric in a space, whatever the number of trials.
-
-    A file that does not say where it searched did so where the method says.
-    """
-    cell, own = untuned(config), searched(config, fixed)
-    space = searched(config, fixed, wanted.space)
+    """All that is found for a cell by a metric, whatever the space and the number of trials."""
+    cell, keys = untuned(config), set(searched(config, fixed, wanted.space))
     names = (config[part]["name"] for part in ("method", "data", "protocol"))
     files = found_folder(Path(config["paths"]["results"])).glob(f"{'-'.join(names)}-*.json")
     for file in sorted(files):
         content = read_found(file)
-        same = content["cell"] == cell and set(content["searched"]) == set(space)
-        where = {key: plain(spec) for key, spec in content.get("space", own).items()}
-        if same and content["metric"] == wanted.metric and where == space:
+        same = content["cell"] == cell and set(content["searched"]) == keys
+        if same and content["metric"] == wanted.metric:
             yield content
+
+
+def in_space(
+    found: Mapping[str, Any], config: Config, wanted: Wanted, fixed: Collection[str]
+) -> bool:
+    """Whether a study searched where it is asked to.
+
+    A file that does not say where it searched did so where the method says.
+    """
+    said = found.get("space", searched(config, fixed))
+    where = {key: plain(spec) for key, spec in said.items()}
+    return where == searched(config, fixed, wanted.space)
 
 
 def found_for(config: Config, wanted: Wanted, fixed: Collection[str]) -> dict[str, Any] | str:
@@ -183,11 +194,13 @@ def found_for(config: Config, wanted: Wanted, fixed: Collection[str]) -> dict[st
 
     Raises :class:`InputError` where several studies have found something, or a file is damaged.
     """
-    every = list(candidates(config, wanted, fixed))
+    anywhere = list(candidates(config, wanted, fixed))
+    every = [one for one in anywhere if in_space(one, config, wanted, fixed)]
     found = [one for one in every if len(one["trials"]) == wanted.trials]
     if not found:
         others = sorted({len(one["trials"]) for one in every})
-        return f"with {' and '.join(map(str, others))} trials" if others else "not at all"
+        none = "in another space" if anywhere else "not at all"
+        return f"with {' and '.join(map(str, others))} trials" if others else none
     chosen = [one for one in found if scored_alike(one, config)] or found
     chosen = [one for one in chosen if one["precision"] == config["precision"]] or chosen
     if len(chosen) != 1:

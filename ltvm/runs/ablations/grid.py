@@ -196,6 +196,7 @@ def changed(content: dict[str, Any], changes: Sequence[tuple[str, Any]]) -> dict
             inner, _, ranged = axis.partition(".")
             if name == "tuned" and inner == "space" and ranged:  # a key, which may hold dots
                 held = content[name].get("space") or {}
+                require(isinstance(held, dict), "ablation.tuned.space", held, "keys with ranges")
                 content[name] = {**content[name], "space": {**held, ranged: value}}
             else:
                 content[name] = {**content[name], axis: value}

@@ -124,6 +124,9 @@ def train(config: Config, running: Running, command: str) -> Built | None:
     None where the method could not even be built, which is a failure, too.
     """
     run, hold = running.run, running.hold
+    if run.record() is None:  # what was measured on other weights is nothing of this training
+        for name in run.evaluation_names():
+            run.evaluation_file(name).unlink(missing_ok=True)
     record = begun(config, command)
     try:
         trained, metrics = built(config)

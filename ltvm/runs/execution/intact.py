@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ltvm.config import Config
-from ltvm.errors import InputError
+from ltvm.errors import InputError, OneRunError
 from ltvm.runs.places import without_places
 from ltvm.runtime.files import sha256_of
 
@@ -32,7 +32,7 @@ def check_config(config: Config, file: Path, record: dict[str, Any]) -> None:
     except (KeyError, TypeError, AttributeError, InputError):  # no paths in it, for one
         same = False
     if not same:
-        raise InputError(
+        raise OneRunError(
             f"{file} is not the configuration that its record was made with ({CHANGED}); "
             "without the run's record.json the command in it does the run again"
         )

@@ -40,7 +40,7 @@ def load_method(
     run = Run(Path(directory))
     record = run.record()
     if record is None or not run.config_file.is_file():
-        raise InputError(f"{directory}: no config.yaml and record.json there")
+        raise OneRunError(f"{directory}: no config.yaml and record.json there")
     refuse_external(record, directory)
     config = run.config()
     check_parts(config, run.config_file, trust)
@@ -70,7 +70,7 @@ def load_method(
             "`ltvm train` with the command in its record trains it"
         )
     if checkpoint is None:
-        again = "the command in its record does it again"
+        again = f"`{record.get('command', 'ltvm train')}` does it again"
         if run.status() == "done":
             again = (
                 f"remove its record.json, and {again} (or elsewhere, with another paths.results)"

@@ -16,7 +16,7 @@ import safetensors
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from ltvm.errors import OneRunError
+from ltvm.errors import InputError, OneRunError
 from ltvm.methods.base import Method
 from ltvm.runtime.files import sha256_of, writing
 from ltvm.runtime.images import LARGEST
@@ -62,7 +62,7 @@ def restore_trained(path: Path, method: Method, sha256: str | None = None) -> No
         tensors: dict[str, Leaf] = dict(load_file(path))
     if images != method.problem.images.fingerprint:
         name = method.problem.images.name
-        raise OneRunError(f"{path}: trained on other images than data={name} has now")
+        raise InputError(f"{path}: trained on other images than data={name} has now")
     try:
         method.load_state_dict(unflatten(tensors | state))
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:

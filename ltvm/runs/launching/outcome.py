@@ -34,7 +34,11 @@ class Options:
 
 @dataclass(frozen=True)
 class Outcome:
-    """An ablation that was worked on: its plan, its report's folder, and what was refused."""
+    """An ablation that was worked on: its plan, its report's folder, and what was refused.
+
+    ``refused`` has the reason for each cell, as manifests name it, or for ``CELL seed=N``, where
+    it is that of one run.
+    """
 
     plan: Plan
     folder: Path
