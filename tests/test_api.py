@@ -10,7 +10,7 @@ import ltvm
 from ltvm import api, plugin
 from ltvm.api import doing, pages, trained
 
-HELPERS = {"train_resolved", "external_entries", "comparison"}
+HELPERS = {"train_resolved", "external_entries"}
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "api.md"
 
 

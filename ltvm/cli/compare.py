@@ -29,7 +29,7 @@ def add(add_command: Add) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from ltvm.api.doing import comparison
+    from ltvm.api.comparing import comparison
 
     options.overrides = comparison(options.overrides)
     return ablate.run(options, ("headline", "differences-headline", "power"))

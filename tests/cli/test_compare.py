@@ -8,7 +8,8 @@ import pytest
 from small_networks import SMALL
 
 import ltvm
-from ltvm.api.doing import ablate, comparison
+from ltvm.api.comparing import comparison
+from ltvm.api.doing import ablate
 from ltvm.cli.main import main
 from ltvm.config import CONFIG_DIRS_VARIABLE
 from ltvm.errors import InputError

@@ -11,7 +11,8 @@ import pytest
 from small_networks import SMALL
 
 import ltvm
-from ltvm.api.doing import comparison, plan
+from ltvm.api.comparing import comparison
+from ltvm.api.doing import plan
 from ltvm.cli.main import main
 from ltvm.errors import InputError
 from ltvm.runs.execution.intact import check_config, check_history
