@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 
@@ -16,6 +15,8 @@ def comparison(overrides: Sequence[str]) -> list[str]:
 
     Raises :class:`ltvm.errors.InputError` for fewer than two methods, or another reference.
     """
+    from ltvm.runs.ablations.ablation import digest
+
     ours, hydra_overrides = split_hydra(overrides)
     bare = [o for o in ours if re.fullmatch(r"[\w.,/-]+", o)]
     if bare:
@@ -51,10 +52,6 @@ def comparison(overrides: Sequence[str]) -> list[str]:
         *rest,
         *hydra_overrides,
     ]
-
-
-def digest(changes: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(sorted(changes)).encode()).hexdigest()[:6]
 
 
 def name_of(choice: str) -> str:

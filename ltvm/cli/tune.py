@@ -113,9 +113,9 @@ def print_table(found: list[Tuned]) -> None:
 
 def print_places(tuning: Tuning) -> int:
     """How to go on from here; returns the exit code: 1 if a trial failed or none has a value."""
-    found = tuning.methods
     from ltvm.tuning.tune import NOT_SHARED, without
 
+    found = tuning.methods
     folder = str(found[0].search.folder.parent)
     for one in found:
         if one.choice is not None:

@@ -97,6 +97,10 @@ def asked(
     for flag, given, own in (("trials", trials, wanted.trials), ("metric", metric, wanted.metric)):
         allowed = f"{own}, which ablation.tuned.{flag}=... changes"
         require(given in (None, own), f"--{flag}", given, allowed)
+    kept = "validation_images"  # of the user's alone: of the ablation's, its runs would have them
+    of_all = {key for cell in cells_of(ablation, shared) for key, _ in parse(cell[1])}
+    if kept in of_all - {key for key, _ in parse(overrides)}:
+        raise InputError(f"{kept} in ablation={ablation.name}: allowed: --validation")
     found = of_cells(ablation, shared, wanted, validation)
     return Asked(found, wanted.trials, without(overrides, OF_TRIALS))
 
@@ -107,9 +111,6 @@ def of_cells(
     """A search for every cell of an ablation; cells that train the same share theirs."""
     cells = [ordered(wanted.at(own)) for _, own in cells_of(ablation, shared)]
     keys = [{key for key, _ in parse(overrides)} for overrides in cells]
-    kept = "validation_images"
-    if any(kept in fixed for fixed in keys) and kept not in dict(parse(shared)):
-        raise InputError(f"{kept} in ablation={ablation.name}: allowed: --validation")
     configs = [resolve(overrides) for overrides in cells]
     check_space(wanted, list(zip(configs, keys, strict=True)))
     found: dict[tuple[str, tuple[str, ...]], Search] = {}

@@ -234,8 +234,9 @@ def test_what_was_found_is_not_compared_on_the_images_that_found_it(here, compar
         plan([*comparison, "validation_images=30"])
     places = [f"paths.results={here}", *comparison]
     assert asked([*places, "device=cpu"], validation=30).comparison == places
-    with pytest.raises(InputError, match="validation_images in ablation=tuned: allowed: --valid"):
-        asked([*comparison, "ablation.axes.validation_images=[20,30]", "device=cpu"])
+    for own in ("axes.validation_images=[20,30]", 'base=["data=mnist5k","validation_images=30"]'):
+        with pytest.raises(InputError, match="validation_images in ablation=tuned: allowed: --val"):
+            asked([*comparison, f"ablation.{own}", "device=cpu"])
 
 
 def test_a_search_in_vain_is_told_and_not_compared(here, comparison, monkeypatch, capsys):

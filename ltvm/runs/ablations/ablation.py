@@ -360,8 +360,13 @@ def default_name(
     changed = [o for o in own if not o.startswith(kept)]
     named = any(o.startswith("ablation.name=") for o in own)
     if changed and not named:
-        parts.append(hashlib.sha256("\n".join(sorted(changed)).encode()).hexdigest()[:6])
+        parts.append(digest(changed))
     return shortened("-".join(part.replace("/", "_") for part in parts))
+
+
+def digest(changes: Sequence[str]) -> str:
+    """Six hexadecimal digits for changes of an ablation, in whatever order."""
+    return hashlib.sha256("\n".join(sorted(changes)).encode()).hexdigest()[:6]
 
 
 def shortened(name: str) -> str:

@@ -226,8 +226,8 @@ def scored_alike(found: Mapping[str, Any], config: Config) -> bool:
 def check_settings(found: Mapping[str, Any]) -> None:
     """Raise :class:`InputError` for settings that are no plain values of what was searched."""
     for key, value in found["settings"].items():
-        plain = type(value) in PLAIN and not (isinstance(value, str) and "$" in value)
-        if key not in found["searched"] or not plain:
+        is_plain = type(value) in PLAIN and not (isinstance(value, str) and "$" in value)
+        if key not in found["searched"] or not is_plain:
             allowed = f"plain values of {', '.join(found['searched'])}"
             raise InputError(f"{found['study']}: settings: {key}={value}: allowed: {allowed}")
 
