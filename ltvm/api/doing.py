@@ -212,12 +212,14 @@ def tune(
     validation: int | None = None,
     restart: bool = False,
     told: Callable[[Search, Trial, int], object] = lambda search, trial, trials: None,  # noqa: ARG005
+    seeds: Sequence[int] | None = None,
 ) -> Tuning:
     """Do what is not done of ``trials`` trials (20) for every method of ``method=[A,B]``.
 
     Or for every cell of ``ablation=tuned``, which says how many trials and by which ``metric``.
     Each is a run in the store, on the training images without ``validation`` of them (None: one in
-    five, at most 10,000); ``metric`` is measured on those. What was found is written
+    five, at most 10,000); ``metric`` is measured on those. With ``seeds`` a trial is a run with
+    each of them, and its value their mean. What was found is written
     below ``<results>/tuning`` (docs/tools.md), for ``ablation=tuned`` to take. ``told`` is
     called after every trial, with how many there are to be. Raises
     :class:`ltvm.errors.InputError` for bad input.
@@ -229,7 +231,7 @@ def tune(
         raise InputError(f'tune: {error}; pip install "ltvm[tune]" adds it') from error
 
     ours, hydra_overrides = split_hydra(overrides)
-    wanted = asked(ours, metric, trials, validation)
+    wanted = asked(ours, metric, trials, validation, seeds)
     found = do(
         wanted.searches,
         wanted.trials,

@@ -42,6 +42,16 @@ def add(add_command: Add) -> None:
         metavar="N",
         help="training images to score on (default: one in five, at most 10,000)",
     )
+    flag(
+        "--seeds",
+        type=whole_numbers,
+        metavar="N,N",
+        help="of every trial, whose value is their mean (an ablation's own, or one seed)",
+    )
+
+
+def whole_numbers(text: str) -> list[int]:
+    return [int(one) for one in text.split(",")]
 
 
 def run(options: argparse.Namespace) -> int:
@@ -59,6 +69,7 @@ def run(options: argparse.Namespace) -> int:
         options.validation,
         options.restart,
         told,
+        options.seeds,
     )
     answered(options, {"methods": [facts(one) for one in tuning.methods],
                        "comparison": tuning.comparison})  # fmt: skip

@@ -38,6 +38,7 @@ def write_found(search: Search, trials: Sequence[Trial], best: Trial | None) -> 
         **{part: config[part]["name"] for part in ("method", "data", "protocol")},
         **{key: config[key] for key in ("precision", "validation_images", "seed")},
         "metric": search.metric,
+        **({"seed": search.seeds[0], "seeds": list(search.seeds)} if search.seeds else {}),
         "searched": sorted(search.space),
         "space": dict(search.ranges),
         "settings": None if best is None else best.settings,
@@ -71,7 +72,7 @@ def cost_of(search: Search, trials: Sequence[Trial]) -> dict[str, float]:
     Seconds are those of inference, transport and learning, as everywhere.
     """
     results = Path(search.config["paths"]["results"])
-    commands = (search.command(trial.settings) for trial in trials)
+    commands = (command for trial in trials for command in search.commands(trial.settings))
     runs = [Store(results).run(resolve(command)) for command in commands]
     records = [record for run in runs if (record := run.record()) is not None]
     phases = [phase for phase in PHASES if phase != "evaluation"]
@@ -90,11 +91,18 @@ def write_trials(search: Search, trials: Sequence[Trial]) -> None:
             "status": trial.status,
             search.metric: trial.value,
             **trial.settings,
-            "command": train_command(search.command(trial.settings)),
+            **commands_of(search, trial),
         }
         for trial in trials
     ]
     write_text(search.folder / f"{search.name}.csv", pd.DataFrame(rows).to_csv(index=False))
+
+
+def commands_of(search: Search, trial: Trial) -> dict[str, str]:
+    """Column -> the command of a trial's run: one, or one a seed."""
+    commands = [train_command(command) for command in search.commands(trial.settings)]
+    columns = [f"command, seed {seed}" for seed in search.seeds] or ["command"]
+    return dict(zip(columns, commands, strict=True))
 
 
 def write_method(search: Search, best: Trial, found: Mapping[str, Any]) -> str:
@@ -112,12 +120,18 @@ def write_method(search: Search, best: Trial, found: Mapping[str, Any]) -> str:
     head = (
         "# @package _global_\n"
         f"# Trial {best.number + 1} of {trials}: {search.metric} {best.value:.6g} on "
-        f"{search.config['validation_images']} validation images.\n"
-        f"# {train_command(search.command(best.settings))}\n"
+        f"{search.config['validation_images']} validation images{of_seeds(search)}.\n"
+        f"# {train_command(search.commands(best.settings)[0])}\n"
     )
     file = search.folder.parent / "method" / "tuned" / f"{choice}.yaml"
     write_text(file, head + yaml.safe_dump(content, sort_keys=False))
     return f"tuned/{choice}"
+
+
+def of_seeds(search: Search) -> str:
+    """``, the mean of seeds 0, 1`` where trials have several."""
+    seeds = ", ".join(map(str, search.seeds))
+    return f", the mean of seeds {seeds}" if len(search.seeds) > 1 else ""
 
 
 def chosen(search: Search) -> str:

@@ -1,6 +1,6 @@
-"""One method's study: settings are tried, each as a run, and what came of them is kept.
+"""One method's study: settings are tried, each as a run (or one a seed), and what came is kept.
 
-study file -> next settings -> run (in the store; not trained again) -> value -> study file
+study file -> next settings -> runs (in the store; not trained again) -> value -> study file
 
 What is tried next depends on the study's name, the trial's number and the trials before it, so
 that a study that was stopped goes on as if it had not been, and the same study is the same again.
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal
 
 import optuna
@@ -55,6 +56,7 @@ class Search:
     direction: Direction
     folder: Path
     ranges: Mapping[str, Any] = field(default_factory=dict)  # what ``space`` was declared by
+    seeds: tuple[int, ...] = ()  # of each trial, whose value is their mean; () for ``config``'s
 
     @property
     def method(self) -> str:
@@ -65,8 +67,13 @@ class Search:
         return self.folder / f"{self.name}.journal"
 
     def command(self, settings: dict[str, Any]) -> list[str]:
-        """The overrides of a trial."""
+        """The overrides of a trial, but for its seeds where it has several."""
         return [*self.overrides, *(f"{key}={literal(v)}" for key, v in settings.items())]
+
+    def commands(self, settings: dict[str, Any]) -> list[list[str]]:
+        """The overrides of each of a trial's runs."""
+        command = self.command(settings)
+        return [[*command, f"seed={seed}"] for seed in self.seeds] or [command]
 
     def study(self) -> optuna.Study:
         """The study as its file has it; a new one begins with the method's own settings."""
@@ -100,11 +107,19 @@ class Search:
         if set(parameters) != set(self.space):  # killed while its settings were being chosen
             study.tell(number, state=TrialState.FAIL)
         else:
-            record = train(self.command(rounded(parameters, self.space)))
-            value = self.value_in(record)
-            state = STATE_OF.get(record["status"], TrialState.COMPLETE)
-            study.tell(number, value, state)
+            study.tell(number, *self.told(rounded(parameters, self.space), train))
         return as_trial(study.get_trials(deepcopy=False)[number])
+
+    def told(self, settings: dict[str, Any], train: Train) -> tuple[float | None, TrialState]:
+        """Train a trial's runs: the mean of their values; the first without one ends the trial."""
+        values = []
+        for command in self.commands(settings):
+            record = train(command)
+            value = self.value_in(record)
+            if value is None:
+                return None, STATE_OF[record["status"]]
+            values.append(value)
+        return fmean(values), TrialState.COMPLETE
 
     def value_in(self, record: dict[str, Any]) -> float | None:
         """The metric's value of a trial's record; None where the trial failed or diverged."""

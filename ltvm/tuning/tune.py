@@ -18,7 +18,7 @@ from ltvm.data.cache import load_data
 from ltvm.errors import InputError, require, require_one_of
 from ltvm.overrides import parse
 from ltvm.runs.ablations.ablation import cells_of, defined, ordered
-from ltvm.runs.ablations.found import Wanted, check_space, searched, untuned
+from ltvm.runs.ablations.found import Wanted, check_space, searched, seeds_said, untuned
 from ltvm.runs.ablations.grid import Ablation
 from ltvm.runs.execution.build import build_metrics
 from ltvm.runs.execution.execute import check_input
@@ -76,16 +76,19 @@ def asked(
     metric: str | None = None,
     trials: int | None = None,
     validation: int | None = None,
+    seeds: Sequence[int] | None = None,
 ) -> Asked:
     """The searches of ``method=[A,B]``, or of all cells of an ``ablation=NAME`` with ``tuned``.
 
     Such an ablation says how many trials, and by which metric. ``validation`` training images are
-    kept from training (None: one in five, at most 10,000). Raises
-    :class:`ltvm.errors.InputError` for bad input.
+    kept from training (None: one in five, at most 10,000). With ``seeds`` the value of a trial is
+    the mean of a run with each. Raises :class:`ltvm.errors.InputError` for bad input.
     """
+    if seeds is not None and not seeds_said(seeds):
+        raise InputError(f"--seeds={seeds}: allowed: different whole numbers from 0 on")
     if not any(key.partition(".")[0] == "ablation" for key, _ in parse(overrides)):
         trials = TRIALS if trials is None else trials
-        found = searches(overrides, metric, validation)
+        found = searches(overrides, metric, validation, tuple(seeds or ()))
         return Asked(found, trials, comparison(found, overrides, trials))
     ablation, shared = defined(overrides)
     if ablation.tuned is None:
@@ -94,7 +97,11 @@ def asked(
             "'ablation.tuned={trials: 8, metric: fd_digits}'"
         )
     wanted = Wanted.of(ablation.tuned)
-    for flag, given, own in (("trials", trials, wanted.trials), ("metric", metric, wanted.metric)):
+    for flag, given, own in (
+        ("trials", trials, wanted.trials),
+        ("metric", metric, wanted.metric),
+        ("seeds", None if seeds is None else list(seeds), list(wanted.seeds)),
+    ):
         allowed = f"{own}, which ablation.tuned.{flag}=... changes"
         require(given in (None, own), f"--{flag}", given, allowed)
     kept = "validation_images"  # of the user's alone: of the ablation's, its runs would have them
@@ -115,7 +122,7 @@ def of_cells(
     check_space(wanted, list(zip(configs, keys, strict=True)))
     found: dict[tuple[str, tuple[str, ...]], Search] = {}
     for overrides, fixed in zip(cells, keys, strict=True):
-        search = search_of(overrides, wanted.metric, fixed, validation, wanted.space)
+        search = search_of(overrides, wanted.metric, fixed, validation, wanted.space, wanted.seeds)
         found.setdefault((untuned(search.config), tuple(sorted(search.space))), search)
     for search in found.values():
         check_ends(search, wanted.space)
@@ -140,21 +147,25 @@ def without(overrides: Sequence[str], keys: Collection[str]) -> list[str]:
 
 def comparison(found: Sequence[Search], overrides: Sequence[str], trials: int) -> list[str]:
     """The overrides of ``ablation=tuned`` that compare what searches of methods find."""
+    seeds = f",seeds:[{','.join(map(str, found[0].seeds))}]" if found[0].seeds else ""
     return [
         "ablation=tuned",
         f"ablation.axes.method=[{','.join(chosen(search) for search in found)}]",
-        f"ablation.tuned={{trials:{trials},metric:{found[0].metric}}}",
+        f"ablation.tuned={{trials:{trials},metric:{found[0].metric}{seeds}}}",
         *(o for o in without(overrides, NOT_SHARED) if not o.startswith("paths.")),
     ]
 
 
 def searches(
-    overrides: Sequence[str], metric: str | None, validation: int | None = None
+    overrides: Sequence[str],
+    metric: str | None,
+    validation: int | None = None,
+    seeds: tuple[int, ...] = (),
 ) -> list[Search]:
     """A search for every method of ``method=[A,B]``, with all other overrides in common.
 
-    ``validation`` training images are kept from training (None: one in five, at most 10,000).
-    Raises :class:`ltvm.errors.InputError` for bad input.
+    ``validation`` training images are kept from training (None: one in five, at most 10,000); the
+    value of a trial is the mean of ``seeds``. Raises :class:`ltvm.errors.InputError` for bad input.
     """
     parsed = parse(overrides)
     shared = [o for o, (key, _) in zip(overrides, parsed, strict=True) if key != "method"]
@@ -164,7 +175,8 @@ def searches(
     require(bool(methods) and len(set(methods)) == len(methods), "method", methods, "no repeats")
     keys = {key for key, _ in parsed}
     return [
-        search_of([*shared, f"method={method}"], metric, keys, validation) for method in methods
+        search_of([*shared, f"method={method}"], metric, keys, validation, seeds=seeds)
+        for method in methods
     ]
 
 
@@ -174,12 +186,16 @@ def search_of(
     fixed: set[str],
     validation: int | None = None,
     ranges: Mapping[str, Any] | None = None,
+    seeds: tuple[int, ...] = (),
 ) -> Search:
     """The search of one method, or cell; keys that are ``fixed`` are not searched.
 
-    ``ranges`` are in place of the method's own, for keys that it has.
+    ``ranges`` are in place of the method's own, for keys that it has; ``seeds`` in place of the
+    configuration's.
     """
     config = resolve(overrides)
+    if seeds and "seed" in fixed:
+        raise InputError(f"seed={config['seed']}: allowed: one of this and seeds of the trials")
     method = config["method"]["name"]
     require(config["method"].get("tuned") is None, "method", method, "one that is not tuned yet")
     given = config["validation_images"]
@@ -198,7 +214,7 @@ def search_of(
     content = {
         "identity": identity(config),
         "evaluation": evaluation_identity(config),
-        "seed": config["seed"],
+        "seed": list(seeds) or config["seed"],
         "metric": metric,
         "space": {key: repr(distribution) for key, distribution in space.items()},
     }
@@ -212,6 +228,7 @@ def search_of(
         direction=direction,
         folder=folder_of(config) / "studies",
         ranges=searched(config, fixed, ranges),
+        seeds=seeds,
     )
 
 

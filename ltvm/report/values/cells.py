@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ltvm.report.values.long_table import EXTERNAL, SAMPLER, SAMPLER_LABEL, STORED, TRIALS
+from ltvm.report.values.long_table import EXTERNAL, SAMPLER, SAMPLER_LABEL, SEEDS, STORED, TRIALS
 from ltvm.report.values.remembered import remembered
 from ltvm.runs.words import note_words
 
@@ -215,11 +215,18 @@ def temperatures(table: pd.DataFrame) -> dict[str, str]:
 
 
 def tuning_trials(table: pd.DataFrame) -> dict[str, str]:
-    """cell -> ``20``, the trials that found its settings; empty where none was tuned."""
+    """cell -> ``20``, the trials that found its settings, or ``20 of 3 seeds``.
+
+    Empty where none was tuned.
+    """
     if TRIALS not in table:
         return {}
     first = first_rows(table)
-    return {str(c): str(int(n)) for c, n in zip(first["cell"], first[TRIALS], strict=True)}
+    seeds = first[SEEDS] if SEEDS in first else [None] * len(first)
+    return {
+        str(cell): f"{int(trials)}" if pd.isna(of) else f"{int(trials)} of {int(of)} seeds"
+        for cell, trials, of in zip(first["cell"], first[TRIALS], seeds, strict=True)
+    }
 
 
 def crossed_key(manifest: dict[str, Any]) -> str | None:

@@ -46,8 +46,9 @@ UNFINISHED = (
 
 EXTERNAL = "external"  # there where any row is from elsewhere: what its card says
 STORED = "stored"  # there where any run ships with the package: with which version
-# There where the settings of any run were tuned: how many trials, and what the search is called.
-TRIALS, STUDY = "tuning_trials", "tuning_study"
+# There where the settings of any run were tuned: how many trials, of how many seeds each, and what
+# the search is called.
+TRIALS, SEEDS, STUDY = "tuning_trials", "tuning_seeds", "tuning_study"
 SAMPLER, SAMPLER_LABEL = "sampler", "sampler_label"  # there where any row has another than its own
 
 NO_VALUE: Row = {"metric": None, "value": None}
@@ -91,7 +92,9 @@ def rows_of_manifest(manifest: dict[str, Any], results: Path, files: Files) -> R
 
 
 def trials_of(tuned: dict[str, Any]) -> Row:
-    return {TRIALS: tuned.get("trials", 0), STUDY: tuned.get("study")}
+    """``SEEDS`` only where trials have several."""
+    seeds = {SEEDS: tuned["seeds"]} if tuned.get("seeds", 1) > 1 else {}
+    return {TRIALS: tuned.get("trials", 0), STUDY: tuned.get("study"), **seeds}
 
 
 def add_entry(

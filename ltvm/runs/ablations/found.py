@@ -23,7 +23,7 @@ from ltvm.runtime.files import read_json
 
 NOTHING = "without any trial that has a value"  # for a cell that was searched in vain
 PLAIN = (bool, int, float, str, type(None))  # kinds of a setting
-SAME = ("validation_images", "seed", "evaluation")  # of trials that are on equal terms
+SAME = ("validation_images", "seed", "seeds", "evaluation")  # of trials that are on equal terms
 
 
 def are_texts(value: Any) -> bool:
@@ -61,28 +61,33 @@ class Wanted:
 
     With a ``protocol`` settings are found at that one, for cells at whichever they have. ``space``
     says otherwise than a method's ``tuning`` where one of its keys is searched, in the same forms.
+    With ``seeds`` every trial is trained with each of them, and its value is their mean; without,
+    with the one of the configuration.
     """
 
     trials: int
     metric: str
     protocol: str | None = None
     space: Mapping[str, Any] = field(default_factory=dict)
+    seeds: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, content: Any) -> Wanted:
         """Raises :class:`InputError` for what is no ``{trials, metric}``, with what else it has."""
         keys = set(content) if isinstance(content, Mapping) else set()
-        if {"trials", "metric"} <= keys <= {"trials", "metric", "protocol", "space"}:
-            found = cls(
-                **{str(key): v for key, v in content.items() if (key, v) != ("space", None)}
+        if {"trials", "metric"} <= keys <= {"trials", "metric", "protocol", "space", "seeds"}:
+            said = {str(key): v for key, v in content.items() if v is not None}
+            words = isinstance(said.get("metric"), str) and isinstance(
+                said.get("protocol", ""), str
             )
-            words = isinstance(found.metric, str) and isinstance(found.protocol, str | None)
-            ranges = isinstance(found.space, Mapping)
-            if words and ranges and type(found.trials) is int and found.trials >= 1:
-                return found
+            count, ranges = said.get("trials"), isinstance(said.get("space", {}), Mapping)
+            seeds = seeds_said(said.pop("seeds", []))
+            if words and ranges and seeds is not None and type(count) is int and count >= 1:
+                return cls(**said, seeds=seeds)
         raise InputError(
             f"ablation.tuned={content}: allowed: {{trials: 8, metric: fd_digits}}, with "
-            "protocol: medium where another than the runs' own is tuned at, "
+            "protocol: medium where another than the runs' own is tuned at, seeds: [0, 1] where "
+            "trials are the mean of several, "
             "space: {KEY: {low: 0.1, high: 1.0}} where other ranges than the methods' own are "
             "searched, or null"
         )
@@ -93,6 +98,13 @@ class Wanted:
             return list(overrides)
         others = (override for override in overrides if not override.startswith("protocol="))
         return [f"protocol={self.protocol}", *others]
+
+
+def seeds_said(content: Any) -> tuple[int, ...] | None:
+    """The seeds of trials; None for what is no list of different whole numbers from 0 on."""
+    if not isinstance(content, list | tuple) or len(set(map(repr, content))) != len(content):
+        return None
+    return tuple(content) if all(type(one) is int and one >= 0 for one in content) else None
 
 
 def untuned(config: Config) -> str:
@@ -122,6 +134,8 @@ def read_found(file: Path) -> dict[str, Any]:
                 raise ValueError(f"{key} is not {kind}")
         if not is_object(content.get("space", {})):
             raise ValueError("space is not an object")
+        if seeds_said(content.get("seeds", [])) is None:
+            raise ValueError("seeds are not whole numbers, each once")
     except (OSError, ValueError) as error:
         why = " ".join(str(error).split())[:120]
         raise UnreadableError(file, f"is not what tuning found ({why})", "tune again") from error
@@ -195,11 +209,13 @@ def found_for(config: Config, wanted: Wanted, fixed: Collection[str]) -> dict[st
     Raises :class:`InputError` where several studies have found something, or a file is damaged.
     """
     anywhere = list(candidates(config, wanted, fixed))
-    every = [one for one in anywhere if in_space(one, config, wanted, fixed)]
+    there = [one for one in anywhere if in_space(one, config, wanted, fixed)]
+    every = [one for one in there if tuple(one.get("seeds", ())) == wanted.seeds]
     found = [one for one in every if len(one["trials"]) == wanted.trials]
     if not found:
         others = sorted({len(one["trials"]) for one in every})
         none = "in another space" if anywhere else "not at all"
+        none = "with other seeds" if there else none
         return f"with {' and '.join(map(str, others))} trials" if others else none
     chosen = [one for one in found if scored_alike(one, config)] or found
     chosen = [one for one in chosen if one["precision"] == config["precision"]] or chosen
@@ -245,6 +261,7 @@ def tuned(found: Mapping[str, Any]) -> dict[str, Any]:
         "trials": len(found["trials"]),
         "metric": found["metric"],
         "study": found["study"],
+        **({"seeds": len(found["seeds"])} if "seeds" in found else {}),
         **found["cost"],
     }
 
@@ -255,8 +272,8 @@ def check_equal_terms(found: Collection[Mapping[str, Any]]) -> None:
     for one in found:
         other = first.setdefault((one["data"], one["protocol"]), one)
         for key in SAME:
-            if one[key] != other[key]:
+            if one.get(key) != other.get(key):
                 raise InputError(
-                    f"tuned on other terms: {key} {one[key]} ({one['study']}) and {other[key]} "
-                    f"({other['study']}); allowed: the same for every method"
+                    f"tuned on other terms: {key} {one.get(key)} ({one['study']}) and "
+                    f"{other.get(key)} ({other['study']}); allowed: the same for every method"
                 )

@@ -38,7 +38,13 @@ KINDS_WITHIN_RUNS: dict[str, dict[str, Kind]] = {
     "tuned": {"trials": int},
 }
 MAY_STAND_WITHIN_RUNS: dict[str, dict[str, Kind]] = {
-    "tuned": {"metric": str, "study": str, "flops": int | float, "seconds": int | float},
+    "tuned": {
+        "metric": str,
+        "study": str,
+        "seeds": int,
+        "flops": int | float,
+        "seconds": int | float,
+    },
 }
 
 
