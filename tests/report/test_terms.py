@@ -7,6 +7,8 @@ import pytest
 
 from ltvm.report.comparisons.statistics import Estimate, format_estimate
 from ltvm.report.page.write import write_report
+from ltvm.report.sentences.terms import searched_text
+from ltvm.report.values.long_table import SAMPLER_LABEL, STUDY
 from ltvm.runtime.files import read_json, write_json
 
 pytestmark = pytest.mark.usefixtures("unrendered")
@@ -115,3 +117,20 @@ def test_a_page_of_all_seeds_says_the_last_state_and_no_progress(written, tmp_pa
     assert "Every value is of the last state of training" in page
     assert "of 3 seeds" not in page
     assert "One seed" not in page
+
+
+def searched(*rows):
+    keys = ("cell", "protocol", STUDY, SAMPLER_LABEL)
+    return searched_text(pd.DataFrame([dict(zip(keys, row, strict=True)) for row in rows]))
+
+
+def test_a_page_says_where_trials_differ_from_the_runs_that_have_their_settings():
+    study = "vae-mnist5k-medium-301b5d"
+    other = "The trials were at another protocol: medium."
+    taken = "Rows with a plus have the settings that were found without the density."
+    assert searched(("a", "medium", study, None), ("b", "medium", None, None)) == "\n"
+    assert searched(("a", "large", study, None)) == f" {other}\n"
+    own = ("b", "large", "vae-mnist5k-large-0a1b2c", "GMM")  # searched with the density
+    assert searched(("a", "large", study, None), own) == f" {other}\n"
+    both = (("a", "large", study, None), ("b", "large", study, "GMM"))
+    assert searched(*both) == f" {other} {taken}\n"

@@ -18,7 +18,7 @@ from ltvm.report.values.cells import (
     tuning_trials,
 )
 from ltvm.report.values.costs import COSTS, CURRENCIES
-from ltvm.report.values.long_table import SAMPLER_LABEL, STORED
+from ltvm.report.values.long_table import SAMPLER_LABEL, STORED, STUDY
 
 PROTOCOL = (
     "Every value is of the last state of training, for all methods alike: no early stopping, and "
@@ -32,7 +32,7 @@ TUNED = (
     "Tuning trials: settings that were tried for a row, each trained without some training "
     "images and scored on those; the test images had no part in it. 0: as the protocol has them. "
     "Every trial stands in `tuning/found` beside the records. "
-    "What the trials cost stands beside the costs of training, and in none of those.\n"
+    "What the trials cost stands beside the costs of training, and in none of those."
 )
 SAMPLED = (
     "A row with a plus samples from a density in place of its prior, fitted to the run's codes "
@@ -47,9 +47,22 @@ def head_text(table: pd.DataFrame, manifest: dict[str, Any]) -> list[str]:
     if table[table["status"] == "done"]["seed"].nunique() <= 1:
         parts.append("One seed: no interval, and nothing is tested.\n")
     parts.append(PROTOCOL)
-    parts += [TUNED] if tuning_trials(table) else []
+    parts += [TUNED + searched_text(table)] if tuning_trials(table) else []
     parts += [SAMPLED] if SAMPLER_LABEL in table else []
     return [*parts, HOT] if temperatures(table) else parts
+
+
+def searched_text(table: pd.DataFrame) -> str:
+    """In which trials differed from the runs that have their settings: protocol, density."""
+    rows = table.dropna(subset=[STUDY, "protocol"]).drop_duplicates("cell")
+    protocols = rows[STUDY].str.split("-").str[2]  # of METHOD-DATA-PROTOCOL-DIGEST
+    other = dict.fromkeys(protocols[protocols != rows["protocol"]])
+    said = [f"The trials were at another protocol: {', '.join(other)}."] if other else []
+    if SAMPLER_LABEL in rows:
+        sampled = rows[SAMPLER_LABEL].notna()
+        if set(rows.loc[sampled, STUDY]) & set(rows.loc[~sampled, STUDY]):
+            said.append("Rows with a plus have the settings that were found without the density.")
+    return "".join(f" {one}" for one in said) + "\n"
 
 
 def progress_text(table: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[str]:
