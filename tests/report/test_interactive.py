@@ -207,6 +207,23 @@ def test_what_the_page_says_above_its_numbers(written):
     assert budget_texts(read(written)[1])[0].startswith("6 of 7 runs are done")
 
 
+def test_how_to_read_the_numbers_is_folded_and_what_is_to_come_is_not(
+    written, tmp_path, unrendered
+):
+    """Whatever a page adds to a sentence of its terms."""
+    tuned = {"trials": 8, "metric": "fd_digits", "study": "vae-mnist5k-large-0a1b2c"}
+    written.entries[0] |= {"tuned": tuned}
+    written.entries[1]["path"] = "runs/to/come"
+    text = (write_report(written.manifest(), tmp_path) / "index.html").read_text()
+    above, _, folded = text.partition("<summary>Terms and command")
+    folded, _, _ = folded.partition("</details>")
+    assert "The trials were at another protocol: large." in folded
+    assert "Every value is of the last state" in folded
+    assert "runs are still to come" in above
+    assert "Every value" not in above
+    assert "Tuning trials:" not in above
+
+
 def test_rows_are_paired_with_what_they_are_compared_with(written):
     shown = contents(*read(written), Marks(), "t", written.root)
     assert shown["pairs"] == {"short_run_ot-cell": "short_run_uncorrected-cell"}

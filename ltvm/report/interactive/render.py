@@ -16,13 +16,12 @@ from ltvm.report.interactive.contents import contents
 from ltvm.report.interactive.header import budget_texts, methods_of
 from ltvm.report.sentences.answer import BEST_TEXT, Answer, answer
 from ltvm.report.sentences.gaps import wrong_side_texts
-from ltvm.report.sentences.terms import HOT, PROTOCOL, SAMPLED, TUNED, equal_text, head_text
+from ltvm.report.sentences.terms import equal_text, reading_text, state_text
 from ltvm.report.tables.run_list import link_base, report_command
 from ltvm.report.values.comparability import Marks
 from ltvm.runs.files.reading import DISK, Files
 from ltvm.runtime.files import write_text
 
-FOLDED = (PROTOCOL, TUNED, SAMPLED, HOT)  # how to read it, and not what is still to come
 INTERVAL = {"t": "95 % Student t interval", "bootstrap": "95 % bootstrap interval"}
 
 
@@ -63,7 +62,6 @@ def page(
 ) -> str:
     """The page's text; parameters as for ``write_index``, ``rebuild`` the command that makes it."""
     found = contents(manifest, table, marks, interval, results, files, tests)
-    texts = head_text(table, manifest)
     environment = Environment(
         loader=PackageLoader(__package__, "."),
         autoescape=True,
@@ -80,8 +78,8 @@ def page(
         answer=said or answer(table, manifest, marks, interval, tests),
         best_text=BEST_TEXT,
         caveats=wrong_side_texts(table, manifest, marks, interval),
-        head=[plain_words(text) for text in texts if text not in FOLDED],
-        terms=[plain_words(text) for text in texts if text in FOLDED],
+        head=[plain_words(text) for text in state_text(table, manifest)],
+        terms=[plain_words(text) for text in reading_text(table)],
         equal=plain_words(equal_text(table)),
         several="equal" in table and table["equal"].nunique() > 1,  # currencies of equal terms
         budget=budget_texts(table),

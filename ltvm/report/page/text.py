@@ -19,7 +19,7 @@ from ltvm.report.page.repeating import repeating_text
 from ltvm.report.sentences.answer import Answer
 from ltvm.report.sentences.gaps import wrong_side_texts
 from ltvm.report.sentences.notes import either, notes, sentence
-from ltvm.report.sentences.terms import equal_text, head_text
+from ltvm.report.sentences.terms import equal_text, reading_text, state_text
 from ltvm.report.tables.run_list import LISTED, RUNS, report_command, run_lines
 from ltvm.report.tables.writers import LONGEST, file_name, to_markdown
 from ltvm.report.values.cells import cell_names, crossed_key, short_names
@@ -170,7 +170,8 @@ def above_text(manifest: dict[str, Any], table: pd.DataFrame, said: Answer) -> l
         *([alike] if common else []),
         *(["What the methods are:\n", *about, ""] if about else []),
         *(f"{text}\n" for text in budget_texts(table)),
-        *head_text(table, manifest),
+        *state_text(table, manifest),
+        *reading_text(table),
     ]
 
 

@@ -41,12 +41,17 @@ SAMPLED = (
 )
 
 
-def head_text(table: pd.DataFrame, manifest: dict[str, Any]) -> list[str]:
+def state_text(table: pd.DataFrame, manifest: dict[str, Any]) -> list[str]:
     """``1 of 3 seeds`` and which rows lack what, while runs are to come; one seed says so."""
     parts = list(progress_text(table, manifest))
     if table[table["status"] == "done"]["seed"].nunique() <= 1:
         parts.append("One seed: no interval, and nothing is tested.\n")
-    parts.append(PROTOCOL)
+    return parts
+
+
+def reading_text(table: pd.DataFrame) -> list[str]:
+    """How to read what the page has: its values, trials, rows with a density, hot chains."""
+    parts = [PROTOCOL]
     parts += [TUNED + searched_text(table)] if tuning_trials(table) else []
     parts += [SAMPLED] if SAMPLER_LABEL in table else []
     return [*parts, HOT] if temperatures(table) else parts
