@@ -28,7 +28,7 @@ GROUPS = {
     "none": [], "digits": [], "latents": LATENTS, "digits_thorough": LATENTS,
     "inception": ["+inception"], "inception_thorough": ["+inception", *LATENTS],
     "anomaly": ["data=mnist5k_without"], "digits_samples": [], "inception_samples": ["+inception"],
-    "digits_copying": [], "inception_copying": ["+inception"],
+    "digits_copying": [], "inception_copying": ["+inception"], "chain": [],
 }  # fmt: skip
 
 

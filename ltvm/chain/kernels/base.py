@@ -66,6 +66,13 @@ class Kernel(ABC):
         """Gradient evaluations, each a pass through the decoder, of a chain of ``steps`` steps."""
         return steps
 
+    def gradient_step(self, iteration: int) -> float | None:  # noqa: ARG002
+        """eta of the step z <- z - eta grad U that a step is, or is as long as; None: not known.
+
+        Steps run away where eta times the largest curvature of U is above 2.
+        """
+        return None
+
     def temperature(self, iteration: int) -> float | None:  # noqa: ARG002
         """At which the chain samples exp(-U / temperature) for small steps; None: not known."""
         return None

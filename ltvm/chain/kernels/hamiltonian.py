@@ -50,5 +50,9 @@ class Hamiltonian(Kernel):
     def passes(self, steps: int) -> int:
         return steps * self.leapfrog + 1
 
+    def gradient_step(self, iteration: int) -> float:  # noqa: ARG002
+        """Of the same limit: size^2 times the largest curvature is below 4."""
+        return self.size**2 / 2
+
     def temperature(self, iteration: int) -> float:  # noqa: ARG002
         return 1.0

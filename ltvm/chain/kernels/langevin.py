@@ -75,6 +75,9 @@ class Langevin(Kernel):
     def without_noise(self, constants: tuple[float, ...]) -> tuple[float, ...]:
         return constants[0], 0.0
 
+    def gradient_step(self, iteration: int) -> float:
+        return self.constants(iteration)[0]
+
     def temperature(self, iteration: int) -> float | None:
         """tau^2 / (2 eta): 1 for ``langevin``; for ``paper`` 3 on MNIST and 30 on colour images."""
         eta, tau = self.constants(iteration)

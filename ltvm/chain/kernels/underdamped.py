@@ -66,5 +66,9 @@ class Underdamped(Kernel):
         size, decay, _ = constants
         return size, decay, 0.0
 
+    def gradient_step(self, iteration: int) -> float:  # noqa: ARG002
+        """Of the same limit: size^2 times the largest curvature is below 4."""
+        return self.size**2 / 2
+
     def temperature(self, iteration: int) -> float:  # noqa: ARG002
         return self.heat

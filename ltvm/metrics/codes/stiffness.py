@@ -1,0 +1,113 @@
+"""How long a chain's step is for the posterior that it walks in: its stability number.
+
+Near a code z the energy U(z; x) = |x - g(z)|^2 / (2 sigma^2) + |z|^2 / 2 is a quadratic with the
+Gauss-Newton Hessian
+
+    H = J^T J / sigma^2 + I,      J = dg/dz [pixels, d],
+
+in which it needs no image: second derivatives of g, weighted by what is left of x, are left out.
+A step z <- z - eta grad U multiplies an error along an eigenvector by 1 - eta h, h its eigenvalue:
+above eta h = 2 it grows. Unadjusted Langevin dynamics there has the variance
+
+    1 / (h (1 - eta h / 2))
+
+in place of the posterior's 1 / h (the stationary law of an AR(1) process), twice as much at
+eta h = 1. So eta times the largest h says how near a chain is to running away, and how much hotter
+than the posterior it is in the direction in which it is hottest.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ltvm.data.image_set import DataSet
+from ltvm.errors import InputError, require
+from ltvm.methods.base import Method
+from ltvm.methods.chain_method import ChainMethod
+from ltvm.metrics.base import Context, Measurement, Metric
+from ltvm.metrics.codes.compared import posterior_codes, stated_of
+from ltvm.metrics.columns import Column
+from ltvm.models.batchnorm import statistics
+
+NUMBERS = 20_000_000  # of the Jacobians that are held at once, at most (80 MB)
+
+
+class Stiffness(Metric):
+    """``chain_stiffness``: eta times the largest curvature of U, the median of training images.
+
+    At their own codes (one draw of the posterior each), of the decoder with running statistics, in
+    float32; eta is that of the last iteration, or of a first-order step of the same length
+    (``Kernel.gradient_step``). None of methods without a chain, of kernels without such a number,
+    and under a prior of one's own, whose curvature is another.
+
+    ``images`` is of how many (drawn once per seed). Costs d passes of each.
+    """
+
+    of_samples = False
+
+    def __init__(self, images: int = 200) -> None:
+        require(images >= 1, "evaluation.metrics.stiffness.images", images, "1 or more")
+        self.images = images
+
+    def columns(self) -> dict[str, Column]:
+        return {
+            "chain_stiffness": Column(
+                title="step x curvature of chains",
+                definition=(
+                    "The chain's step eta times the largest curvature (Gauss-Newton) of U at a "
+                    "training image's own code, the median of images: near 0 steps are short for "
+                    "the posterior, at 1 the chain has twice its variance in the stiffest "
+                    "direction, from 2 on it runs away."
+                ),
+                family="codes",
+            )
+        }
+
+    def __call__(self, method: Method, data: DataSet, context: Context) -> dict[str, Measurement]:
+        if not isinstance(method, ChainMethod) or not method.problem.prior.is_standard_normal:
+            return {}
+        eta = method.kernel.gradient_step(max(0, method.iteration - 1))
+        if eta is None:
+            return {}
+        codes = posterior_codes(method, self.images, context.stream("stiffness"))
+        with statistics(method.decoder, "running"):
+            curvature = largest_curvature(method.decoder, codes, method.problem.sigma)
+        provenance = stated_of(method, codes, data.train) | {"eta": eta}
+        return {"chain_stiffness": Measurement(eta * curvature.median().item(), provenance)}
+
+
+@torch.no_grad()
+def largest_curvature(decoder: nn.Module, codes: Tensor, sigma: float) -> Tensor:
+    """The largest eigenvalue of J^T J / sigma^2 + I at codes [n, d]: float64 [n], 1 or more.
+
+    ``decoder`` maps [n, d] to images [n, c, h, w], each from its own code alone.
+    """
+    pixels = decoder(codes[:1]).numel()
+    parts = codes.split(max(1, NUMBERS // (pixels * codes.shape[1])))
+    return torch.cat([of_jacobian(jacobian(decoder, part), sigma) for part in parts])
+
+
+def jacobian(decoder: nn.Module, codes: Tensor) -> Tensor:
+    """dg/dz at codes [n, d]: [n, d, pixels].
+
+    Raises :class:`ltvm.errors.InputError` for a decoder that has no forward derivative.
+    """
+    columns = []
+    for direction in torch.eye(codes.shape[1], device=codes.device):
+        try:
+            _, column = torch.func.jvp(decoder, (codes,), (direction.expand_as(codes),))
+        except (NotImplementedError, RuntimeError) as error:
+            if not any(word in str(error) for word in ("forward AD", "forward-mode", "jvp")):
+                raise
+            why = " ".join(str(error).split())[:160]
+            allowed = "layers that torch differentiates forwards"
+            raise InputError(f"decoder, for chain_stiffness: {why}; allowed: {allowed}") from error
+        columns.append(column.flatten(1))
+    return torch.stack(columns, 1)
+
+
+def of_jacobian(rows: Tensor, sigma: float) -> Tensor:
+    """The largest eigenvalue of J^T J / sigma^2 + I, J^T [n, d, pixels]: float64 [n]."""
+    gram = torch.matmul(rows, rows.transpose(1, 2)).double() / sigma**2
+    return torch.linalg.eigvalsh(gram)[:, -1] + 1
