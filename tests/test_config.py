@@ -120,7 +120,7 @@ def test_choices_are_the_yaml_files():
         ("evaluation.extractor=digits_x", "evaluation.extractor=digits_x: allowed: "),
         ("seeds=[0,1]", "did you mean ablation.seeds?"),
         ("data.load.path=x", "data.load.path=x: no such key; allowed: none there"),
-        ("evaluation=_base", "evaluation=_base: allowed: one evaluation of anomaly, chain, digits, "),
+        ("evaluation=_base", "evaluation=_base: allowed: one evaluation of anomaly, chain, "),
         ("evaluation=base", "evaluation=base: allowed: anomaly, chain, digits, digits_copying"),
         ("method.alpha", "method.alpha"),
     ],

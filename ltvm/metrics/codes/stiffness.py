@@ -96,7 +96,7 @@ def jacobian(decoder: nn.Module, codes: Tensor) -> Tensor:
     columns = []
     for direction in torch.eye(codes.shape[1], device=codes.device):
         try:
-            _, column = torch.func.jvp(decoder, (codes,), (direction.expand_as(codes),))
+            column = torch.func.jvp(decoder, (codes,), (direction.expand_as(codes),))[1]
         except (NotImplementedError, RuntimeError) as error:
             if not any(word in str(error) for word in ("forward AD", "forward-mode", "jvp")):
                 raise
