@@ -337,6 +337,15 @@ def test_the_page_has_the_metric_its_figure_and_its_correlation(along, tmp_path)
     assert page.count("| - ") > 0  # of the pair whose codes were not measured
     assert "--by latent_sliced_w2`" in page
     assert (folder / "effects-by-latent_sliced_w2.svg").is_file()
+    both = [*command, "--by", "latent_sliced_w2", "--by", "mse_test"]
+    assert main(both) == 0  # each has a column; the second is known at too few settings to draw
+    page = (folder / "README.md").read_text()
+    assert "--by latent_sliced_w2 --by mse_test`" in page
+    (head, *_) = [line for line in page.splitlines() if "| sliced W2 to prior, same" in line]
+    words = [word.strip() for word in head.split("|")]
+    first = words.index("sliced W2 to prior, same, no correction")
+    assert words[first - 1] == "p"
+    assert words[first + 1].endswith(", same, no correction")
     assert main(command) == 0  # without it the figure goes
     assert not (folder / "effects-by-latent_sliced_w2.svg").exists()
 

@@ -41,13 +41,13 @@ def write_effects(
     first: str,
     second: str,
     interval: str = "t",
-    by: str | None = None,
+    by: Sequence[str] = (),
 ) -> Json:
     """Write ``<reports>/effects/<first>-against-<second>/``; returns what it says.
 
-    ``by`` names a metric of the second method against which differences are drawn as well. Raises
-    :class:`ltvm.errors.InputError` if the two have no setting in common, if ``by`` is no such
-    metric, or the folder cannot be written.
+    ``by`` names metrics of the second method against which differences are drawn as well. Raises
+    :class:`ltvm.errors.InputError` if the two have no setting in common, if one of ``by`` is no
+    such metric, or the folder cannot be written.
     """
     require(first != second, "effects", first, "two methods that differ")
     require(interval in INTERVALS, "--interval", interval, ", ".join(INTERVALS))
@@ -64,20 +64,21 @@ def write_effects(
         forest(groups, labels, folder / name)
         written |= {f"{name}.png", f"{name}.svg"}
         parts.append(f"![{title}]({name}.png)")
-    if by is not None:
-        title, name = declared(found.effects, by).title, f"{NAME}-by-{by}"
-        if points(found.effects, by):
-            scatter(found.effects, by, title, labels, folder / name)
+    titles = {metric: declared(found.effects, metric).title for metric in by}
+    for metric, title in titles.items():
+        name = f"{NAME}-by-{metric}"
+        if points(found.effects, metric):
+            scatter(found.effects, metric, title, labels, folder / name)
             written |= {f"{name}.png", f"{name}.svg"}
             parts.append(f"![Differences against {title} of “{labels[1]}”]({name}.png)")
-        parts += correlation_text(found.effects, by, title, labels[1])
+        parts += correlation_text(found.effects, metric, title, labels[1])
     for metric in metrics_of(found.effects):
         own = [e for e in found.effects if e.metric == metric]
         shown = table(own, labels, interval)
-        if by is not None:
-            values = [measured(effect, by) for effect in own]
+        for place, (against, title) in enumerate(titles.items(), list(shown).index("p") + 1):
+            values = [measured(effect, against) for effect in own]
             texts = ["-" if value is None else f"{value:.3g}" for value in values]
-            shown.insert(list(shown).index("p") + 1, f"{title}, {labels[1]}", texts)
+            shown.insert(place, f"{title}, {labels[1]}", texts)
         parts += [f"## {own[0].title}", to_markdown(shown)]
     tested = Counter(e.kind for e in found.effects if e.test is not None and not e.test.again)
     tests = "; ".join(f"{kind}: {number}" for kind, number in tested.items())
@@ -86,7 +87,7 @@ def write_effects(
     parts += left_out_text(found, records, labels[0])
     options = [word for directory in directories for word in ("--results", str(directory))]
     options += ["--interval", interval] if interval != "t" else []
-    options += ["--by", by] if by is not None else []
+    options += [word for metric in titles for word in ("--by", metric)]
     parts.append(f"Command: `{command_line('effects', first, second, *options)}`")
     parts.append("Every value by seed, with its record: [effects.csv](effects.csv).")
     write_text(folder / "README.md", "\n\n".join(parts) + "\n")
