@@ -73,6 +73,14 @@ class Kernel(ABC):
         """
         return None
 
+    def variance_ratio(self, iteration: int, curvature: float) -> float | None:  # noqa: ARG002
+        """The variance of long chains over the posterior's, in a direction where U is a parabola.
+
+        ``curvature`` is that of U. 1 where they sample the posterior; None: not known, or they run
+        away.
+        """
+        return None
+
     def temperature(self, iteration: int) -> float | None:  # noqa: ARG002
         """At which the chain samples exp(-U / temperature) for small steps; None: not known."""
         return None

@@ -78,6 +78,12 @@ class Langevin(Kernel):
     def gradient_step(self, iteration: int) -> float:
         return self.constants(iteration)[0]
 
+    def variance_ratio(self, iteration: int, curvature: float) -> float | None:
+        """The temperature, and what the length of the step adds: T / (1 - eta curvature / 2)."""
+        eta, tau = self.constants(iteration)
+        left = 1 - eta * curvature / 2
+        return tau**2 / (2 * eta) / left if left > 0 else None
+
     def temperature(self, iteration: int) -> float | None:
         """tau^2 / (2 eta): 1 for ``langevin``; for ``paper`` 3 on MNIST and 30 on colour images."""
         eta, tau = self.constants(iteration)

@@ -70,5 +70,9 @@ class Underdamped(Kernel):
         """Of the same limit: size^2 times the largest curvature is below 4."""
         return self.size**2 / 2
 
+    def variance_ratio(self, iteration: int, curvature: float) -> float | None:
+        """The temperature alone: in a Gaussian the variance of codes is right at a stable step."""
+        return self.heat if self.gradient_step(iteration) * curvature < 2 else None
+
     def temperature(self, iteration: int) -> float:  # noqa: ARG002
         return self.heat

@@ -12,8 +12,9 @@ above eta h = 2 it grows. Unadjusted Langevin dynamics there has the variance
     1 / (h (1 - eta h / 2))
 
 in place of the posterior's 1 / h (the stationary law of an AR(1) process), twice as much at
-eta h = 1. So eta times the largest h says how near a chain is to running away, and how much hotter
-than the posterior it is in the direction in which it is hottest.
+eta h = 1, and T times that where its noise is that of a temperature T. So eta times the largest h
+says how near a chain is to running away, and how much hotter than the posterior it is where it is
+hottest.
 """
 
 from __future__ import annotations
@@ -34,7 +35,11 @@ NUMBERS = 20_000_000  # of the Jacobians that are held at once, at most (80 MB)
 
 
 class Stiffness(Metric):
-    """``chain_stiffness``: eta times the largest curvature of U, the median of training images.
+    """How near chains are to running away, and how hot that makes them.
+
+    - ``chain_stiffness``: eta times the largest curvature of U, the median of training images;
+    - ``chain_heat``: the variance of long chains over the posterior's in that direction, of the
+      median image (``Kernel.variance_ratio``); none where it runs away.
 
     At their own codes (one draw of the posterior each), of the decoder with running statistics, in
     float32; eta is that of the last iteration, or of a first-order step of the same length
@@ -61,20 +66,35 @@ class Stiffness(Metric):
                     "direction, from 2 on it runs away."
                 ),
                 family="codes",
-            )
+            ),
+            "chain_heat": Column(
+                title="heat of chains where they are hottest",
+                definition=(
+                    "The variance of long chains over the posterior's in the direction of the "
+                    "largest curvature, of the median training image: for Langevin steps their "
+                    "temperature over 1 - step x curvature / 2. At 1 they sample the posterior."
+                ),
+                family="codes",
+            ),
         }
 
     def __call__(self, method: Method, data: DataSet, context: Context) -> dict[str, Measurement]:
         if not isinstance(method, ChainMethod) or not method.problem.prior.is_standard_normal:
             return {}
-        eta = method.kernel.gradient_step(max(0, method.iteration - 1))
+        last = max(0, method.iteration - 1)
+        eta = method.kernel.gradient_step(last)
         if eta is None:
             return {}
         codes = posterior_codes(method, self.images, context.stream("stiffness"))
         with statistics(method.decoder, "running"):
-            curvature = largest_curvature(method.decoder, codes, method.problem.sigma)
+            every = largest_curvature(method.decoder, codes, method.problem.sigma)
         provenance = stated_of(method, codes, data.train) | {"eta": eta}
-        return {"chain_stiffness": Measurement(eta * curvature.median().item(), provenance)}
+        curvature = every.median().item()
+        values = {
+            "chain_stiffness": eta * curvature,
+            "chain_heat": method.kernel.variance_ratio(last, curvature),
+        }
+        return {name: Measurement(v, provenance) for name, v in values.items() if v is not None}
 
 
 @torch.no_grad()

@@ -90,21 +90,44 @@ def test_from_two_on_a_chain_runs_away(number, runs_away):
     assert (state["codes"].norm() > 1e3) == runs_away
 
 
-def test_at_one_a_chain_has_twice_the_posteriors_variance():
-    """Of long chains, along the direction of the largest curvature."""
+def size_at(number, curvature):
+    return (2 * number / curvature) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("kernel", "ratio"),
+    [
+        (lambda curvature: Langevin("langevin", size_at(1, curvature)), 2.0),
+        (lambda curvature: Langevin("langevin", size_at(0.2, curvature)), 1 / 0.9),
+        (lambda curvature: Langevin("langevin", size_at(1, curvature), temperature=3), 6.0),
+        (lambda curvature: Hamiltonian(size_at(0.3, curvature), 1), 1.0),
+        (lambda curvature: Underdamped(size_at(1, curvature)), 1.0),
+        (lambda curvature: Underdamped(size_at(0.5, curvature), temperature=3), 3.0),
+    ],
+)
+def test_chains_are_as_hot_as_their_kernel_says(kernel, ratio):
+    """The variance of long chains along the direction of the largest curvature."""
     decoder = Linear([0.1, 0.9, 0.4, 0.3, 0.2])
     curvature = largest_curvature(decoder, torch.zeros(1, D), SIGMA).item()
-    kernel = Langevin("langevin", (2 / curvature) ** 0.5)
-    n, steps = 4000, 60
-    noise = torch.randn(steps, n, D, generator=torch.Generator().manual_seed(1))
+    kernel = kernel(curvature)
+    assert kernel.variance_ratio(0, curvature) == pytest.approx(ratio)
+    n, steps = 4000, 200
+    width = kernel.noise_width(D, kernel.constants(0))
+    noise = torch.randn(steps, n, width, generator=torch.Generator().manual_seed(1))
     state = short_run(
-        decoder, torch.zeros(n, 1, 3, 3), {"codes": torch.zeros(n, D)}, kernel=kernel,
+        decoder, torch.zeros(n, 1, 3, 3), kernel.init(torch.zeros(n, D)), kernel=kernel,
         constants=kernel.constants(0), steps=steps, sigma=SIGMA, prior=StandardNormal(D),
         noise=noise,
     )  # fmt: skip
     _, _, right = torch.linalg.svd(decoder.weight)
     along = state["codes"] @ right[0]
-    assert along.var().item() * curvature == pytest.approx(2, rel=0.1)
+    assert along.var().item() * curvature == pytest.approx(ratio, rel=0.1)
+
+
+def test_of_chains_that_run_away_no_heat_is_known():
+    assert Langevin("langevin", 0.1).variance_ratio(0, 400) is None
+    assert Underdamped(0.1).variance_ratio(0, 400) is None
+    assert AdamLangevin().variance_ratio(0, 1) is None
 
 
 def test_kernels_say_how_long_their_steps_are():
@@ -131,6 +154,8 @@ def test_the_value_is_the_median_of_training_images_with_where_it_is_from(tiny):
     with statistics(method.decoder, "running"):
         every = eta * largest_curvature(method.decoder, method.posterior_draws(), 0.3)
     assert every.min() <= found.value <= every.max()
+    heat = Stiffness(images=9)(method, tiny, Context(0, CPU))["chain_heat"]
+    assert heat.value == pytest.approx(1 / (1 - found.value / 2))
     assert found.provenance["n"] == 9
     assert found.provenance["eta"] == eta
     assert found.provenance["data"] == tiny.train.fingerprint
