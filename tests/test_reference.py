@@ -165,6 +165,7 @@ QUOTED = {  # report -> the document that tells its numbers, and which of its ta
         "docs/findings/large.md",
         ["headline", "differences-headline", "claims"],
     ),
+    "large_step-mnist5k": ("docs/findings/step.md", ["headline", "differences-headline", "claims"]),
     "learning-mnist5k": ("docs/protocol.md", ["headline", "differences-headline"]),
 }
 
