@@ -88,7 +88,7 @@ class Stiffness(Metric):
         codes = posterior_codes(method, self.images, context.stream("stiffness"))
         with statistics(method.decoder, "running"):
             every = largest_curvature(method.decoder, codes, method.problem.sigma)
-        provenance = stated_of(method, codes, data.train) | {"eta": eta}
+        provenance = stated_of(method, codes, data.train)
         curvature = every.median().item()
         values = {
             "chain_stiffness": eta * curvature,

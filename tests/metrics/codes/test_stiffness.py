@@ -157,7 +157,6 @@ def test_the_value_is_the_median_of_training_images_with_where_it_is_from(tiny):
     heat = Stiffness(images=9)(method, tiny, Context(0, CPU))["chain_heat"]
     assert heat.value == pytest.approx(1 / (1 - found.value / 2))
     assert found.provenance["n"] == 9
-    assert found.provenance["eta"] == eta
     assert found.provenance["data"] == tiny.train.fingerprint
     whole = Stiffness(images=10_000)(method, tiny, Context(0, CPU))["chain_stiffness"]
     assert whole.value == pytest.approx(every.median().item(), rel=1e-5)
@@ -207,3 +206,18 @@ def test_another_error_of_a_decoder_is_its_own():
 
     with pytest.raises(RuntimeError, match="out of luck"):
         largest_curvature(Decoder([0.1] * D), torch.randn(2, D), SIGMA)
+
+
+def test_chains_of_other_steps_stand_in_one_column(tiny):
+    """What is said of a value is not the setting that it is to be compared by."""
+    steps = (0.05, 0.1)
+    found = [
+        Stiffness()(
+            trained(tiny, "method.kernel.kind=langevin", f"method.kernel.size={size}"),
+            tiny,
+            Context(0, CPU),
+        )
+        for size in steps
+    ]
+    first, second = (one["chain_stiffness"].provenance for one in found)
+    assert first == second
