@@ -73,13 +73,13 @@ def make_effects(
     results: Path | str | Sequence[Path | str] = "results",
     reports: Path | str = "reports",
     interval: str = "t",
-    by: str | Sequence[str] = (),
+    by: str | Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Compare two methods at every setting at which both were run with all else equal.
 
     Writes ``<reports>/effects/<first>-against-<second>/``: tables of the differences ``first`` -
     ``second``, paired by seed, of every headline metric, and forest plots in percent of the second
-    method's mean. ``by`` names metrics (``chain_stiffness``) of the second method, against which
+    method's mean. ``by`` names metrics (``latent_sliced_w2``) of the second method, against which
     differences are drawn as well: where does the first one help? Returns its ``page``, the
     ``answer`` in sentences and the ``effects`` as plain values. Raises
     :class:`ltvm.errors.InputError` for a method without records, where no setting is shared, or for
@@ -89,7 +89,7 @@ def make_effects(
 
     several = [results] if isinstance(results, str | Path) else results
     places = [Path(one) for one in several]
-    metrics = [by] if isinstance(by, str) else by
+    metrics = [by] if isinstance(by, str) else by or ()
     return write_effects(places, Path(reports), first, second, interval, metrics)
 
 

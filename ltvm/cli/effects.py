@@ -12,7 +12,7 @@ from ltvm.cli.options import Add, interval
 EXAMPLES = """\
 examples:
   ltvm effects short_run_ot short_run_uncorrected   # what the correction does, setting by setting
-  ltvm effects short_run_ot short_run_uncorrected --by chain_stiffness # where it helps
+  ltvm effects short_run_ot short_run_uncorrected --by latent_sliced_w2 # where it helps
   ltvm effects my_method vae --results results --results results/reference # and shipped records
   ltvm effects short_run_ot vae --json | jq '.effects[] | {terms, settings, metric, percent}'"""
 

@@ -69,15 +69,16 @@ class Kernel(ABC):
     def gradient_step(self, iteration: int) -> float | None:  # noqa: ARG002
         """eta of the step z <- z - eta grad U that a step is, or is as long as; None: not known.
 
-        Steps run away where eta times the largest curvature of U is above 2.
+        Where eta times the largest curvature of U is above 2, steps run away, or are rejected by a
+        Metropolis test. Of a kernel with several gradients to a step it is that of one of them.
         """
         return None
 
     def variance_ratio(self, iteration: int, curvature: float) -> float | None:  # noqa: ARG002
         """The variance of long chains over the posterior's, in a direction where U is a parabola.
 
-        ``curvature`` is that of U. 1 where they sample the posterior; None: not known, or they run
-        away.
+        ``curvature`` is that of U. 1 where they sample the posterior; None: not known, no noise, or
+        they run away (or nowhere, by a Metropolis test).
         """
         return None
 

@@ -54,9 +54,9 @@ class Hamiltonian(Kernel):
         """Of the same limit: size^2 times the largest curvature is below 4."""
         return self.size**2 / 2
 
-    def variance_ratio(self, iteration: int, curvature: float) -> float:  # noqa: ARG002
-        """Whatever the step, by the Metropolis test."""
-        return 1.0
+    def variance_ratio(self, iteration: int, curvature: float) -> float | None:
+        """Whatever the step, by the Metropolis test, which rejects all steps beyond the limit."""
+        return 1.0 if self.gradient_step(iteration) * curvature < 2 else None
 
     def temperature(self, iteration: int) -> float:  # noqa: ARG002
         return 1.0

@@ -82,7 +82,7 @@ class Langevin(Kernel):
         """The temperature, and what the length of the step adds: T / (1 - eta curvature / 2)."""
         eta, tau = self.constants(iteration)
         left = 1 - eta * curvature / 2
-        return tau**2 / (2 * eta) / left if left > 0 else None
+        return tau**2 / (2 * eta) / left if left > 0 and tau > 0 else None
 
     def temperature(self, iteration: int) -> float | None:
         """tau^2 / (2 eta): 1 for ``langevin``; for ``paper`` 3 on MNIST and 30 on colour images."""

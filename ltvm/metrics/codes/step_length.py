@@ -1,4 +1,4 @@
-"""How long a chain's step is for the posterior that it walks in: its stability number.
+"""How long a chain's step is for the posterior that it walks in, and how hot that makes it.
 
 Near a code z the energy U(z; x) = |x - g(z)|^2 / (2 sigma^2) + |z|^2 / 2 is a quadratic with the
 Gauss-Newton Hessian
@@ -7,14 +7,13 @@ Gauss-Newton Hessian
 
 in which it needs no image: second derivatives of g, weighted by what is left of x, are left out.
 A step z <- z - eta grad U multiplies an error along an eigenvector by 1 - eta h, h its eigenvalue:
-above eta h = 2 it grows. Unadjusted Langevin dynamics there has the variance
+above eta h = 2, the edge of stability, it grows. Unadjusted Langevin dynamics has the variance
 
-    1 / (h (1 - eta h / 2))
+    T / (h (1 - eta h / 2))
 
-in place of the posterior's 1 / h (the stationary law of an AR(1) process), twice as much at
-eta h = 1, and T times that where its noise is that of a temperature T. So eta times the largest h
-says how near a chain is to running away, and how much hotter than the posterior it is where it is
-hottest.
+in place of the posterior's 1 / h (the stationary law of an AR(1) process), T the temperature of its
+noise: at T = 1 twice as much at eta h = 1. So eta times the largest h says how near a chain is to
+running away, and how much wider than the posterior it spreads where it spreads most.
 """
 
 from __future__ import annotations
@@ -31,44 +30,46 @@ from ltvm.metrics.codes.compared import posterior_codes, stated_of
 from ltvm.metrics.columns import Column
 from ltvm.models.batchnorm import statistics
 
-NUMBERS = 20_000_000  # of the Jacobians that are held at once, at most (80 MB)
+NUMBERS = 10_000_000  # of the Jacobians that are held at once, at most (40 MB)
+CODES = 100  # that are decoded at once, at most
 
 
-class Stiffness(Metric):
-    """How near chains are to running away, and how hot that makes them.
+class StepLength(Metric):
+    """How near chains are to running away, and how much wider than the posterior they spread.
 
-    - ``chain_stiffness``: eta times the largest curvature of U, the median of training images;
-    - ``chain_heat``: the variance of long chains over the posterior's in that direction, of the
-      median image (``Kernel.variance_ratio``); none where it runs away.
+    - ``step_curvature``: eta times the largest curvature of U, the median of training images;
+    - ``variance_inflation``: the variance of long chains over the posterior's in that direction
+      (``Kernel.variance_ratio``); none of chains without noise, and of those that run away.
 
-    At their own codes (one draw of the posterior each), of the decoder with running statistics, in
-    float32; eta is that of the last iteration, or of a first-order step of the same length
-    (``Kernel.gradient_step``). None of methods without a chain, of kernels without such a number,
-    and under a prior of one's own, whose curvature is another.
+    At the images' own codes (one draw of the posterior each), in float32, of the decoder with
+    running statistics: chains in training may take those of their batch. eta is that of the last
+    iteration, or of a first-order step of the same length (``Kernel.gradient_step``). None of
+    methods without a chain, of kernels without such a number, and under a prior of one's own, whose
+    curvature is another.
 
-    ``images`` is of how many (drawn once per seed). Costs d passes of each.
+    ``images`` is of how many (drawn once per seed). Costs d passes of each, forwards.
     """
 
     of_samples = False
 
     def __init__(self, images: int = 200) -> None:
-        require(images >= 1, "evaluation.metrics.stiffness.images", images, "1 or more")
+        require(images >= 1, "evaluation.metrics.step_length.images", images, "1 or more")
         self.images = images
 
     def columns(self) -> dict[str, Column]:
         return {
-            "chain_stiffness": Column(
+            "step_curvature": Column(
                 title="step x curvature of chains",
                 definition=(
-                    "The chain's step eta times the largest curvature (Gauss-Newton) of U at a "
-                    "training image's own code, the median of images: near 0 steps are short for "
-                    "the posterior, at 1 the chain has twice its variance in the stiffest "
-                    "direction, from 2 on it runs away."
+                    "The chain's step eta at the last iteration times the largest curvature "
+                    "(Gauss-Newton, running statistics) of U at a training image's own code, the "
+                    "median of images: near 0 steps are short for the posterior; from 2 on they "
+                    "run away, or a Metropolis test rejects them."
                 ),
                 family="codes",
             ),
-            "chain_heat": Column(
-                title="heat of chains where they are hottest",
+            "variance_inflation": Column(
+                title="variance inflation of chains",
                 definition=(
                     "The variance of long chains over the posterior's in the direction of the "
                     "largest curvature, of the median training image: for Langevin steps their "
@@ -85,14 +86,14 @@ class Stiffness(Metric):
         eta = method.kernel.gradient_step(last)
         if eta is None:
             return {}
-        codes = posterior_codes(method, self.images, context.stream("stiffness"))
+        codes = posterior_codes(method, self.images, context.stream("step length"))
         with statistics(method.decoder, "running"):
             every = largest_curvature(method.decoder, codes, method.problem.sigma)
         provenance = stated_of(method, codes, data.train)
-        curvature = every.median().item()
+        curvature = every.quantile(0.5).item()
         values = {
-            "chain_stiffness": eta * curvature,
-            "chain_heat": method.kernel.variance_ratio(last, curvature),
+            "step_curvature": eta * curvature,
+            "variance_inflation": method.kernel.variance_ratio(last, curvature),
         }
         return {name: Measurement(v, provenance) for name, v in values.items() if v is not None}
 
@@ -101,18 +102,16 @@ class Stiffness(Metric):
 def largest_curvature(decoder: nn.Module, codes: Tensor, sigma: float) -> Tensor:
     """The largest eigenvalue of J^T J / sigma^2 + I at codes [n, d]: float64 [n], 1 or more.
 
-    ``decoder`` maps [n, d] to images [n, c, h, w], each from its own code alone.
+    ``decoder`` maps [n, d] to images [n, c, h, w], each from its own code alone. Raises
+    :class:`ltvm.errors.InputError` for a decoder that has no forward derivative.
     """
     pixels = decoder(codes[:1]).numel()
-    parts = codes.split(max(1, NUMBERS // (pixels * codes.shape[1])))
-    return torch.cat([of_jacobian(jacobian(decoder, part), sigma) for part in parts])
+    most = max(1, min(CODES, NUMBERS // (pixels * codes.shape[1])))
+    return torch.cat([of_jacobian(jacobian(decoder, part), sigma) for part in codes.split(most)])
 
 
 def jacobian(decoder: nn.Module, codes: Tensor) -> Tensor:
-    """dg/dz at codes [n, d]: [n, d, pixels].
-
-    Raises :class:`ltvm.errors.InputError` for a decoder that has no forward derivative.
-    """
+    """dg/dz at codes [n, d]: [n, d, pixels]."""
     columns = []
     for direction in torch.eye(codes.shape[1], device=codes.device):
         try:
@@ -122,7 +121,7 @@ def jacobian(decoder: nn.Module, codes: Tensor) -> Tensor:
                 raise
             why = " ".join(str(error).split())[:160]
             allowed = "layers that torch differentiates forwards"
-            raise InputError(f"decoder, for chain_stiffness: {why}; allowed: {allowed}") from error
+            raise InputError(f"decoder, for step_curvature: {why}; allowed: {allowed}") from error
         columns.append(column.flatten(1))
     return torch.stack(columns, 1)
 

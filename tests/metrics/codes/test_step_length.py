@@ -1,4 +1,4 @@
-"""The chain's stability number: closed forms, autograd's Hessian, and chains that run away."""
+"""How long a chain's step is for its posterior: closed forms, and chains that run away."""
 
 import pytest
 import torch
@@ -13,8 +13,8 @@ from ltvm.chain.short_run import energy, short_run
 from ltvm.config import resolve
 from ltvm.errors import InputError
 from ltvm.metrics.base import Context
-from ltvm.metrics.codes import stiffness
-from ltvm.metrics.codes.stiffness import Stiffness, largest_curvature
+from ltvm.metrics.codes import step_length
+from ltvm.metrics.codes.step_length import StepLength, largest_curvature
 from ltvm.models.batchnorm import statistics
 from ltvm.models.decoders import ConvDecoder, MnistDecoder
 from ltvm.models.prior import StandardNormal
@@ -73,7 +73,7 @@ def test_where_nothing_is_left_of_an_image_it_is_autograds_hessian(decoder):
 def test_many_codes_are_done_in_parts(monkeypatch):
     decoder, codes = MnistDecoder(D, 1, "none", widths=(16, 8, 8)), torch.randn(9, D)
     whole = largest_curvature(decoder, codes, SIGMA)
-    monkeypatch.setattr(stiffness, "NUMBERS", 2 * D * 28 * 28)
+    monkeypatch.setattr(step_length, "NUMBERS", 2 * D * 28 * 28)
     assert torch.allclose(largest_curvature(decoder, codes, SIGMA), whole, rtol=1e-5)
 
 
@@ -127,7 +127,16 @@ def test_chains_are_as_hot_as_their_kernel_says(kernel, ratio):
 def test_of_chains_that_run_away_no_heat_is_known():
     assert Langevin("langevin", 0.1).variance_ratio(0, 400) is None
     assert Underdamped(0.1).variance_ratio(0, 400) is None
+    assert Hamiltonian(0.1, 1).variance_ratio(0, 400) is None  # every proposal is rejected
     assert AdamLangevin().variance_ratio(0, 1) is None
+
+
+def test_of_chains_without_noise_no_variance_is_told():
+    assert Langevin("langevin", 0.1, noise=False).variance_ratio(0, 10) is None
+    paper = Langevin("paper", 0.3)  # its noise ends at iteration 50
+    assert paper.temperature(0) == pytest.approx(3)
+    assert paper.variance_ratio(0, 10) == pytest.approx(3 / (1 - 0.3 / 2000 * 10 / 2))
+    assert paper.variance_ratio(60, 10) is None
 
 
 def test_kernels_say_how_long_their_steps_are():
@@ -149,18 +158,18 @@ def trained(tiny, *overrides):
 
 def test_the_value_is_the_median_of_training_images_with_where_it_is_from(tiny):
     method = trained(tiny, "method=short_run_ot")
-    found = Stiffness(images=9)(method, tiny, Context(0, CPU))["chain_stiffness"]
+    found = StepLength(images=9)(method, tiny, Context(0, CPU))["step_curvature"]
     eta = method.kernel.gradient_step(0)
     with statistics(method.decoder, "running"):
         every = eta * largest_curvature(method.decoder, method.posterior_draws(), 0.3)
     assert every.min() <= found.value <= every.max()
-    heat = Stiffness(images=9)(method, tiny, Context(0, CPU))["chain_heat"]
+    heat = StepLength(images=9)(method, tiny, Context(0, CPU))["variance_inflation"]
     assert heat.value == pytest.approx(1 / (1 - found.value / 2))
     assert found.provenance["n"] == 9
     assert found.provenance["data"] == tiny.train.fingerprint
-    whole = Stiffness(images=10_000)(method, tiny, Context(0, CPU))["chain_stiffness"]
-    assert whole.value == pytest.approx(every.median().item(), rel=1e-5)
-    again = Stiffness(images=9)(method, tiny, Context(0, CPU))["chain_stiffness"]
+    whole = StepLength(images=10_000)(method, tiny, Context(0, CPU))["step_curvature"]
+    assert whole.value == pytest.approx(every.quantile(0.5).item(), rel=1e-5)
+    again = StepLength(images=9)(method, tiny, Context(0, CPU))["step_curvature"]
     assert again == found
 
 
@@ -168,12 +177,12 @@ def test_the_value_is_the_median_of_training_images_with_where_it_is_from(tiny):
     "overrides", [["method=vae"], ["method=lebm"], ["method=short_run_ot", "method.kernel=adam"]]
 )
 def test_where_there_is_no_such_number_there_is_no_value(tiny, overrides):
-    assert Stiffness()(trained(tiny, *overrides), tiny, Context(0, CPU)) == {}
+    assert StepLength()(trained(tiny, *overrides), tiny, Context(0, CPU)) == {}
 
 
 def test_at_least_one_image():
-    with pytest.raises(ValueError, match=r"evaluation\.metrics\.stiffness\.images=0"):
-        Stiffness(images=0)
+    with pytest.raises(ValueError, match=r"evaluation\.metrics\.step_length\.images=0"):
+        StepLength(images=0)
 
 
 class Backwards(torch.autograd.Function):
@@ -193,7 +202,7 @@ def test_a_decoder_without_a_forward_derivative_is_named():
         def forward(self, codes):
             return Backwards.apply(super().forward(codes))
 
-    with pytest.raises(InputError, match="chain_stiffness: .* allowed: layers that torch"):
+    with pytest.raises(InputError, match="step_curvature: .* allowed: layers that torch"):
         largest_curvature(Decoder([0.1] * D), torch.randn(2, D), SIGMA)
 
 
@@ -212,12 +221,12 @@ def test_chains_of_other_steps_stand_in_one_column(tiny):
     """What is said of a value is not the setting that it is to be compared by."""
     steps = (0.05, 0.1)
     found = [
-        Stiffness()(
+        StepLength()(
             trained(tiny, "method.kernel.kind=langevin", f"method.kernel.size={size}"),
             tiny,
             Context(0, CPU),
         )
         for size in steps
     ]
-    first, second = (one["chain_stiffness"].provenance for one in found)
+    first, second = (one["step_curvature"].provenance for one in found)
     assert first == second
