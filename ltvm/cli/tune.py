@@ -51,7 +51,10 @@ def add(add_command: Add) -> None:
 
 
 def whole_numbers(text: str) -> list[int]:
-    return [int(one) for one in text.split(",")]
+    try:
+        return [int(one) for one in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: allowed: whole numbers, 0,1") from None
 
 
 def run(options: argparse.Namespace) -> int:

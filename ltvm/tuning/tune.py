@@ -84,11 +84,14 @@ def asked(
     kept from training (None: one in five, at most 10,000). With ``seeds`` the value of a trial is
     the mean of a run with each. Raises :class:`ltvm.errors.InputError` for bad input.
     """
-    if seeds is not None and not seeds_said(seeds):
-        raise InputError(f"--seeds={seeds}: allowed: different whole numbers from 0 on")
+    known = seeds_said(seeds or [])
+    if known is None:
+        raise InputError(
+            f"--seeds={seeds}: allowed: two different whole numbers from 0 on, or more"
+        )
     if not any(key.partition(".")[0] == "ablation" for key, _ in parse(overrides)):
         trials = TRIALS if trials is None else trials
-        found = searches(overrides, metric, validation, tuple(seeds or ()))
+        found = searches(overrides, metric, validation, known)
         return Asked(found, trials, comparison(found, overrides, trials))
     ablation, shared = defined(overrides)
     if ablation.tuned is None:
@@ -100,7 +103,7 @@ def asked(
     for flag, given, own in (
         ("trials", trials, wanted.trials),
         ("metric", metric, wanted.metric),
-        ("seeds", None if seeds is None else list(seeds), list(wanted.seeds)),
+        ("seeds", known or None, wanted.seeds or "none"),
     ):
         allowed = f"{own}, which ablation.tuned.{flag}=... changes"
         require(given in (None, own), f"--{flag}", given, allowed)

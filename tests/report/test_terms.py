@@ -8,7 +8,7 @@ import pytest
 from ltvm.report.comparisons.statistics import Estimate, format_estimate
 from ltvm.report.page.write import write_report
 from ltvm.report.sentences.terms import searched_text
-from ltvm.report.values.long_table import SAMPLER_LABEL, STUDY
+from ltvm.report.values.long_table import SAMPLER_LABEL, SEEDS, STUDY
 from ltvm.runtime.files import read_json, write_json
 
 pytestmark = pytest.mark.usefixtures("unrendered")
@@ -120,17 +120,22 @@ def test_a_page_of_all_seeds_says_the_last_state_and_no_progress(written, tmp_pa
 
 
 def searched(*rows):
-    keys = ("cell", "protocol", STUDY, SAMPLER_LABEL)
-    return searched_text(pd.DataFrame([dict(zip(keys, row, strict=True)) for row in rows]))
+    keys = ("cell", "protocol", STUDY, SAMPLER_LABEL, SEEDS)
+    rows = [dict(zip(keys, row, strict=False)) | {"method": "my-vae", "data": "mnist5k"}
+            for row in rows]  # fmt: skip
+    return searched_text(pd.DataFrame(rows, columns=[*rows[0]]))
 
 
 def test_a_page_says_where_trials_differ_from_the_runs_that_have_their_settings():
-    study = "vae-mnist5k-medium-301b5d"
+    study = "my-vae-mnist5k-medium-301b5d"
     other = "The trials were at another protocol: medium."
-    taken = "Rows with a plus have the settings that were found without the density."
+    taken = "Rows with a plus and the same rows without share one search."
+    seeds = "8 x 2 seeds: each was trained with two seeds, and its value is their mean."
     assert searched(("a", "medium", study, None), ("b", "medium", None, None)) == "\n"
     assert searched(("a", "large", study, None)) == f" {other}\n"
-    own = ("b", "large", "vae-mnist5k-large-0a1b2c", "GMM")  # searched with the density
-    assert searched(("a", "large", study, None), own) == f" {other}\n"
-    both = (("a", "large", study, None), ("b", "large", study, "GMM"))
-    assert searched(*both) == f" {other} {taken}\n"
+    own = ("b", "large", "my-vae-mnist5k-my-large-0a1b2c", "GMM")  # searched with the density
+    both = "The trials were at another protocol: medium, my-large."
+    assert searched(("a", "large", study, None), own) == f" {both}\n"
+    pair = (("a", "large", study, None), ("b", "large", study, "GMM"))
+    assert searched(*pair) == f" {other} {taken}\n"
+    assert searched(("a", "medium", study, None, 2), ("b", "medium", study, None)) == f" {seeds}\n"

@@ -93,9 +93,10 @@ def test_other_seeds_are_another_study_and_one_seed_is_as_it_was():
     shared = ["method=[vae]", *TINY]
     names = {
         seeds: asked(shared, "fd_digits", 2, 30, seeds).searches[0].name
-        for seeds in (None, (0,), (0, 1), (1, 0))
+        for seeds in (None, (0, 1), (0, 1, 2), (1, 0))
     }
-    assert len(set(names.values())) == 4
+    assert len(set(names.values())) == 3
+    assert names[0, 1] == names[1, 0]
     found = read_json(FOUND / "vae-mnist5k-small-c173c4-8.json")
     terms = ["data=mnist5k", "protocol=small", f"precision={found['precision']}"]
     (usual,) = asked(["method=[vae]", *terms], "fd_digits").searches
@@ -138,23 +139,24 @@ def test_a_search_of_several_seeds_is_compared_as_any_other(tuned, comparison):
     entry["path"] = str(run.directory.relative_to(results))
     entry["evaluations"] = run.evaluation_names()
     assert tuning_trials(long_table_of_manifest(manifest, results)) == {
-        entry["cell"]: "2 of 2 seeds"
+        entry["cell"]: "2 x 2 seeds"
     }
     untuned = manifest_of(plan([*comparison, "ablation.tuned=null", "ablation.seeds=[0]"]), results)
     manifest["runs"] += [
         one | {key: entry[key] for key in ("path", "evaluations")} for one in untuned["runs"]
     ]
     table = long_table_of_manifest(manifest, results)
-    assert list(tuning_trials(table).values()) == ["2 of 2 seeds", "0"]
+    assert list(tuning_trials(table).values()) == ["2 x 2 seeds", "0"]
 
 
 def test_what_was_found_with_other_seeds_is_not_taken(comparison):
-    for seeds in ("null", "[0]", "[1,0]", "[0,1,2]"):
+    assert plan([*comparison, "ablation.tuned.seeds=[1,0]", "ablation.seeds=[0]"]).runs
+    for seeds in ("null", "[]", "[0,2]", "[0,1,2]"):
         with pytest.raises(InputError, match=r"vae on mnist5k \(with other seeds\)"):
             plan([*comparison, f"ablation.tuned.seeds={seeds}"])
 
 
-@pytest.mark.parametrize("seeds", ["7", "[0,0]", "[-1]", "[0,1.5]", "[true]", "a"])
+@pytest.mark.parametrize("seeds", ["7", "[0]", "[0,0]", "[-1]", "[0,1.5]", "[true]", "a"])
 def test_seeds_are_different_whole_numbers(comparison, seeds):
     with pytest.raises(InputError, match=r"ablation\.tuned=.*seeds: \[0, 1\] where"):
         plan([*comparison, f"ablation.tuned.seeds={seeds}"])
@@ -164,11 +166,16 @@ def test_a_seed_beside_seeds_and_other_seeds_than_an_ablations_are_refused(compa
     assert main([*TUNE, "--seeds", "0,1", "seed=3"]) == 2
     assert "seed=3: allowed: one of this and seeds of the trials" in capsys.readouterr().err
     assert main(["tune", *comparison, "--seeds", "0,2"]) == 2
-    assert "--seeds=[0, 2]: allowed: [0, 1], which ablation.tuned.seeds=... changes" in (
+    assert "--seeds=(0, 2): allowed: (0, 1), which ablation.tuned.seeds=... changes" in (
         capsys.readouterr().err
     )
+    without = [o.replace(",seeds:[0,1]", "") for o in comparison]
+    assert main(["tune", *without, "--seeds", "0,1"]) == 2
+    assert "--seeds=(0, 1): allowed: none, which ablation.tuned.seeds" in capsys.readouterr().err
+    assert main([*TUNE, "--seeds", "0,x"]) == 2
+    assert "'0,x': allowed: whole numbers, 0,1" in capsys.readouterr().err
     assert main([*TUNE, "--seeds", "0,0"]) == 2
-    assert "--seeds=[0, 0]: allowed: different whole numbers" in capsys.readouterr().err
+    assert "--seeds=[0, 0]: allowed: two different whole numbers" in capsys.readouterr().err
 
 
 def test_methods_tuned_with_other_seeds_are_not_compared():

@@ -101,6 +101,10 @@ def check_kernel(kernel: Kernel) -> list[str]:
         check(before_and_after[1] < before_and_after[0], "without noise, chains go downhill")
     temperature = kernel.temperature(0)
     check(temperature is None or temperature > 0, "temperature is above 0, or None: not known")
+    eta = kernel.gradient_step(0)
+    check(eta is None or eta > 0, "gradient_step is above 0, or None: not known")
+    ratio = kernel.variance_ratio(0, 1.0)
+    check(ratio is None or ratio > 0, "variance_ratio is above 0, or None: not known")
     return held
 
 

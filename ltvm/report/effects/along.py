@@ -89,8 +89,8 @@ def correlation_text(found: Sequence[Effect], metric: str, title: str, second: s
         if parts:
             said.append(
                 f"{name}: rank correlation (Spearman) of the difference in percent with {title} of "
-                f"“{second}” at the same setting: {'; '.join(parts)}. A description: settings were "
-                "not drawn at random."
+                f"“{second}” at the same setting: {'; '.join(parts)}. Without settings at which it "
+                "is not known. A description: settings were not drawn at random."
             )
     return said
 

@@ -54,6 +54,7 @@ def write_effects(
     records = read_entries(directories)
     found = effects(terms_of_both(records, first, second), interval)
     refuse_empty(records, found, directories, (first, second))
+    titles = {metric: declared(found.effects, metric).title for metric in by}
     folder = reports / NAME / f"{first}-against-{second}"
     check_writable("--reports", folder)
     labels = labels_of(found.effects[0], first, second)
@@ -64,7 +65,6 @@ def write_effects(
         forest(groups, labels, folder / name)
         written |= {f"{name}.png", f"{name}.svg"}
         parts.append(f"![{title}]({name}.png)")
-    titles = {metric: declared(found.effects, metric).title for metric in by}
     for metric, title in titles.items():
         name = f"{NAME}-by-{metric}"
         if points(found.effects, metric):

@@ -18,7 +18,7 @@ from ltvm.report.values.cells import (
     tuning_trials,
 )
 from ltvm.report.values.costs import COSTS, CURRENCIES
-from ltvm.report.values.long_table import SAMPLER_LABEL, STORED, STUDY
+from ltvm.report.values.long_table import SAMPLER_LABEL, SEEDS, STORED, STUDY
 
 PROTOCOL = (
     "Every value is of the last state of training, for all methods alike: no early stopping, and "
@@ -58,15 +58,22 @@ def reading_text(table: pd.DataFrame) -> list[str]:
 
 
 def searched_text(table: pd.DataFrame) -> str:
-    """In which trials differed from the runs that have their settings: protocol, density."""
+    """In which trials differed from the runs that have their settings: protocol, seeds, density."""
     rows = table.dropna(subset=[STUDY, "protocol"]).drop_duplicates("cell")
-    protocols = rows[STUDY].str.split("-").str[2]  # of METHOD-DATA-PROTOCOL-DIGEST
-    other = dict.fromkeys(protocols[protocols != rows["protocol"]])
+    studies = rows[["method", "data", STUDY]].itertuples(index=False)
+    protocols = [  # METHOD-DATA-PROTOCOL-DIGEST
+        study.rpartition("-")[0].removeprefix(f"{method}-{data}-")
+        for method, data, study in studies
+    ]
+    pairs = zip(protocols, rows["protocol"], strict=True)
+    other = dict.fromkeys(trials for trials, own in pairs if trials != own)
     said = [f"The trials were at another protocol: {', '.join(other)}."] if other else []
+    if SEEDS in rows and rows[SEEDS].notna().any():
+        said.append("8 x 2 seeds: each was trained with two seeds, and its value is their mean.")
     if SAMPLER_LABEL in rows:
         sampled = rows[SAMPLER_LABEL].notna()
         if set(rows.loc[sampled, STUDY]) & set(rows.loc[~sampled, STUDY]):
-            said.append("Rows with a plus have the settings that were found without the density.")
+            said.append("Rows with a plus and the same rows without share one search.")
     return "".join(f" {one}" for one in said) + "\n"
 
 

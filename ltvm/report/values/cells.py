@@ -215,7 +215,7 @@ def temperatures(table: pd.DataFrame) -> dict[str, str]:
 
 
 def tuning_trials(table: pd.DataFrame) -> dict[str, str]:
-    """cell -> ``20``, the trials that found its settings, or ``20 of 3 seeds``.
+    """cell -> ``20``, the trials that found its settings, or ``20 x 3 seeds``.
 
     Empty where none was tuned.
     """
@@ -224,7 +224,7 @@ def tuning_trials(table: pd.DataFrame) -> dict[str, str]:
     first = first_rows(table)
     seeds = first[SEEDS] if SEEDS in first else [None] * len(first)
     return {
-        str(cell): f"{int(trials)}" if pd.isna(of) else f"{int(trials)} of {int(of)} seeds"
+        str(cell): f"{int(trials)}" if pd.isna(of) else f"{int(trials)} x {int(of)} seeds"
         for cell, trials, of in zip(first["cell"], first[TRIALS], seeds, strict=True)
     }
 

@@ -101,10 +101,14 @@ class Wanted:
 
 
 def seeds_said(content: Any) -> tuple[int, ...] | None:
-    """The seeds of trials; None for what is no list of different whole numbers from 0 on."""
-    if not isinstance(content, list | tuple) or len(set(map(repr, content))) != len(content):
+    """The seeds of trials in their order; None for what is no list of two whole numbers or more.
+
+    One seed is the configuration's own; none are an empty list.
+    """
+    if not isinstance(content, list | tuple) or len(content) == 1:
         return None
-    return tuple(content) if all(type(one) is int and one >= 0 for one in content) else None
+    sound = all(type(one) is int and one >= 0 for one in content)
+    return tuple(sorted(content)) if sound and len(set(content)) == len(content) else None
 
 
 def untuned(config: Config) -> str:
@@ -135,7 +139,7 @@ def read_found(file: Path) -> dict[str, Any]:
         if not is_object(content.get("space", {})):
             raise ValueError("space is not an object")
         if seeds_said(content.get("seeds", [])) is None:
-            raise ValueError("seeds are not whole numbers, each once")
+            raise ValueError("seeds are not two whole numbers or more, each once")
     except (OSError, ValueError) as error:
         why = " ".join(str(error).split())[:120]
         raise UnreadableError(file, f"is not what tuning found ({why})", "tune again") from error
