@@ -46,7 +46,7 @@ paper-tables: setup ## the tables of a paper from the records, missing cells wit
 reference: setup ## rebuild the committed reports, leaderboard and effects from results/reference
 	$(LTVM) report --results results/reference --reports reports/reference
 	$(LTVM) leaderboard --results results/reference --reports reports/reference
-	$(LTVM) effects short_run_ot short_run_uncorrected --by latent_sliced_w2 --results results/reference --reports reports/reference
+	$(LTVM) effects short_run_ot short_run_uncorrected --by variance_inflation --by latent_sliced_w2 --results results/reference --reports reports/reference
 
 stored: setup ## the records that ship with the package, from results/reference
 	$(VENV)/bin/python -m ltvm.runs.housekeeping.stored results/reference

@@ -77,7 +77,9 @@ def test_the_committed_leaderboard_is_that_of_the_committed_records(tmp_path, mo
 def test_the_committed_effects_are_those_of_the_committed_records(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     pair = ("short_run_ot", "short_run_uncorrected")
-    made = ltvm.make_effects(*pair, "results/reference", tmp_path, by="latent_sliced_w2")
+    made = ltvm.make_effects(
+        *pair, "results/reference", tmp_path, by=["variance_inflation", "latent_sliced_w2"]
+    )
     rebuilt = Path(made["page"]).parent
     committed = ROOT / "reports" / "reference" / "effects" / rebuilt.name
     assert {f.name for f in committed.iterdir()} == {f.name for f in rebuilt.iterdir()}
@@ -166,6 +168,14 @@ QUOTED = {  # report -> the document that tells its numbers, and which of its ta
         ["headline", "differences-headline", "claims"],
     ),
     "large_step-mnist5k": ("docs/findings/step.md", ["headline", "differences-headline", "claims"]),
+    "correction_step-mnist5k": (
+        "docs/findings/step.md",
+        ["headline", "differences-headline", "claims"],
+    ),
+    "step_length-mnist5k": ("docs/findings/step.md", ["headline"]),
+    "step_length-protocol": ("docs/findings/step.md", ["headline"]),
+    "step_length_elsewhere": ("docs/findings/step.md", ["headline"]),
+    "metropolis": ("docs/findings/step.md", ["headline", "differences-headline"]),
     "learning-mnist5k": ("docs/protocol.md", ["headline", "differences-headline"]),
 }
 
@@ -202,22 +212,23 @@ def test_the_readme_and_the_findings_begin_with_one_table_and_a_short_answer():
     answer = re.search(r"^\*\*Short answer\.\*\*.*?\n\n(?=\| )", readme, re.M | re.S)[0]
     assert answer in findings
     rows = [[part.strip() for part in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
-    assert len(rows) == 9
-    for _, seeds, twin, method, distance, error, report in rows[:8]:
+    assert len(rows) == 11
+    for what, seeds, twin, method, distance, error, report in rows[:10]:
         name = re.match(r"\[([\w-]+)\]", report)[1]
+        step = ", kernel.size = 0.05" if "half of the step" in what else ""
+        own, other = f"short-run OT{step}", f"same, no correction{step}"
         values = headline(name, "headline")
-        shown = [values.loc[row, FD].strip("*") for row in ("same, no correction", "short-run OT")]
-        assert [twin, method] == shown
-        assert values.loc["short-run OT", "runs"] == seeds
+        assert [twin, method] == [values.loc[row, FD].strip("*") for row in (other, own)]
+        assert values.loc[own, "runs"] == seeds
         for told, metric in ((distance, FD), (error, "MSE, unseen images ↓")):
-            difference = headline(name, "differences-headline").loc["short-run OT", metric]
+            difference = headline(name, "differences-headline").loc[own, metric]
             if seeds == "1":  # nothing is tested
                 assert told == difference
                 continue
-            p = headline(name, "tests-primary").loc["short-run OT", metric]
+            p = headline(name, "tests-primary").loc[own, metric]
             corrected = re.search(r"\((.*)\)", p)[1]
             assert told == f"{difference.strip('*')} ({corrected})"
-    assert rows[8][4] == "-22 ± 16 (0.017)"  # claim Q3a, the other way round
+    assert rows[10][4] == "-22 ± 16 (0.017)"  # claim Q3a, the other way round
     claim = pd.read_csv(reference("large-core") / "claims.csv", dtype=str).set_index("claim")
     assert list(claim.loc["Q3a", ["difference", "p, adjusted"]]) == ["+22 ± 16 (+21 %)", "0.017"]
 
