@@ -211,7 +211,7 @@ def test_how_to_read_the_numbers_is_folded_and_what_is_to_come_is_not(
     written, tmp_path, unrendered
 ):
     """Whatever a page adds to a sentence of its terms."""
-    tuned = {"trials": 8, "metric": "fd_digits", "study": "vae-mnist5k-large-0a1b2c"}
+    tuned = {"trials": 8, "metric": "fd_digits", "study": "short_run_ot-mnist5k-large-0a1b2c"}
     written.entries[0] |= {"tuned": tuned}
     written.entries[1]["path"] = "runs/to/come"
     text = (write_report(written.manifest(), tmp_path) / "index.html").read_text()

@@ -18,6 +18,8 @@ running away, and how much wider than the posterior it spreads where it spreads 
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 
@@ -107,7 +109,10 @@ def largest_curvature(decoder: nn.Module, codes: Tensor, sigma: float) -> Tensor
     """
     pixels = decoder(codes[:1]).numel()
     most = max(1, min(CODES, NUMBERS // (pixels * codes.shape[1])))
-    return torch.cat([of_jacobian(jacobian(decoder, part), sigma) for part in codes.split(most)])
+    with warnings.catch_warnings():  # torch's own, where it first differentiates forwards
+        warnings.filterwarnings("ignore", ".*torch.jit.script.*", FutureWarning)
+        parts = [of_jacobian(jacobian(decoder, part), sigma) for part in codes.split(most)]
+    return torch.cat(parts)
 
 
 def jacobian(decoder: nn.Module, codes: Tensor) -> Tensor:
