@@ -104,14 +104,14 @@ def test_the_least_recently_used_go_first(tiny, monkeypatch):
     for checksum in "abc":
         extractor = Pixels()
         extractor.checksum = checksum
+        before = set(files())
         features(tiny.train, extractor)
         made.append(extractor)
-        for file in files():  # time passes
-            os.utime(file, (time.time() - 100,) * 2) if checksum == "a" else None
+        (new,) = set(files()) - before
+        if checksum in "ab":  # time passes
+            os.utime(new, (time.time() - {"a": 100, "b": 50}[checksum],) * 2)
         if checksum == "b":
             features(tiny.train, made[0])  # a is used again, b is now the oldest
-            oldest = min(cache.entries())[2]
-            os.utime(oldest, (time.time() - 50,) * 2)
     assert cache.cache_size() == 2 * size
     for extractor in (made[0], made[2]):
         features(tiny.train, extractor)
