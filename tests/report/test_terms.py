@@ -130,7 +130,7 @@ def test_a_page_says_where_trials_differ_from_the_runs_that_have_their_settings(
     study = "my-vae-mnist5k-medium-301b5d"
     other = "The trials were at another protocol: medium."
     taken = "Rows with a plus and the same rows without share one search."
-    seeds = "8 x 2 seeds: each was trained with two seeds, and its value is their mean."
+    seeds = "x n seeds: each was trained with n seeds, and its value is their mean."
     assert searched(("a", "medium", study, None), ("b", "medium", None, None)) == "\n"
     assert searched(("a", "large", study, None)) == f" {other}\n"
     own = ("b", "large", "my-vae-mnist5k-my-large-0a1b2c", "GMM")  # searched with the density

@@ -69,7 +69,7 @@ def searched_text(table: pd.DataFrame) -> str:
     other = dict.fromkeys(trials for trials, own in pairs if trials != own)
     said = [f"The trials were at another protocol: {', '.join(other)}."] if other else []
     if SEEDS in rows and rows[SEEDS].notna().any():
-        said.append("8 x 2 seeds: each was trained with two seeds, and its value is their mean.")
+        said.append("x n seeds: each was trained with n seeds, and its value is their mean.")
     if SAMPLER_LABEL in rows:
         sampled = rows[SAMPLER_LABEL].notna()
         if set(rows.loc[sampled, STUDY]) & set(rows.loc[~sampled, STUDY]):

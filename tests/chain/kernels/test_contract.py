@@ -61,6 +61,16 @@ class Forgetful(Langevin):
     kept = ("velocity",)
 
 
+class Standing(Langevin):
+    def gradient_step(self, iteration):  # noqa: ARG002
+        return 0.0
+
+
+class Frozen(Langevin):
+    def variance_ratio(self, iteration, curvature):  # noqa: ARG002
+        return 0.0
+
+
 @pytest.mark.parametrize(
     ("kernel", "sentence"),
     [
@@ -70,6 +80,8 @@ class Forgetful(Langevin):
         (Drawing, "no random numbers of its own"),
         (Twice, "number of gradients"),
         (Forgetful, "in the state of init"),
+        (Standing, "gradient_step is above 0"),
+        (Frozen, "variance_ratio is above 0"),
     ],
 )
 def test_what_breaks_the_contract_is_named(kernel, sentence):
