@@ -337,6 +337,13 @@ def test_the_page_has_the_metric_its_figure_and_its_correlation(along, tmp_path)
     assert page.count("| - ") > 0  # of the pair whose codes were not measured
     assert "--by latent_sliced_w2`" in page
     assert (folder / "effects-by-latent_sliced_w2.svg").is_file()
+    rows = pd.read_csv(folder / "effects.csv")
+    drawn = rows[rows.settings == "sigma = 0.4"].drop_duplicates("seed")
+    for record, value in zip(drawn.second_record, drawn.second_latent_sliced_w2, strict=True):
+        (file,) = Path(record).parent.glob("evaluations/*.json")
+        assert read_json(file)["values"]["latent_sliced_w2"]["value"] == pytest.approx(value)
+    assert len(drawn) == 3
+    assert rows[rows.settings == "sigma = 0.7"].second_latent_sliced_w2.isna().all()
     both = [*command, "--by", "latent_sliced_w2", "--by", "mse_test"]
     assert main(both) == 0  # each has a column; the second is known at too few settings to draw
     page = (folder / "README.md").read_text()

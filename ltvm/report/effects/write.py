@@ -6,15 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from ltvm.errors import require
-from ltvm.report.comparisons.differences import signed, test_text
-from ltvm.report.comparisons.statistics import INTERVALS, format_estimate
-from ltvm.report.effects.along import correlation_text, declared, measured, points, scatter
+from ltvm.report.comparisons.statistics import INTERVALS
+from ltvm.report.effects.along import correlation_text, declared, points, scatter
 from ltvm.report.effects.forest import Groups, forest
 from ltvm.report.effects.pairing import KINDS, Effect, Effects, effects, facts
 from ltvm.report.effects.rows import terms_of_both
+from ltvm.report.effects.tables import USUAL, count, raw, table
 from ltvm.report.interactive.render import INTERVAL
 from ltvm.report.leaderboard.entries import Found, Json, read_entries
 from ltvm.report.tables.writers import remove_stale, to_markdown
@@ -74,12 +72,7 @@ def write_effects(
         parts += correlation_text(found.effects, metric, title, labels[1])
     for metric in metrics_of(found.effects):
         own = [e for e in found.effects if e.metric == metric]
-        shown = table(own, labels, interval)
-        for place, (against, title) in enumerate(titles.items(), list(shown).index("p") + 1):
-            values = [measured(effect, against) for effect in own]
-            texts = ["-" if value is None else f"{value:.3g}" for value in values]
-            shown.insert(place, f"{title}, {labels[1]}", texts)
-        parts += [f"## {own[0].title}", to_markdown(shown)]
+        parts += [f"## {own[0].title}", to_markdown(table(own, labels, interval, titles))]
     tested = Counter(e.kind for e in found.effects if e.test is not None and not e.test.again)
     tests = "; ".join(f"{kind}: {number}" for kind, number in tested.items())
     parts.append(RULES.format(interval=INTERVAL[interval], tests=tests or "none"))
@@ -92,7 +85,7 @@ def write_effects(
     parts.append("Every value by seed, with its record: [effects.csv](effects.csv).")
     write_text(folder / "README.md", "\n\n".join(parts) + "\n")
     with writing(folder / "effects.csv") as file:
-        raw(found.effects).to_csv(file, index=False, mode="wb")
+        raw(found.effects, by).to_csv(file, index=False, mode="wb")
     remove_stale(folder, written)
     return {
         "page": str(folder / "README.md"), "answer": said, "effects": facts(found.effects),
@@ -101,7 +94,6 @@ def write_effects(
     }  # fmt: skip
 
 
-USUAL = "the defaults"
 TO_KNOW = (
     "To know: “unverified”, runs whose records have no checksum, as older ones have not, so that a "
     "change by hand would not be noticed; “settings found by a search”, runs of either row whose "
@@ -191,53 +183,6 @@ def heading(effect: Effect, found: Sequence[Effect]) -> str:
     passes = sorted({count(both[0]) for both in same if both}, key=lambda text: (len(text), text))
     several = passes[:1] + (passes[-1:] if len(passes) > 1 else [])
     return effect.terms.title + (f": {' to '.join(several)} passes" if passes else "")
-
-
-def count(passes: float) -> str:
-    """``22.8``, ``1,088``"""
-    return f"{passes:,.0f}" if passes >= 100 else f"{passes:.3g}"
-
-
-def table(own: Sequence[Effect], labels: tuple[str, str], interval: str) -> pd.DataFrame:
-    """A row for every setting of one metric."""
-
-    def mean_of(effect: Effect, place: int) -> str:
-        return format_estimate(INTERVALS[interval]([v[place] for v in effect.by_seed.values()]))
-
-    def passes_of(effect: Effect) -> str:
-        both = effect.cost("passes")
-        return " / ".join(dict.fromkeys(map(count, both))) if both else "-"
-
-    columns = {
-        "images, protocol": [e.terms.title for e in own],
-        "settings": [e.settings or USUAL for e in own],
-        "precision": [e.first.precision for e in own],
-        "passes per image": list(map(passes_of, own)),
-        "seeds": [str(len(e.by_seed)) for e in own],
-        f"mean, {labels[1]}": [mean_of(e, 1) for e in own],
-        f"mean, {labels[0]}": [mean_of(e, 0) for e in own],
-        "difference": [signed(e.difference, bold=False) for e in own],
-        "%": [f"{e.share[0]:+.1f}" if e.share else "-" for e in own],
-        "p": [test_text(e.test) for e in own],
-    }
-    marks = ["; ".join(sorted({*e.first.marks, *e.second.marks})) for e in own]
-    return pd.DataFrame(columns | ({"to know": marks} if any(marks) else {}))
-
-
-def raw(found: Sequence[Effect]) -> pd.DataFrame:
-    """A row for every setting, metric and seed, with both records."""
-    return pd.DataFrame([
-        {
-            "terms": e.terms.title, "settings": e.settings, "precision": e.first.precision,
-            "metric": e.metric, "direction": e.column.direction, "seed": seed,
-            **{f"{place}_{key}": value
-               for place, one, own in zip(("first", "second"), values, (e.first, e.second),
-                                          strict=True)
-               for key, value in (("value", one),
-                                  ("record", str(own.row.entries[seed].run.record_file)))},
-        }
-        for e in found for seed, values in e.by_seed.items()
-    ])  # fmt: skip
 
 
 def left_out_text(found: Effects, records: Found, label: str) -> list[str]:
