@@ -179,6 +179,8 @@ def print_plan(planned: Plan) -> None:
     console().print(table)
     for card in planned.external:
         print(f"external: {card.name} ({len(card.seeds)} seeds of {card.n} images) {card.folder}")
+    for name, why in planned.not_asked():
+        print(f"claim {name} is not asked here: {why}")
     done = len(planned.runs) - len(planned.not_done)
     todo = len(planned.not_done) - len(shipped)
     known = f"{done} done" + (f", {len(shipped)} stored" if shipped else "")

@@ -225,6 +225,21 @@ def test_list_tells_further_cells_apart(capsys, monkeypatch):
     assert "method=" not in text  # the first column has it
 
 
+def test_list_says_which_claims_are_not_asked(capsys):
+    claimed = [
+        "ablate",
+        "ablation=ot",
+        "ablation.axes.method=[short_run_ot,short_run_uncorrected]",
+        "--list",
+    ]
+    claim = "{name: C, claim: c, metric: fd_digits, smallest: 0.1, stated: '2026-11-29'"
+    rows = "row: {method: short_run_ot}, against: {method: %s}}"
+    for against, said in (("short_run_uncorrected", False), ("vae", True)):
+        assert main([*claimed, f"ablation.claims=[{claim}, {rows % against}]"]) == 0
+        told = "claim C is not asked here: method=vae: no row\n"
+        assert (told in capsys.readouterr().out) is said
+
+
 def test_list_says_which_seeds_are_done_in_80_columns(capsys, monkeypatch):
     def status(run):
         return {0: "done", 1: "pending", 2: "done"}[run.config["seed"]]

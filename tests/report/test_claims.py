@@ -26,10 +26,12 @@ from ltvm.report.comparisons.claims import (
 )
 from ltvm.report.comparisons.statistics import Estimate, mean_interval
 from ltvm.report.page.write import write_report
+from ltvm.runs.ablations.ablation import plan
 from ltvm.runs.ablations.claims import claims_of, compared, fitting, refuse_ambiguous
 from ltvm.runtime.files import read_json, write_json
 from tests.report.conftest import Results
 
+ROOT = Path(__file__).parents[2]
 CLAIM = {
     "name": "C1", "claim": "The correction lowers the distance.", "metric": "fd_digits",
     "row": {"method": "short_run_ot"}, "against": {"method": "short_run_uncorrected"},
@@ -77,6 +79,17 @@ def test_a_claim_of_two_rows_is_refused_before_anything_is_trained() -> None:
     with pytest.raises(InputError, match=r"ablation\.claims\.row=method=short_run_ot: .*2 fit"):
         refuse_ambiguous(claims_of([CLAIM]), ENTRIES)
     refuse_ambiguous(claims_of([CLAIM]), ENTRIES[3:])  # none is there: said in the report
+
+
+def test_the_claims_that_ship_are_asked_by_their_own_ablations(monkeypatch: Any) -> None:
+    monkeypatch.setenv("LTVM_RESULTS", str(ROOT / "results" / "reference"))  # what searches found
+    asked = 0
+    for file in sorted((ROOT / "ablations" / "ablation").glob("*.yaml")):
+        if "\nclaims:" in file.read_text():
+            planned = plan([f"ablation={file.stem}", "precision=bfloat16"])
+            assert planned.not_asked() == [], file.stem
+            asked += len(planned.ablation.claims)
+    assert asked > 20
 
 
 @pytest.mark.parametrize(

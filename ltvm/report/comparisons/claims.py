@@ -30,7 +30,7 @@ from ltvm.report.comparisons.statistics import (
 from ltvm.report.values.cells import by_cell, cell_names, external_cells, runs_texts
 from ltvm.report.values.comparability import MIXED, Marks
 from ltvm.report.values.declared import columns_of, headings
-from ltvm.runs.ablations.claims import Claim, claims_of, compared, text_of_row
+from ltvm.runs.ablations.claims import Claim, claims_of, compared, text_of_row, why_not_asked
 
 SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided here"
 PENDING = "not answered yet"
@@ -128,14 +128,8 @@ def look_up(
 ) -> Judged:
     """A claim's rows and their differences; its verdict is empty where these have to tell."""
     found = compared(claim, manifest["runs"])
-    for value, pair in found.items():
-        for row, cells in zip((claim.row, claim.against), pair, strict=True):
-            if len(cells) != 1:
-                own = f" {claim.over}={value}" if value else ""
-                why = f"{text_of_row(row)}{own}: {f'{len(cells)} rows' if cells else 'no row'}"
-                return Judged(claim, None, None, None, ABSENT, why)
-    if not found:
-        return Judged(claim, None, None, None, ABSENT, f"no rows that differ in {claim.over}")
+    if why := why_not_asked(claim, found):
+        return Judged(claim, None, None, None, ABSENT, why)
     sides = tuple(one for (one,), _ in found.values()), tuple(one for _, (one,) in found.values())
     if why_not := unasked(claim, sides, table, columns):
         return Judged(claim, sides, None, None, *why_not)

@@ -22,7 +22,7 @@ from ltvm.config import (
 from ltvm.errors import InputError, did_you_mean, require, require_one_of
 from ltvm.hydra_private import hydra_session
 from ltvm.overrides import GROUPS, parse, refuse_repeated
-from ltvm.runs.ablations.claims import claims_of, refuse_ambiguous
+from ltvm.runs.ablations.claims import claims_of, compared, refuse_ambiguous, why_not_asked
 from ltvm.runs.ablations.external import Card, read_cards
 from ltvm.runs.ablations.forecast import kind_of
 from ltvm.runs.ablations.found import (
@@ -131,6 +131,13 @@ class Plan:
     @property
     def not_done(self) -> list[PlannedRun]:
         return [planned for planned in self.runs if planned.status not in FINAL]
+
+    def not_asked(self) -> list[tuple[str, str]]:
+        """(name, which row is not there) of claims that these runs cannot answer."""
+        entries = [planned.row for planned in self.runs]
+        claims = claims_of(self.ablation.claims)
+        found = [(c.name, why_not_asked(c, compared(c, entries))) for c in claims]
+        return [(name, why) for name, why in found if why]
 
     def by_seed(self) -> list[list[PlannedRun]]:
         """The runs within ``max_runs``, a list for every seed in the order of the definition."""

@@ -148,6 +148,16 @@ def compared(claim: Claim, entries: Sequence[Mapping[str, Any]]) -> dict[str, Pa
     return {text: pair for text, pair in found.items() if any(pair)}
 
 
+def why_not_asked(claim: Claim, pairs: Mapping[str, Pair]) -> str:
+    """Which row of a claim is not one row of what is ``compared``; "" where all are there."""
+    for value, pair in pairs.items():
+        for row, cells in zip((claim.row, claim.against), pair, strict=True):
+            if len(cells) != 1:
+                own = f" {claim.over}={value}" if value else ""
+                return f"{text_of_row(row)}{own}: {f'{len(cells)} rows' if cells else 'no row'}"
+    return "" if pairs else f"no rows that differ in {claim.over}"
+
+
 def facts_of(entry: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
     """(what every cell has, what sets this one apart), as an override says it."""
     values = {k: v for k, v in entry["values"].items() if k != SAMPLER and v is not None}
