@@ -19,7 +19,7 @@ from ltvm.report.leaderboard.names import (
     settings_of,
 )
 from ltvm.report.leaderboard.pages import Row, rows_of
-from ltvm.report.values.long_table import flatten
+from ltvm.report.values.flat import flatten
 from ltvm.runs.identity import NOT_TRAINING, identity, pruned
 
 

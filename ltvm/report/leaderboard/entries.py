@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ltvm.errors import require
-from ltvm.report.values.long_table import flatten, readable
+from ltvm.report.values.flat import flatten
+from ltvm.report.values.readable import readable
 from ltvm.runs.files.content import Kinds, what_is_wrong
 from ltvm.runs.files.index import indexed
 from ltvm.runs.files.store import Run, Store

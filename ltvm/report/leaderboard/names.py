@@ -12,7 +12,7 @@ from ltvm.config import choices, compose_raw, resolve
 from ltvm.errors import InputError
 from ltvm.report.leaderboard.entries import SPENT, Entry, Json
 from ltvm.report.values.cells import value_text
-from ltvm.report.values.long_table import flatten
+from ltvm.report.values.flat import flatten
 from ltvm.runs.identity import NOT_TRAINING, pruned
 
 SAID = 4  # settings in a row's name; all of them stand in its provenance

@@ -6,15 +6,14 @@ record.json (training) + evaluations/*.json -> rows with the value, what it is a
 from __future__ import annotations
 
 import json
-import warnings
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ltvm.errors import InputError, UnreadableError
+from ltvm.errors import UnreadableError
 from ltvm.metrics.columns import Column
 from ltvm.report.values.costs import (
     COSTS,
@@ -22,9 +21,9 @@ from ltvm.report.values.costs import (
     cost_of_tuning,
     costs_of_training,
 )
-from ltvm.report.values.declared import column_of
+from ltvm.report.values.flat import Flattener, flatten, varying_keys
+from ltvm.report.values.readable import readable, readable_evaluation
 from ltvm.report.values.rows import Row, Rows
-from ltvm.runs.files.content import is_number
 from ltvm.runs.files.index import indexed, uncollected
 from ltvm.runs.files.reading import DISK, Files
 from ltvm.runs.files.store import Run, Store
@@ -181,78 +180,6 @@ def long_table_of_store(results: Path) -> pd.DataFrame:
         return rows.frame()
 
 
-def readable(runs: Iterable[Run]) -> list[tuple[Run, Row, dict[str, dict[str, Any]]]]:
-    """Runs with their flat configurations and evaluations; a damaged one is named and left out.
-
-    A damaged evaluation alone is left out alone.
-    """
-    found, flat = [], Flattener()
-    for run in runs:
-        try:
-            run.record()
-            config = flat(run.config())
-            absent = [key for key in ("data.name", "method.name", "seed") if key not in config]
-            if absent:
-                raise InputError(f"{run.config_file} has no {', '.join(absent)}")
-        except InputError as error:
-            warnings.warn(f"left out of the table: {error}", stacklevel=2)
-            continue
-        evaluations = {}
-        for identity in run.evaluation_names():
-            try:
-                evaluation = readable_evaluation(run, identity)
-            except InputError as error:
-                warnings.warn(f"left out of the table: {error}", stacklevel=2)
-                continue
-            if evaluation is not None:
-                evaluations[identity] = evaluation
-        found.append((run, config, evaluations))
-    return found
-
-
-def readable_evaluation(run: Run, identity: str) -> dict[str, Any] | None:
-    """An evaluation of a run, if there is one.
-
-    Raises :class:`ltvm.errors.UnreadableError` where a table could not say what its values are.
-    """
-    evaluation = run.evaluation(identity)
-    if evaluation is None or evaluation["status"] != "done":
-        return evaluation
-    wrong = [f"no {key}" for key in ("name", "identity", "values", "columns", "versions")
-             if key not in evaluation]  # fmt: skip
-    if not wrong:
-        values = evaluation["values"].items()
-        said = ((name, wrong_with_value(name, content, evaluation)) for name, content in values)
-        wrong = [f"{name} {what}" for name, what in said if what is not None]
-    if wrong:
-        file = run.evaluation_file(identity)
-        what = f"is not an evaluation ({', '.join(wrong[:3])})"
-        raise UnreadableError(file, what, "delete it to do it again")
-    return evaluation
-
-
-def wrong_with_value(name: str, content: dict[str, Any], evaluation: dict[str, Any]) -> str | None:
-    """Why a value cannot stand in a table, in words; None where it can."""
-    column, n = evaluation["columns"].get(name), content.get("n")
-    if "value" not in content or column is None:
-        return "has no value" if column is not None else "has no column"
-    if n is not None and not is_number(n):
-        return "has an n that is no number"
-    try:
-        return wrong_with_column(tuple(column.items()))
-    except TypeError:  # what is no text cannot be looked up
-        return "has a column that is none"
-
-
-@cache
-def wrong_with_column(fields: tuple[tuple[str, Any], ...]) -> str | None:
-    try:
-        column_of(dict(fields))
-    except (TypeError, ValueError) as error:
-        return f"has a column that is none ({error})"
-    return None
-
-
 def add_stored(
     rows: Rows,
     run: Run,
@@ -384,43 +311,3 @@ def evaluation_keys(evaluation: dict[str, Any], flat: Flattener) -> Row:
     own = {key: value for key, value in sampler.items() if key not in ("name", "n", "found")}
     config |= {SAMPLER: sampler["name"]} | flatten(own, f"{SAMPLER}.")
     return {key: value for key, value in config.items() if key != "evaluation.name"}
-
-
-def varying_keys(configs: Iterable[Row]) -> list[str]:
-    """Keys that have more than one value, an absent one counting as None."""
-    configs = list(configs)
-    keys = sorted({key for config in configs for key in config})
-    return [key for key in keys if varies([config.get(key) for config in configs])]
-
-
-def varies(values: Sequence[Any]) -> bool:
-    """Whether there is more than one value; most are the same objects."""
-    distinct = {id(value): value for value in values}
-    return len({repr(value) for value in distinct.values()}) > 1
-
-
-class Flattener:
-    """``flatten``, once for what is the same object in many configurations."""
-
-    def __init__(self) -> None:
-        self.known: dict[tuple[str, int], tuple[Any, Row]] = {}  # the object stays, and its id
-
-    def __call__(self, config: dict[str, Any]) -> Row:
-        flat: Row = {}
-        for key, value in config.items():
-            place = key, id(value)
-            if place not in self.known:
-                self.known[place] = value, flatten({key: value})
-            flat |= self.known[place][1]
-        return flat
-
-
-def flatten(config: dict[str, Any], prefix: str = "") -> Row:
-    """{"a": {"b": 1}} -> {"a.b": 1}; lists become text."""
-    flat: Row = {}
-    for key, value in config.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = str(value) if isinstance(value, list) else value
-    return flat
