@@ -15,6 +15,7 @@ import io
 import itertools
 import json
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -36,6 +37,7 @@ T = TypeVar("T")
 PATIENCE = timedelta(days=365)  # with a first process that evaluates, writes or solves
 # In which the first process records an error, before the others go.
 LAST_WORDS = timedelta(seconds=5)
+MOMENT = 0.2  # seconds
 KINDS: dict[str, type[BaseException]] = {
     kind.__name__: kind for kind in (InputError, DivergedError, KeyboardInterrupt)
 }
@@ -218,7 +220,7 @@ class World:
             with contextlib.suppress(RuntimeError):  # what is left of it ends with the process
                 dist.distributed_c10d._abort_process_group()
         elif dist.is_initialized():
-            dist.destroy_process_group()
+            end_groups()
 
     @property
     def parted(self) -> bool:
@@ -235,7 +237,7 @@ class World:
                 self._store.wait(["ended"], LAST_WORDS)
         if not self.parted:
             self._patient = None
-            dist.destroy_process_group()
+            end_groups()
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
@@ -277,6 +279,16 @@ def joined(device: str) -> Iterator[World]:
     finally:
         _current = ALONE
         world.leave()
+
+
+def end_groups() -> None:
+    """End torch's groups, after a moment for the threads of Gloo.
+
+    In torch 2.6, and until pytorch #154976, a Gloo group waits for its threads while it holds the
+    GIL, which a thread that has just done an exchange needs to let go of its tensors.
+    """
+    time.sleep(MOMENT)
+    dist.destroy_process_group()
 
 
 def takes_own_gpu(device: str) -> bool:

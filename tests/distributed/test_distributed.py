@@ -15,6 +15,7 @@ from ltvm.runtime.commands import overrides_in
 from ltvm.runtime.randomness import stream
 
 HERE = Path(__file__).parent
+HANGS = 1200  # seconds: many times what it takes
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
@@ -24,7 +25,9 @@ def ran(session_cache, tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
     environment = os.environ | {"LTVM_CACHE_DIR": str(session_cache), "OMP_NUM_THREADS": "1"}
     command = [*TORCHRUN, str(HERE / "suite.py"), str(folder)]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, timeout=HANGS
+    )
     assert ended.returncode == 0, ended.stderr[-6000:]
     return folder
 
