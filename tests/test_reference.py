@@ -190,6 +190,7 @@ QUOTED = {  # report -> the document that tells its numbers, and which of its ta
     "inference-large": ("docs/findings/step.md", ["points"]),
     "inference-searched": ("docs/findings/step.md", ["points"]),
     "inference-medium": ("docs/findings/step.md", ["points"]),
+    "mnist-step": ("docs/findings/data-sets.md", ["headline", "differences-headline"]),
     "learning-mnist5k": ("docs/protocol.md", ["headline", "differences-headline"]),
 }
 
