@@ -29,6 +29,7 @@ GROUPS = {
     "inception": ["+inception"], "inception_thorough": ["+inception", *LATENTS],
     "anomaly": ["data=mnist5k_without"], "digits_samples": [], "inception_samples": ["+inception"],
     "digits_copying": [], "inception_copying": ["+inception"], "chain": [],
+    "inference": LATENTS[:1],
 }  # fmt: skip
 
 
