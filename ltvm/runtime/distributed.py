@@ -216,11 +216,8 @@ class World:
         in NCCL may have to be killed by it.
         """
         self._patient = None
-        if dist.is_initialized() and dist.get_backend() == "nccl":
-            with contextlib.suppress(RuntimeError):  # what is left of it ends with the process
-                dist.distributed_c10d._abort_process_group()
-        elif dist.is_initialized():
-            end_groups()
+        if dist.is_initialized():
+            end_groups(abort=dist.get_backend() == "nccl")
 
     @property
     def parted(self) -> bool:
@@ -281,14 +278,18 @@ def joined(device: str) -> Iterator[World]:
         world.leave()
 
 
-def end_groups() -> None:
-    """End torch's groups, after a moment for the threads of Gloo.
+def end_groups(abort: bool = False) -> None:
+    """End torch's groups, after a moment for the threads of Gloo; ``abort``: what is under way too.
 
     In torch 2.6, and until pytorch #154976, a Gloo group waits for its threads while it holds the
     GIL, which a thread that has just done an exchange needs to let go of its tensors.
     """
     time.sleep(MOMENT)
-    dist.destroy_process_group()
+    if not abort:
+        dist.destroy_process_group()
+        return
+    with contextlib.suppress(RuntimeError):  # what is left of it ends with the process
+        dist.distributed_c10d._abort_process_group()
 
 
 def takes_own_gpu(device: str) -> bool:

@@ -44,20 +44,27 @@ def problem_of(tiny, world, *words) -> Problem:
     return build_problem(config, tiny, execution=Execution(graph=True), world=world)
 
 
-@pytest.mark.parametrize("failed", [False, True])
-def test_the_threads_of_gloo_get_a_moment_before_their_groups_end(monkeypatch, failed):
+@pytest.mark.parametrize(
+    ("failed", "backend", "ended"),
+    [(False, "gloo", "ended"), (True, "gloo", "ended"), (True, "nccl", "aborted")],
+)
+def test_the_threads_of_gloo_get_a_moment_before_their_groups_end(
+    monkeypatch, failed, backend, ended
+):
     """Without it two processes that join and leave often hang for good with torch 2.6."""
     done = []
     monkeypatch.setattr(distributed.time, "sleep", lambda seconds: done.append(seconds >= 0.1))
     monkeypatch.setattr(distributed.dist, "is_initialized", lambda: True)
-    monkeypatch.setattr(distributed.dist, "get_backend", lambda: "gloo")
+    monkeypatch.setattr(distributed.dist, "get_backend", lambda: backend)
+    c10d = distributed.dist.distributed_c10d
+    monkeypatch.setattr(c10d, "_abort_process_group", lambda: done.append("aborted"), raising=False)
     monkeypatch.setattr(distributed.dist, "destroy_process_group", lambda: done.append("ended"))
     store = SimpleNamespace(set=lambda *words: None)
     world = World(0, 2, store, object())
     if failed:
         world._part()
     world.leave()
-    assert done == [True, "ended"]
+    assert done == [True, ended]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
