@@ -10,7 +10,7 @@ from ltvm.config import resolve
 from ltvm.errors import InputError
 from ltvm.methods import VariationalAutoEncoder
 from ltvm.runs.ablations.ablation import plan
-from ltvm.runs.ablations.forecast import Forecast, kind_of
+from ltvm.runs.ablations.forecast import Forecast, Work, kind_of
 from ltvm.runs.execution.execute import execute
 from ltvm.runs.execution.progress import Reporter, current_reporter, set_reporter
 from ltvm.runs.execution.running import Running
@@ -40,7 +40,9 @@ def pretended(monkeypatch, tmp_path):
         run = Store(tmp_path / "results").run(config)
         what = (config["method"]["name"], config["seed"])
         reporter = current_reporter()
-        reporter.start_run(f"{what[0]} seed={what[1]}", kind_of(config))
+        reporter.start_run(
+            f"{what[0]} seed={what[1]}", Work(kind_of(config), run.status() != "done")
+        )
         outcome = otherwise.get(what, "done")
         if isinstance(outcome, BaseException):
             raise outcome
@@ -54,18 +56,49 @@ def pretended(monkeypatch, tmp_path):
 
 
 def test_a_forecast_knows_what_each_kind_takes():
-    forecast = Forecast(["a", "b", "a", "b", "c"])
+    forecast = Forecast(list(map(Work, "ababc")))
     assert forecast.seconds_left() is None
     assert forecast.sentence() == ""
-    forecast.finished("a", 10.0)
+    forecast.finished(Work("a"), 10.0)
     assert forecast.seconds_left() == 4 * 10
-    forecast.finished("b", 30.0)
+    forecast.finished(Work("b"), 30.0)
     assert forecast.seconds_left() == 10 + 30 + 20  # the one not met yet: the mean of the others
     assert forecast.sentence() == "the other 3 runs will take about 60 s"
     for kind in "abc":
-        forecast.finished(kind, 20.0)
+        forecast.finished(Work(kind), 20.0)
     assert forecast.seconds_left() == 0
     assert forecast.sentence() == ""
+
+
+def test_what_a_measurement_takes_says_nothing_of_a_training():
+    """Two seconds for new metrics of a trained run, minutes for the runs that are left."""
+    forecast = Forecast([Work("a", training=False), Work("a"), Work("b", training=False)])
+    forecast.finished(Work("a", training=False), 2.0)
+    assert forecast.seconds_left() is None
+    assert forecast.sentence() == ""
+    forecast.finished(Work("a"), 700.0)
+    assert forecast.seconds_left() == 2.0
+
+
+def test_the_other_of_two_that_share_a_training_may_train():
+    forecast = Forecast([Work("prior"), Work("mixture", training=False), Work("other")])
+    forecast.finished(Work("mixture"), 100.0)
+    assert forecast.seconds_left() == 200.0  # one of a kind that is left, and the other
+    forecast.finished(Work("prior", training=False), 4.0)
+    assert forecast.seconds_left() == 100.0
+
+
+def test_of_cells_that_share_a_training_the_first_one_trains(pretended):
+    """And none does that was trained before: only its evaluation is left."""
+    shared = [*TINY, "ablation.union=[{axes: {method: [vae], sampler: [gmm]}}]"]
+    planned = plan(shared).runs
+    before = sweeping.work_of(planned)
+    assert len(set(before)) == 3
+    assert sum(work.training for work in before) == 2 * 3
+    sweeping.sweep(plan(TINY), [], lambda: None)
+    after = sweeping.work_of(planned)
+    assert [work.kind for work in after] == [work.kind for work in before]
+    assert not any(work.training for work in after)
 
 
 def test_a_table_after_every_seed(pretended, capsys):
@@ -322,7 +355,7 @@ def test_a_run_that_another_process_has_just_taken_is_running(tmp_path, monkeypa
 
 def test_the_store_shows_runs_of_other_processes(tmp_path, capsys):
     planned = plan([*TINY, "ablation.seeds=[0]"]).runs
-    reporter = Reporter([one.kind for one in planned])
+    reporter = Reporter(sweeping.work_of(planned))
     watch = Watch(planned, reporter, shown=True)
     first = planned[0].run
     with first.held() as hold:

@@ -7,6 +7,7 @@ import pytest
 from rich.table import Table
 
 from ltvm.cli.main import main
+from ltvm.runs.ablations.forecast import Work
 from ltvm.runs.execution.progress import Reporter
 from ltvm.runtime.terminal import VisibleStream, console, visible, visible_output
 
@@ -54,8 +55,8 @@ def test_bars_name_a_run_by_its_words_alone(monkeypatch):
     monkeypatch.setattr(sys, "stderr", VisibleStream(screen))
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLUMNS", "200")
-    with Reporter(["kind"]) as reporter:
-        reporter.start_run(BAD, "kind")
+    with Reporter([Work("kind")]) as reporter:
+        reporter.start_run(BAD, Work("kind"))
         reporter.say(BAD)
         reporter.bars.refresh()
     text = screen.getvalue()

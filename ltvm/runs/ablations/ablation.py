@@ -89,6 +89,11 @@ class PlannedRun:
         """Of the run and its evaluation."""
         return self.run.status(self.evaluation)
 
+    @property
+    def is_trained(self) -> bool:
+        """Whether its training has ended, so that at most its evaluation is to do."""
+        return self.run.status() in FINAL
+
 
 def label_of_values(method: str, values: Mapping[str, Any], note: str) -> str:
     """A cell in words: ``short_run_ot alpha=0.3``."""

@@ -1,7 +1,8 @@
 """How long the runs that are left will take, from those that were done.
 
-Runs of one kind (one cell, any seed) take about the same time. A kind that was not met yet is
-expected to take what the mean of the others takes.
+Runs of one kind (one cell, any seed) take about the same time, and those that are trained already
+a small part of it. A kind that was not met yet is expected to take what the mean of the others
+takes.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 from ltvm.runs.identity import evaluation_identity, identity
 
@@ -19,40 +20,56 @@ def kind_of(config: dict[str, Any]) -> str:
     return f"{identity(config)}+{evaluation_identity(config)}"
 
 
-class Forecast:
-    """Seconds that are left of a list of runs, each given by its kind.
+class Work(NamedTuple):
+    """What is to do for a run: its kind, and whether it is trained or only measured."""
 
-    >>> forecast = Forecast(["vae", "abp", "vae", "abp"])
+    kind: str
+    training: bool = True
+
+
+class Forecast:
+    """Seconds that are left of a list of runs.
+
+    >>> forecast = Forecast([Work("vae"), Work("abp"), Work("vae"), Work("abp"), Work("abp")])
     >>> forecast.seconds_left() is None
     True
-    >>> forecast.finished("vae", 10.0)
+    >>> forecast.finished(Work("vae"), 10.0)
     >>> forecast.seconds_left()
-    30.0
-    >>> forecast.finished("abp", 40.0)
+    40.0
+    >>> forecast.finished(Work("abp"), 40.0)
     >>> forecast.seconds_left()
-    50.0
+    90.0
     """
 
-    def __init__(self, kinds: Sequence[str]) -> None:
-        self.left = Counter(kinds)
-        self.measured: dict[str, list[float]] = {}
+    def __init__(self, work: Sequence[Work]) -> None:
+        self.left = Counter(work)
+        self.measured: dict[Work, list[float]] = {}
 
-    def finished(self, kind: str, seconds: float) -> None:
-        """A run of this kind took so long and is not left any more."""
-        self.left[kind] = max(0, self.left[kind] - 1)
-        self.measured.setdefault(kind, []).append(seconds)
+    def finished(self, work: Work, seconds: float) -> None:
+        """A run took so long and is not left any more.
+
+        Of two runs that share a training either may come first: the one that is left of the kind
+        is taken.
+        """
+        other = work._replace(training=not work.training)
+        self.left[work if self.left[work] or not self.left[other] else other] -= 1
+        self.left = +self.left
+        self.measured.setdefault(work, []).append(seconds)
 
     def seconds_left(self) -> float | None:
-        """None where nothing was measured yet."""
-        if not self.measured:
-            return None
-        usual = {kind: fmean(seconds) for kind, seconds in self.measured.items()}
-        unknown = fmean(usual.values())
-        return sum(count * usual.get(kind, unknown) for kind, count in self.left.items())
+        """None where nothing was measured that tells how long a training takes."""
+        usual = {work: fmean(seconds) for work, seconds in self.measured.items()}
+        total = 0.0
+        for work, count in self.left.items():
+            alike = [seconds for known, seconds in usual.items() if known.training == work.training]
+            if not alike and (work.training or not usual):
+                return None
+            total += count * usual.get(work, fmean(alike or usual.values()))
+        return total
 
     def sentence(self) -> str:
         """``the other 14 runs will take about 7 min``; empty where nothing is left or known."""
-        seconds, count = self.seconds_left(), sum(self.left.values())
+        seconds, count = self.seconds_left(), self.left.total()
         if seconds is None or count == 0:
             return ""
         runs = "run" if count == 1 else f"{count} runs"

@@ -21,7 +21,7 @@ from ltvm.errors import (
 )
 from ltvm.methods.base import Method
 from ltvm.metrics.base import Context, Metric
-from ltvm.runs.ablations.forecast import kind_of
+from ltvm.runs.ablations.forecast import Work, kind_of
 from ltvm.runs.environment import commit
 from ltvm.runs.execution.board import Board, check_board
 from ltvm.runs.execution.build import build_method, build_metrics, build_problem
@@ -75,7 +75,7 @@ def execute(config: Config, command: str, timeout: float = 1.0) -> dict[str, Any
         reporter = current_reporter()
         kind = kind_of(config)
         label = reporter.labels.get((kind, config["seed"])) or label_of(config, command)
-        reporter.start_run(label, kind)
+        reporter.start_run(label, Work(kind, run.status() not in FINAL))
         running = Running(run, hold, config["protocol"]["iterations"])
         try:
             if run.status() not in FINAL:

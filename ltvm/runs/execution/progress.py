@@ -21,14 +21,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ltvm.runs.ablations.forecast import Forecast
+from ltvm.runs.ablations.forecast import Forecast, Work
 from ltvm.runtime.terminal import console, visible
 
+UNKNOWN = Work("")
 SHOWN_VARIABLE = "LTVM_RUNS_SHOWN"  # set for the workers of a process that shows all runs
 
 
 class Reporter:
-    """Progress over runs, each given by its kind (see ``ltvm.runs.ablations.forecast``).
+    """Progress over runs, each given by what it takes (see ``ltvm.runs.ablations.forecast``).
 
     ``labels`` say what is swept, by a run's kind and seed; ``quiet`` says nothing at all.
     Bars are there while it is entered, which may be more than once.
@@ -36,13 +37,13 @@ class Reporter:
 
     def __init__(
         self,
-        kinds: Sequence[str] = ("",),
+        work: Sequence[Work] = (UNKNOWN,),
         labels: Mapping[tuple[str, int], str] | None = None,
         quiet: bool = False,
     ) -> None:
-        self.runs, self.finished, self.label, self.kind = len(kinds), 0, "", ""
+        self.runs, self.finished, self.label, self.work = len(work), 0, "", UNKNOWN
         self.labels, self.quiet = labels or {}, quiet
-        self.forecast = Forecast(kinds)
+        self.forecast = Forecast(work)
         self.console = console(stderr=True)
         self.started = self.run_started = time.monotonic()
         self.bars: Progress | None = None
@@ -79,8 +80,8 @@ class Reporter:
             self.bars.stop()
             self.bars = None
 
-    def start_run(self, label: str, kind: str = "") -> None:
-        self.label, self.kind, self.run_started = label, kind, time.monotonic()
+    def start_run(self, label: str, work: Work = UNKNOWN) -> None:
+        self.label, self.work, self.run_started = label, work, time.monotonic()
         if self.bars is not None:
             self.bars.reset(self.run_bar, description=visible(label), doing="starting")
 
@@ -106,22 +107,22 @@ class Reporter:
         else:
             print(text, file=sys.stderr, flush=True)
 
-    def count(self, kind: str, seconds: float) -> None:
+    def count(self, work: Work, seconds: float) -> None:
         """One more run is finished, which took so long."""
         self.finished += 1
-        self.forecast.finished(kind, seconds)
+        self.forecast.finished(work, seconds)
 
     def finish_run(
         self,
         status: str,
         label: str | None = None,
-        kind: str | None = None,
+        work: Work | None = None,
         seconds: float | None = None,
     ) -> None:
-        """The run that was started last has ended; or another process's, by its label and kind."""
+        """The run that was started last has ended; or another process's, by its label and work."""
         text = f"{label or self.label}: {status}"
         own = time.monotonic() - self.run_started
-        self.count(self.kind if kind is None else kind, own if seconds is None else seconds)
+        self.count(self.work if work is None else work, own if seconds is None else seconds)
         left = self.runs - self.finished
         if self.bars is not None:
             self.bars.update(

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ltvm.errors import InputError, VanishedError, in_words
 from ltvm.runs.ablations.ablation import Plan, PlannedRun
+from ltvm.runs.ablations.forecast import Work
 from ltvm.runs.execution.execute import check_input
 from ltvm.runs.execution.progress import Reporter, set_reporter, workers_quiet
 from ltvm.runs.execution.resuming import check_checkpoint, discard_checkpoint
@@ -172,7 +173,7 @@ def sweep(
     batches = [batch for batch in map(going.to_do, plan.by_seed()) if batch]
     all_runs = [planned for batch in batches for planned in batch]
     going.reporter = reporter = Reporter(
-        [planned.kind for planned in all_runs],
+        work_of(all_runs),
         {(planned.kind, planned.config["seed"]): planned.label for planned in all_runs},
     )
     set_reporter(reporter)
@@ -200,6 +201,17 @@ def sweep(
     finally:
         set_reporter(None)
     return going.refused
+
+
+def work_of(runs: Sequence[PlannedRun]) -> list[Work]:
+    """What each run takes: of those that share a training the first one trains."""
+    trained: set[Path] = set()
+    work = []
+    for planned in runs:
+        directory = planned.run.directory
+        work.append(Work(planned.kind, directory not in trained and not planned.is_trained))
+        trained.add(directory)
+    return work
 
 
 def forget_divergence(planned: PlannedRun) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ltvm.errors import UnreadableError
 from ltvm.runs.ablations.ablation import PlannedRun
-from ltvm.runs.ablations.forecast import in_words
+from ltvm.runs.ablations.forecast import Work, in_words
 from ltvm.runs.execution.progress import Reporter
 
 EVERY = 1.0  # seconds between two looks; a hundred runs or more are looked at less often
@@ -27,6 +27,7 @@ class Watch:
         self.reporter, self.shown = reporter, shown
         self.began = time.monotonic()
         self.left = {planned: mark(planned) for planned in runs}
+        self.trained = {planned for planned in runs if planned.is_trained}
         self.iterations: dict[PlannedRun, int] = {}
         self.ended = 0
         self.stop = threading.Event()
@@ -73,7 +74,8 @@ class Watch:
         self.ended += 1
         # Runs go side by side: each takes its share of the time.
         share = (time.monotonic() - self.began) / self.ended
-        self.reporter.finish_run(status, planned.label, planned.kind, share)
+        work = Work(planned.kind, planned not in self.trained)
+        self.reporter.finish_run(status, planned.label, work, share)
 
 
 def mark(planned: PlannedRun) -> tuple[Any, ...]:
