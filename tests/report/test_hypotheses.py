@@ -115,11 +115,11 @@ def test_bold_is_what_stands_over_the_metrics_and_both_p_are_shown():
 def test_the_best_differs_from_every_other_and_is_corrected_over_columns():
     clear = {"a": by_seed([1.0, 1.1, 0.9]), "b": by_seed([5.0, 5.1, 5.2])}
     assert (leader(clear, "lower"), leader(clear, "higher")) == ("a", "b")
-    assert leader_p_value(clear, "a") == paired_p_value(clear["a"], clear["b"]) < 0.01
+    assert leader_p_value(clear, "a", "lower") == paired_p_value(clear["a"], clear["b"]) < 0.01
     third = clear | {"c": by_seed([1.0, 1.2, 1.0])}
-    assert leader_p_value(third, "a") == paired_p_value(third["a"], third["c"]) > 0.05
-    assert leader_p_value({"a": {0: 1.0}, "b": {0: 9.0}}, "a") is None
-    assert leader_p_value({"a": {0: 1.0}}, "a") is None
+    assert leader_p_value(third, "a", "lower") == paired_p_value(third["a"], third["c"]) > 0.05
+    assert leader_p_value({"a": {0: 1.0}, "b": {0: 9.0}}, "a", "lower") is None
+    assert leader_p_value({"a": {0: 1.0}}, "a", "lower") is None
     base, shift = np.array([5.0, 6.0, 8.0]), np.array([1.0, 1.4, 1.9])
     columns = {"f": FURTHER, "g": FURTHER}
     pair = {"base": base, "a": base + shift}
@@ -178,8 +178,8 @@ def test_a_row_from_elsewhere_stands_beside_the_rows_on_every_digit():
 
 def test_a_row_that_samples_from_a_density_competes_where_it_has_a_value():
     values = {
-        "f": {"a": [5.0, 5.1, 5.2], "b": [1.0, 1.1, 1.2], "a+gmm": [9.0, 9.1, 9.2]},
-        "g": {"a": [5.0, 5.1, 5.2], "b": [1.0, 1.1, 1.2]},  # samples have no part in it
+        "f": {"a": [5.0, 5.1, 5.2], "b": [1.0, 1.2, 1.3], "a+gmm": [9.0, 9.2, 9.1]},
+        "g": {"a": [5.0, 5.1, 5.2], "b": [1.0, 1.2, 1.3]},  # samples have no part in it
     }
     columns = {"f": FURTHER, "g": FURTHER}
     table = long_table(values, columns)
@@ -187,6 +187,20 @@ def test_a_row_that_samples_from_a_density_competes_where_it_has_a_value():
     assert best_cells(table, ["f", "g"], columns, Marks()) == {("f", "a+gmm"), ("g", "a")}
     none = table.assign(sampler_label=None)  # a row that lacks a value for no reason
     assert best_cells(none, ["f", "g"], columns, Marks()) == {("f", "a+gmm")}
+
+
+def test_more_seeds_of_one_row_make_no_other_best():
+    """By its own seeds the second row is far behind; at those of both it is the better one."""
+    own, more = [10.0, 11.0, 12.0], [9.0, 10.02, 10.99, 30.0, 31.0, 32.0]
+    assert leader({"a": by_seed(own), "b": by_seed(more)}, "lower") == "b"
+    assert leader({"a": {0: 1.0}, "b": {1: 2.0}}, "lower") is None
+    columns = {"f": Column("f", "", direction="lower")}
+    table = long_table({"f": {"a": own, "b": more}}, columns)
+    assert best_cells(table, ["f"], columns, Marks()) == {("f", "b")}
+    # c, at the seeds of all three ahead of a, is behind it where these two meet
+    values = {"a": by_seed(more), "b": by_seed(own), "c": by_seed([8.0, 9.0, 9.9, 60.0, 61.0, 62.0])}
+    assert leader(values, "lower") == "c"
+    assert leader_p_value(values, "c", "lower") == 1
 
 
 def test_the_page_says_what_was_looked_at_first_and_shows_both_p(written, tmp_path, unrendered):

@@ -121,7 +121,7 @@ def test_of_many_rows_the_answer_says_which_differ_and_rows_on_other_terms_do_no
     for method, mse in (("abp", 0.2), ("vae", 0.9)):
         for seed in range(3):
             folder = written.run(method, seed)
-            values = {"fd_digits": 11.0 + seed, "mse_test": mse + seed / 50}
+            values = {"fd_digits": 11.0 + seed, "mse_test": mse * (1 + seed / 50)}
             written.evaluation(folder, "e1", values)
     manifest, table = read(written)
     rows = dict(answer(table, manifest, Marks(), "t").rows)

@@ -136,14 +136,14 @@ def test_differences_survive_missing_keys_and_further_cells():
     table = pd.DataFrame(rows)
     manifest = manifest_of(table, ["method", "alpha"])
     found = differences_table(table, manifest, ["fd_digits"])
-    told = ["**+2.000 ± 0.000**", "**+5.000 ± 0.000**", "**+0.5000 ± 0.0000**"]
+    told = ["+2.000 ± 0.000", "+5.000 ± 0.000", "+0.5000 ± 0.0000"]
     assert found.iloc[:, 1].tolist() == told  # b3 to b1, the first one of the reference there
     names = cell_names(table, manifest)
     assert len(set(names.values())) == 5  # b1 and b3 share method and alpha
 
 
 def test_nothing_is_best_while_a_cell_is_not_done():
-    rows = long_rows([1.0, 1.1], method="a") + long_rows([5.0, 5.1], method="b")
+    rows = long_rows([1.0, 1.1], method="a") + long_rows([5.0, 5.2], method="b")
     manifest = {"axes": ["method"]}
     marked = estimates_table(pd.DataFrame(rows), manifest, ["fd_digits"], mark_best=True)
     assert marked.iloc[0, 2].startswith("**")

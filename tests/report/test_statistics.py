@@ -83,8 +83,20 @@ def test_p_values_equal_scipy():
     expected = stats.ttest_rel(first, second).pvalue
     assert paired_p_value(by_seed(first), by_seed(second)) == pytest.approx(expected)
     assert paired_p_value({0: 1.0, 1: 2.0}, {0: 1.0, 1: 2.0}) == 1
-    assert paired_p_value({0: 1.0, 1: 2.0}, {0: 2.0, 1: 3.0}) == 0
     assert paired_p_value({0: 1.0}, {0: 2.0}) is None
+
+
+@pytest.mark.parametrize("seeds", [2, 5, 8])
+def test_equal_differences_are_worth_what_their_signs_are(seeds):
+    """A metric in eighths: two equal differences decide nothing."""
+    first = by_seed(np.arange(seeds) / 8)
+    second = {seed: value + 0.125 for seed, value in first.items()}
+    exact = stats.binomtest(seeds, seeds).pvalue
+    assert paired_p_value(first, second) == pytest.approx(exact)
+    rounded = {seed: value + 0.1 for seed, value in first.items()}  # equal but for rounding
+    assert paired_p_value(first, rounded) == pytest.approx(exact)
+    same = {seed: value + 0.1 - 0.1 for seed, value in first.items()}
+    assert paired_p_value(first, same) == 1
 
 
 def test_holm_by_hand_and_by_its_closure():

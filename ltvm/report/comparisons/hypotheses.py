@@ -12,11 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 import pandas as pd
 
 from ltvm.metrics.columns import Column
-from ltvm.report.comparisons.statistics import CONFIDENCE, holm, leader, leader_p_value
+from ltvm.report.comparisons.statistics import (
+    CONFIDENCE,
+    holm,
+    is_better,
+    leader,
+    leader_p_value,
+)
 from ltvm.report.values.cells import by_cell, cells_by_data, external_cells
 from ltvm.report.values.comparability import Marks
 from ltvm.report.values.long_table import SAMPLER_LABEL
@@ -119,11 +126,12 @@ def best_cells(
             if cells and done and marks.alike([*cells, *beside], metric):
                 competing = {cell: values[cell] for cell in cells}
                 best = leader(competing, direction)
-                if any(
-                    leader({"own": competing[best], "": o}, direction) != "own" for o in outside
+                if best is None or any(
+                    is_better(fmean(other.values()), fmean(competing[best].values()), direction)
+                    for other in outside
                 ):
                     continue
-                p_values[metric, best] = leader_p_value(competing, best)
+                p_values[metric, best] = leader_p_value(competing, best, direction)
     return {key for key, test in correct(p_values, families).items() if test.stands}
 
 

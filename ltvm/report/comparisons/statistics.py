@@ -18,6 +18,7 @@ from scipy import special, stats
 Direction = Literal["lower", "higher"]  # towards better
 
 CONFIDENCE = 0.95
+ROUNDING = 1e-12  # of values, relative to them
 LARGE = 1e6  # from here on in powers of ten
 RESAMPLES = 9_999  # of a bootstrap interval
 BOOTSTRAP_SEED = 0
@@ -122,14 +123,16 @@ def paired_difference(
 def paired_p_value(first: Mapping[int, float], second: Mapping[int, float]) -> float | None:
     """Two-sided p-value of the paired t test; None with fewer than two shared seeds.
 
-    Differences that are all the same have no spread to judge by: 1 if they are zero, else 0.
+    Differences that are all the same, but for rounding, have no spread to judge by: 1 if they are
+    zero, else the exact sign test's, 2 / 2^n, which n equal signs are worth.
     """
     differences = np.asarray(shared_differences(first, second))
-    if len(differences) < 2:
-        return None
-    if np.ptp(differences) == 0:
-        return float(differences[0] == 0)
     n = len(differences)
+    if n < 2:
+        return None
+    rounding = ROUNDING * max(abs(x) for x in (*first.values(), *second.values()))
+    if np.ptp(differences) <= rounding:
+        return 1.0 if abs(differences.mean()) <= rounding else 2 * 0.5**n
     error = math.sqrt(float(differences.var(ddof=1)) / n)
     t = float(differences.mean()) / error if error else math.inf
     return 2 * float(special.stdtr(n - 1, -abs(t)))  # scipy.stats.ttest_1samp takes a millisecond
@@ -191,19 +194,35 @@ def decides(n: int) -> bool:
     return 2 * 0.5**n < 1 - CONFIDENCE
 
 
-def leader(by_key: Mapping[str, Mapping[int, float]], direction: Direction) -> str:
-    """The key with the best mean."""
+def is_better(value: float, than: float, direction: Direction) -> bool:
+    return value < than if direction == "lower" else value > than
+
+
+def leader(by_key: Mapping[str, Mapping[int, float]], direction: Direction) -> str | None:
+    """The key with the best mean over the seeds that all keys have; None where there are none."""
+    shared = set.intersection(*(set(values) for values in by_key.values())) if by_key else set()
+    if not shared:
+        return None
+    means = {key: float(np.mean([values[s] for s in shared])) for key, values in by_key.items()}
     sign = 1 if direction == "lower" else -1
-    return min(by_key, key=lambda key: sign * float(np.mean(list(by_key[key].values()))))
+    return min(means, key=lambda key: sign * means[key])
 
 
-def leader_p_value(by_key: Mapping[str, Mapping[int, float]], best: str) -> float | None:
-    """The p-value of "the key ``best`` differs from every other": the largest of the paired ones.
+def leader_p_value(
+    by_key: Mapping[str, Mapping[int, float]], best: str, direction: Direction
+) -> float | None:
+    """The p-value of "the key ``best`` is better than every other": the largest of the paired ones.
 
     An intersection-union test (Berger, Technometrics 1982): it needs no correction for the number
-    of keys. None with fewer than two keys, or where a pair shares fewer than two seeds.
+    of keys. Each pair is taken over the seeds that both have, and 1 where ``best`` has the worse
+    mean there. None with fewer than two keys, or where a pair shares fewer than two seeds.
     """
-    found = [paired_p_value(by_key[best], by_key[key]) for key in by_key if key != best]
+    found = []
+    for key, values in by_key.items():
+        if key != best:
+            ahead = leader({best: by_key[best], key: values}, direction) == best
+            p = paired_p_value(by_key[best], values)
+            found.append(p if ahead or p is None else 1.0)
     known = [p for p in found if p is not None]
     return max(known) if known and len(known) == len(found) else None
 

@@ -22,6 +22,7 @@ from ltvm.report.comparisons.hypotheses import (
     best_cells,
     families_of_tests,
     outstanding_cells,
+    untested_cells,
 )
 from ltvm.report.comparisons.statistics import (
     INTERVALS,
@@ -39,6 +40,7 @@ from ltvm.report.values.declared import columns_of, compared_metrics, headings
 UNFINISHED = "Not answered yet: runs are still to come."
 UNMEASURED = "No headline metric was measured."
 BETTER, WORSE, OPEN, UNTESTED = "better", "worse", "open", "untested"
+EQUAL = "equal"
 SPENT = tuple(CURRENCIES[word] for word in ("flops", "passes", "seconds"))
 BEST = "Significantly best"
 BEST_TEXT = (
@@ -67,7 +69,7 @@ class Line:
     said: str
     reach: tuple[float, float, float] | None
     full: str = ""
-    leaning: str = ""  # ``BETTER`` or ``WORSE``, of the mean; empty for a cost
+    leaning: str = ""  # ``BETTER``, ``WORSE`` or ``EQUAL``, of the mean; empty for a cost
 
 
 @dataclass(frozen=True)
@@ -169,11 +171,11 @@ def sentence(own: str, other: str, lines: Sequence[Line], seeds: int) -> str:
 
 def means_of(lines: Sequence[Line]) -> str:
     """``mean worse``, ``means worse``, ``means: 1 better, 2 worse``"""
-    counts = {way: sum(line.leaning == way for line in lines) for way in (BETTER, WORSE)}
+    counts = {way: sum(line.leaning == way for line in lines) for way in (BETTER, WORSE, EQUAL)}
     there = [way for way, n in counts.items() if n]
     if len(there) == 1:
         return f"{'mean' if len(lines) == 1 else 'means'} {there[0]}"
-    return f"means: {', '.join(f'{n} {way}' for way, n in counts.items())}"
+    return f"means: {', '.join(f'{n} {way}' for way, n in counts.items() if n)}"
 
 
 def counted(n: int, noun: str) -> str:
@@ -223,6 +225,9 @@ def judged(estimate: Estimate, column: Column, test: Outcome | None) -> tuple[st
 
 
 def leaning_of(estimate: Estimate, column: Column) -> str:
+    """``BETTER`` or ``WORSE``, by the mean; ``EQUAL`` where it is 0."""
+    if estimate.mean == 0:
+        return EQUAL
     return BETTER if (estimate.mean < 0) == (column.direction == "lower") else WORSE
 
 
@@ -304,13 +309,14 @@ def of_all_rows(
         winners = [names[cell] for found, cell in sorted(best) if found == metric]
         if winners:
             yield f"{BEST}: {' and '.join(map(quoted, winners))}."
-        elif len(cells_by_data(table)) == 1:
-            external = external_cells(table)
-            own = {cell: v for cell, v in values.items() if cell not in external}
-            first = names[leader(own, column.direction)]
-            yield f"Best by its mean, not significantly: {quoted(first)}."
         else:
-            yield "No row is significantly best."
+            aside = external_cells(table) | untested_cells(table)
+            own = {cell: v for cell, v in values.items() if cell not in aside}
+            first = leader(own, column.direction) if len(cells_by_data(table)) == 1 else None
+            if first is not None:
+                yield f"Best by its mean, not significantly: {quoted(names[first])}."
+            else:
+                yield "No row is significantly best."
     tested = [(cell, other) for cell, other in compared if (metric, cell) in tests]
     if len(tested) < 2:
         return
