@@ -174,7 +174,11 @@ def test_a_report_judges_what_was_claimed(written, tmp_path):
     """Errors of unseen images: 0.5, 0.52, 0.51 against 0.3, 0.32, 0.33, so +0.193 ± 0.029."""
     worse = CLAIM | {"name": "C2", "claim": "It costs.", "metric": "mse_test", "expected": "worse"}
     better = worse | {"name": "C3", "claim": "It pays.", "expected": "better"}
-    found = judged(written, tmp_path, CLAIM, worse, better)
+    much = worse | {"name": "C4", "smallest": 0.65, "family": "M"}  # 0.206 of 0.317
+    found = judged(written, tmp_path, CLAIM, worse, better, much)
+    assert found.loc["C4", "verdict"] == (
+        "undecided here; there is a difference, but it may be smaller than what is of interest"
+    )
     difference = "+0.193 ± 0.029 (+61 %)"
     assert found.loc["C2", ["verdict", "difference"]].tolist() == [
         "supported", difference,

@@ -147,10 +147,12 @@ def test_points_of_a_grid_keep_their_order_in_a_table_of_their_own(written, tmp_
     assert "MSE of unseen images by steps. n = 1000." in (folder / "README.md").read_text()
 
 
-def swept(written, key, values, method="vae"):
+def swept(written, key, values, method="vae", data="mnist5k", note=""):
     for value in values:
         for seed in (0, 1):
-            folder = written.run(method, seed, values={key: value}, cell=f"{method}-{value}")
+            cell = f"{method}-{data}-{value}{note}"
+            folder = written.run(method, seed, data=data, values={key: value}, cell=cell)
+            written.entries[-1]["note"] = note
             written.evaluation(folder, "e1", {"fd_digits": 1.0 + seed, "mse_test": 0.1})
 
 
@@ -184,6 +186,21 @@ def test_swept_names_and_crossed_tables(written, tmp_path, unrendered):
     assert (folder / "sweep-solver.png").is_file()
     crossed = pd.read_csv(folder / "crossed-fd-digit-features.csv")
     assert list(crossed) == ["method", "none", "exact"]
+
+
+@pytest.mark.parametrize("more", ["data", "further"])
+def test_where_a_place_has_two_cells_methods_and_values_are_not_crossed(written, tmp_path, more):
+    """One text would stand for both of them."""
+    written.entries.clear()
+    for data in ("mnist5k", "svhn") if more == "data" else ("mnist5k",):
+        for method in ("vae", "abp"):
+            swept(written, "model.sigma", [0.3, 0.6], method, data)
+    if more == "further":
+        swept(written, "model.sigma", [0.6, 0.9], "vae", note="method.solver=bsp")
+    axes = ["method", "data", "model.sigma"] if more == "data" else ["method", "model.sigma"]
+    folder = report(written, tmp_path, axes=axes)
+    assert not list(folder.glob("crossed*"))
+    assert len(pd.read_csv(folder / "table.csv")) == (8 if more == "data" else 6)
 
 
 def test_a_method_without_a_style_gets_a_stable_one(written):

@@ -119,7 +119,7 @@ def test_no_report_without_records(tmp_path):
 def manifest_of(table, axes, reference="b", combine="product"):
     cells = table.drop_duplicates("cell")
     runs = [
-        {"cell": row["cell"], "values": {k: row.get(k) for k in axes}}
+        {"cell": row["cell"], "method": row["method"], "values": {k: row.get(k) for k in axes}}
         for _, row in cells.iterrows()
     ]
     return {"axes": axes, "reference": reference, "combine": combine, "runs": runs}
@@ -197,7 +197,7 @@ def test_a_method_by_value_table_has_every_cell_in_its_place():
             for row in long_rows([value, value + 0.5], method=method):
                 rows.append(row | {"cell": f"{method}{digit}", "data.load.digit": digit})
     table = pd.DataFrame(rows)
-    manifest = {"axes": {"method": 0, "data.load.digit": 0}, "combine": "product", "extra": []}
+    manifest = {"axes": {"method": 0, "data.load.digit": 0}, "combine": "product"}
     estimates = estimates_table(table, manifest, ["fd_digits"], mark_best=False)
     crossed = crossed_table(table, manifest, estimates, "fd_digits ↓").set_index("method")
     assert list(crossed.columns) == ["1", "4"]

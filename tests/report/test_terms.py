@@ -106,6 +106,7 @@ def test_rows_without_any_run_yet_keep_their_place(written, tmp_path):
             shutil.rmtree(written.root / entry["path"])
     folder, page = page_of(written, tmp_path)
     assert "**0 of 3 seeds**" in page
+    assert "One seed: no interval" not in page  # two seeds of one row are done
     assert "same, no correction: 0 of 3 (3 pending)" in page
     table = pd.read_csv(folder / "table.csv")
     assert table["cell"].tolist() == ["short-run OT", "same, no correction"]

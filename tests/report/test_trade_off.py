@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pandas as pd
+import pytest
 
 import ltvm
 from ltvm.metrics.columns import Column
@@ -62,6 +63,36 @@ def test_a_report_says_at_how_many_seeds_a_row_is_on_the_frontier(written, unren
     text = (folder / "README.md").read_text()
     assert "## Reconstruction against generation" in text
     assert "![Reconstruction against generation on mnist5k](trade-off.png)" in text
+
+
+def test_means_are_over_the_seeds_that_all_rows_have():
+    """A row that was lucky with its one seed is compared with the others' values at that seed."""
+    easy, hard, hardest = (2.0, 1.0), (3.0, 1.0), (3.0, 2.0)  # generation is better higher
+    points = {
+        "ahead": {0: (3.0, 0.5), 1: (1.0, 9.0), 2: (1.0, 9.0)},
+        "behind": {0: hardest, 1: (0.0, 9.5), 2: (0.0, 9.5)},
+        "once": {0: easy},
+    }
+    found = Traded(("g", "e"), (GENERATION, ERROR), points)
+    assert found.means() == {"ahead": (3.0, 0.5), "behind": hardest, "once": easy}
+    assert found.on_frontier(found.means(), Marks()) == {"ahead"}
+    apart = Traded(("g", "e"), (GENERATION, ERROR), points | {"late": {1: hard}})
+    assert apart.means() == {}
+    whole = Traded(("g", "e"), (GENERATION, ERROR), points, unfinished={"once"})
+    assert set(whole.means()) == {"ahead", "behind"}
+    assert whole.means()["ahead"] == pytest.approx((5 / 3, 18.5 / 3))
+
+
+def test_a_row_with_a_run_that_failed_has_no_part_in_the_frontier_of_the_means(written, unrendered):
+    for seed in range(3):
+        folder = written.run("vae", seed, **({"status": "failed", "reason": "r"} if seed else {}))
+        if seed == 0:
+            written.evaluation(folder, "e1", {"fd_digits": 0.1, "mse_test": 0.01})
+    written.manifest()
+    folder = ltvm.make_report("ot-mnist5k", written.root, written.root / "reports")
+    table = pd.read_csv(folder / "trade-off.csv", dtype=str).set_index("cell")
+    assert table["of the means"].to_dict()["vae"] == "-"
+    assert "yes" in set(table["of the means"])
 
 
 def test_a_row_that_samples_from_a_density_has_its_runs_error(written, unrendered):

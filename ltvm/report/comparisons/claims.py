@@ -198,7 +198,9 @@ def judge(found: Judged, corrected: float, columns: Mapping[str, Column]) -> Jud
     interest = claim.smallest * (1.0 if claim.absolute else abs(measured.reference))
     word = verdict(measured.estimate, corrected, interest, falls)
     reason = ""
-    if word == UNDECIDED:
+    if word == UNDECIDED and corrected < 1 - CONFIDENCE:
+        reason = "there is a difference, but it may be smaller than what is of interest"
+    elif word == UNDECIDED:
         needed = needed_text(list(measured.differences))
         reason = f"seeds that a difference like this needs: {needed}"
     return Judged(claim, found.cells, measured, corrected, word, reason)

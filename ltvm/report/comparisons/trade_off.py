@@ -2,18 +2,21 @@
 
 Of the first headline metric of either family that has a better direction. A row is on the frontier
 at a seed unless another row is at least as good in both there, and better in one. A row with a run
-that diverged counts so many seeds the fewer, and has no part in the frontier of the means.
+that diverged counts so many seeds the fewer. Means are over the seeds that all rows have; a row
+with a run that is not done has no part in their frontier.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
 
 from ltvm.metrics.columns import Column
+from ltvm.report.comparisons.hypotheses import untested_cells
 from ltvm.report.comparisons.statistics import INTERVALS, format_estimate
 from ltvm.report.values.cells import by_cell, cell_names, cells_by_data, external_cells
 from ltvm.report.values.comparability import Marks
@@ -33,16 +36,14 @@ class Traded:
     columns: tuple[Column, Column]
     points: dict[str, BySeed]  # by cell
     lost: Mapping[str, int] = field(default_factory=dict)  # cell -> runs that diverged
+    unfinished: Set[str] = frozenset()  # cells with a run that is not done
 
     def means(self) -> dict[str, Point]:
-        """Of the cells all of whose runs went well."""
-        return {
-            cell: tuple(
-                sum(values) / len(by_seed) for values in zip(*by_seed.values(), strict=True)
-            )
-            for cell, by_seed in self.points.items()
-            if not self.lost.get(cell)
-        }
+        """Of the cells all of whose runs went well, over the seeds that these have in common."""
+        whole = {cell: own for cell, own in self.points.items() if cell not in self.unfinished}
+        seeds = set.intersection(*map(set, whole.values())) if whole else set()
+        of_seeds = {cell: [own[seed] for seed in seeds] for cell, own in whole.items() if seeds}
+        return {cell: tuple(map(fmean, zip(*own, strict=True))) for cell, own in of_seeds.items()}
 
     def at(self, seed: int) -> dict[str, Point]:
         return {cell: own[seed] for cell, own in self.points.items() if seed in own}
@@ -107,7 +108,7 @@ def traded(table: pd.DataFrame) -> list[Traded]:
         points = {cell: by_seed for cell, by_seed in points.items() if by_seed}
         if len(points) >= FEWEST:
             both = (columns[metrics[0]], columns[metrics[1]])
-            found.append(Traded(metrics, both, points, lost))
+            found.append(Traded(metrics, both, points, lost, untested_cells(table)))
     return found
 
 

@@ -44,7 +44,7 @@ SAMPLED = (
 def state_text(table: pd.DataFrame, manifest: dict[str, Any]) -> list[str]:
     """``1 of 3 seeds`` and which rows lack what, while runs are to come; one seed says so."""
     parts = list(progress_text(table, manifest))
-    if table[table["status"] == "done"]["seed"].nunique() <= 1:
+    if table[table["status"] == "done"]["seed"].nunique() == 1:
         parts.append("One seed: no interval, and nothing is tested.\n")
     return parts
 

@@ -129,7 +129,7 @@ def crossed_table(
     names, shipped = cell_names(table, manifest), stored_texts(table)
     frame = pd.DataFrame(
         {
-            "method": cells["label"].fillna(cells["method"]),
+            "method": cells["method"],
             "value": cells[key].map(value_text),
             "text": [texts[names[c]] + shipped.get(c, "") for c in cells["cell"]],
         }
@@ -137,4 +137,5 @@ def crossed_table(
     rows = frame.pivot_table(
         index="method", columns="value", values="text", aggfunc="first", sort=False
     )
-    return rows.reset_index().rename_axis(columns=None)
+    labels = dict(zip(cells["method"], cells["label"].fillna(cells["method"]), strict=True))
+    return rows.rename(index=labels).reset_index().rename_axis(columns=None)

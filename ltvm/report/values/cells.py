@@ -230,7 +230,19 @@ def tuning_trials(table: pd.DataFrame) -> dict[str, str]:
 
 
 def crossed_key(manifest: dict[str, Any]) -> str | None:
-    """The one key that is swept for every method, or None: then tables cross method and key."""
+    """The one key that is swept for every method, or None: then tables cross method and key.
+
+    None, too, where a method has more than one cell at a value (another data set, a density, a
+    further cell), since one text could not stand for all of them.
+    """
     keys = [key for key in manifest["axes"] if key not in ("method", "data")]
-    crossed = "method" in manifest["axes"] and manifest["combine"] == "product" and len(keys) == 1
-    return keys[0] if crossed and not manifest.get("extra") else None
+    if "method" not in manifest["axes"] or manifest["combine"] != "product" or len(keys) != 1:
+        return None
+    runs = manifest.get("runs", [])
+    places = {
+        run["cell"]: (run["method"], repr(run["values"][keys[0]]))
+        for run in runs
+        if keys[0] in run.get("values", {})  # rows from elsewhere have no such value
+    }
+    further = any(run.get("note") for run in runs)
+    return None if further or len(set(places.values())) < len(places) else keys[0]
