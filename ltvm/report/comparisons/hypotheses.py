@@ -103,7 +103,16 @@ def untested_cells(table: pd.DataFrame) -> set[str]:
 def best_cells(
     table: pd.DataFrame, metrics: Sequence[str], columns: Mapping[str, Column], marks: Marks
 ) -> set[Key]:
-    """(metric, cell) of what is significantly best, corrected for the metrics and data sets.
+    """(metric, cell) of what is significantly best, corrected for the metrics and data sets."""
+    p_values = best_p_values(table, metrics, columns, marks)
+    tests = correct(p_values, families_of_tests(columns, metrics))
+    return {key for key, test in tests.items() if test.stands}
+
+
+def best_p_values(
+    table: pd.DataFrame, metrics: Sequence[str], columns: Mapping[str, Column], marks: Marks
+) -> dict[Key, float | None]:
+    """(metric, cell with the best mean) -> p of being better than every other, not corrected.
 
     Only where all cells on the same data are done and their numbers are of one kind. Cells from
     elsewhere share no seed, so that nothing of them is tested; beside a better one nothing is best.
@@ -132,7 +141,7 @@ def best_cells(
                 ):
                     continue
                 p_values[metric, best] = leader_p_value(competing, best, direction)
-    return {key for key, test in correct(p_values, families).items() if test.stands}
+    return p_values
 
 
 def own_and_external(table: pd.DataFrame, external: Set[str]) -> list[tuple[list[str], list[str]]]:

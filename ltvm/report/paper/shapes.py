@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -14,11 +15,25 @@ from ltvm.report.comparisons.differences import (
     signed,
     test_text,
 )
-from ltvm.report.comparisons.hypotheses import Outcome, best_cells
-from ltvm.report.comparisons.statistics import INTERVALS, format_estimate, holm, paired_difference
+from ltvm.report.comparisons.hypotheses import Key, Outcome, best_p_values, outstanding_cells
+from ltvm.report.comparisons.statistics import (
+    CONFIDENCE,
+    INTERVALS,
+    format_estimate,
+    holm,
+    paired_difference,
+)
 from ltvm.report.paper.sources import Source
 from ltvm.report.tables.texts import estimates_table
-from ltvm.report.values.cells import by_cell, value_text
+from ltvm.report.values.cells import (
+    by_cell,
+    cell_names,
+    method_text,
+    note_texts,
+    swept_keys,
+    swept_texts,
+    value_text,
+)
 from ltvm.report.values.declared import columns_of, compared_metrics, headings, headline_metrics
 from ltvm.report.values.published import COUNTERPARTS, published
 from ltvm.runs.files.store import Run
@@ -27,7 +42,7 @@ from ltvm.runtime.phases import PHASES
 Frames = dict[str, pd.DataFrame]  # what it is of, or "" -> a table
 MISSING = "missing"
 SHORTEST = 1e-5  # minutes of a phase: less is that of looking at the clock
-UNPLANNED = "-"  # no cell of any ablation that the table is made of
+UNPLANNED = "-"  # no cell of any ablation that the table is made of, or nothing to tell
 FD, MSE = "FD ↓", "MSE, unseen images ↓"  # where no run says what it measures
 USUAL = {"generation": FD, "reconstruction": MSE, "detection": "AUPRC ↑"}
 QUALITY = {  # what tables of one value show: the first that is there
@@ -43,13 +58,23 @@ def metric_of(table: pd.DataFrame, family: str) -> str | None:
     return next((name for name in QUALITY[family] if name in present), None)
 
 
-def text_of(values: dict[int, float], planned: int, best: bool = False, signs: str = "") -> str:
+def text_of(
+    values: dict[int, float],
+    planned: int,
+    best: bool = False,
+    signs: str = "",
+    absent: str = MISSING,
+) -> str:
     """An estimate over the seeds that there are; says so where some are missing."""
     if not values:
-        return MISSING
+        return absent
     text = format_estimate(INTERVALS["t"](list(values.values())), best, signs)
     some = 1 < len(values) < planned
     return f"{text} ({len(values)} of {planned} seeds)" if some else text
+
+
+def absent_text(cell: str, to_come: Set[str]) -> str:
+    return MISSING if cell in to_come else UNPLANNED
 
 
 def seeds_of(source: Source, cell: str) -> int:
@@ -63,7 +88,8 @@ def rows(sources: Sequence[Source]) -> Frames:
     metrics = headline_metrics(columns) if columns else []
     titles = [headings(columns)[metric] for metric in metrics] or [FD, MSE]
     frame = estimates_table(one.table, one.manifest, metrics, True, one.marks)
-    whole = dict(zip(frame["cell"], frame["runs"].str.fullmatch(r"\d+"), strict=True))
+    names, to_come = cell_names(one.table, one.manifest), outstanding_cells(one.table)
+    whole = {name: cell not in to_come for cell, name in names.items()}
     frames = {"": told(frame, titles, whole)}
     compared = [metric for metric in metrics if metric in compared_metrics(columns)]
     tests: dict[tuple[str, str], Outcome] | None = None if one.whole else {}
@@ -74,7 +100,7 @@ def rows(sources: Sequence[Source]) -> Frames:
 
 
 def told(frame: pd.DataFrame, titles: Sequence[str], whole: dict[str, bool]) -> pd.DataFrame:
-    """A frame whose dashes are said to be missing in rows that are not done."""
+    """A frame whose dashes are said to be missing in rows with runs to come."""
     done = frame["cell"].map(whole)
     for title in titles:
         own = frame[title] if title in frame else pd.Series(UNPLANNED, frame.index)
@@ -97,41 +123,78 @@ def by_digit(sources: Sequence[Source]) -> Frames:
     return crossed(sources, "detection", ["data", "data.load.digit"])
 
 
+@dataclass(frozen=True)
+class Part:
+    """What a source has on one data set (and digit): a column of a crossed table."""
+
+    source: Source
+    place: tuple[Any, ...]
+    table: pd.DataFrame
+    metric: str | None
+    heading: str
+
+    @property
+    def best_p_values(self) -> dict[Key, float | None]:
+        if self.metric is None:
+            return {}
+        columns = columns_of(self.table)
+        return best_p_values(self.table, [self.metric], columns, self.source.marks)
+
+
+def parts_of(source: Source, family: str, keys: Sequence[str]) -> Iterator[Part]:
+    protocols = {run["cell"]: run["protocol"] for run in source.manifest["runs"]}
+    for place, part in source.table.groupby(list(keys), sort=False):
+        metric = metric_of(part, family)
+        title = headings(columns_of(part))[metric] if metric else USUAL[family]
+        data, *digit = (value_text(value) for value in place)
+        heading = f"{data}, {protocols[str(part['cell'].iloc[0])]}"
+        heading += "".join(f", without {d}" for d in digit)
+        yield Part(source, place, part, metric, f"{heading}: {title}")
+
+
 def crossed(sources: Sequence[Source], family: str, keys: Sequence[str]) -> Frames:
-    """Methods by the values of ``keys``, of one value; then what was published of it."""
+    """Methods by the values of ``keys``, of one value; then what was published of it.
+
+    The best of every column: Holm's adjustment is over all columns.
+    """
+    parts = [part for one in sources for part in parts_of(one, family, keys)]
+    p_values = {
+        (place, cell): p
+        for place, part in enumerate(parts)
+        for (_, cell), p in part.best_p_values.items()
+        if p is not None
+    }
+    corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    best = {key for key, p in corrected.items() if p < 1 - CONFIDENCE}
     found: dict[str, dict[str, str]] = {}  # row -> column -> text
-    labels: dict[str, str] = {}
-    columns: dict[tuple[Any, ...], str] = {}
-    for one in sources:
-        protocols = {run["cell"]: run["protocol"] for run in one.manifest["runs"]}
-        for place, part in one.table.groupby(list(keys), sort=False):
-            metric, declared = metric_of(part, family), columns_of(part)
-            title = headings(declared)[metric] if metric else USUAL[family]
-            data, *digit = (value_text(value) for value in place)
-            protocol = protocols[str(part["cell"].iloc[0])]
-            heading = f"{data}, {protocol}" + "".join(f", without {d}" for d in digit)
-            columns[place] = f"{heading}: {title}"
-            values = by_cell(part, metric) if metric else {}
-            best = best_cells(part, [metric], declared, one.marks) if metric else set()
-            for row in part.drop_duplicates("cell").to_dict("records"):
-                cell = str(row["cell"])
-                signs = one.marks.signs(metric, cell) if metric else ""
-                labels.setdefault(row["method"], str(row["label"] or row["method"]))
-                found.setdefault(row["method"], {})[columns[place]] = text_of(
-                    values.get(cell, {}), seeds_of(one, cell), (metric, cell) in best, signs
+    for place, part in enumerate(parts):
+        values = by_cell(part.table, part.metric) if part.metric else {}
+        of_place = [key for key in swept_keys(part.source.manifest) if key not in keys]
+        to_come = outstanding_cells(part.table)
+        for row in part.table.drop_duplicates("cell").to_dict("records"):
+            cell = str(row["cell"])
+            name = ", ".join([method_text(row), *swept_texts(row, of_place), *note_texts(row)])
+            signs = part.source.marks.signs(part.metric, cell) if part.metric else ""
+            texts = found.setdefault(name, {})
+            if texts.get(part.heading, MISSING) == MISSING:
+                seeds, absent = seeds_of(part.source, cell), absent_text(cell, to_come)
+                texts[part.heading] = text_of(
+                    values.get(cell, {}), seeds, (place, cell) in best, signs, absent
                 )
-    named = {labels[method]: texts for method, texts in found.items()}
-    for place, heading in columns.items():
-        part = pd.concat([one.table for one in sources])
-        for name, text in matching(str(place[0]), part, family, [value_text(v) for v in place[1:]]):
-            named.setdefault(name, {}).setdefault(heading, text)
-    frame = pd.DataFrame(
-        [
-            {"method": name, **{h: t.get(h, UNPLANNED) for h in columns.values()}}
-            for name, t in named.items()
-        ]
-    )
-    return {"": frame}
+    ours = pd.concat([one.table for one in sources])
+    for part in parts:
+        data, *digit = (value_text(value) for value in part.place)
+        for name, text in matching(data, ours, family, digit):
+            found.setdefault(name, {}).setdefault(part.heading, text)
+    shown = list(dict.fromkeys(part.heading for part in parts))
+    return {
+        "": pd.DataFrame(
+            [
+                {"method": name, **{h: texts.get(h, UNPLANNED) for h in shown}}
+                for name, texts in found.items()
+            ]
+        )
+    }
 
 
 def matching(
@@ -174,30 +237,35 @@ def paired(sources: Sequence[Source]) -> Frames:
         metrics = [m for m in headline_metrics(columns) if columns[m].direction] if columns else []
         tests = difference_tests(one.table, one.manifest, metrics, one.marks)
         runs = {run["cell"]: run for run in one.manifest["runs"]}
+        to_come = outstanding_cells(one.table)
         for cell, other in pairs(one.table, one.manifest):
             place = f"{runs[cell]['data']}, {runs[cell]['protocol']}"
             for metric in metrics:
                 values = by_cell(one.table, metric)
                 first, second = values.get(cell, {}), values.get(other, {})
-                estimate = paired_difference(first, second)
+                subtract, signs = one.marks.pair(metric, cell, other)
+                estimate = paired_difference(first, second) if subtract else None
                 if (metric, cell) in tests:
                     tested[len(found)] = tests[metric, cell].p
+                seeds = {c: seeds_of(one, c) for c in (cell, other)}
+                absent = {c: absent_text(c, to_come) for c in (cell, other)}
+                of_both = MISSING if MISSING in absent.values() else UNPLANNED
                 found.append({
                     "data, protocol": place,
                     "value": headings(columns)[metric],
-                    "with": text_of(first, seeds_of(one, cell)),
-                    "without": text_of(second, seeds_of(one, other)),
-                    "difference": signed(estimate, False) if estimate else MISSING,
+                    "with": text_of(first, seeds[cell], absent=absent[cell]),
+                    "without": text_of(second, seeds[other], absent=absent[other]),
+                    "difference": signed(estimate, False, signs) if estimate else of_both,
+                    "p (adjusted)": of_both,
                 })  # fmt: skip
-            missing = dict.fromkeys(("with", "without", "difference"), MISSING)
+            missing = dict.fromkeys(("with", "without", "difference", "p (adjusted)"), MISSING)
             if not metrics:
                 found += [{"data, protocol": place, "value": v, **missing} for v in (FD, MSE)]
     corrected = dict(zip(tested, holm(list(tested.values())), strict=True))
     whole = all(one.whole for one in sources)
-    for number, row in enumerate(found):
-        outcome = Outcome(tested[number], corrected[number]) if number in tested else None
-        text = test_text(outcome)
-        row["p (adjusted)"] = MISSING if outcome is None else text if whole else text.strip("*")
+    for number, p in tested.items():
+        text = test_text(Outcome(p, corrected[number]))
+        found[number]["p (adjusted)"] = text if whole else text.strip("*")
     return {"": pd.DataFrame(found)}
 
 

@@ -6,13 +6,14 @@ ablation and overrides -> its runs, at the precision that records have -> manife
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 import pandas as pd
 
+from ltvm.report.comparisons.hypotheses import OUTSTANDING, outstanding_cells
 from ltvm.report.values.cells import cell_names
 from ltvm.report.values.comparability import Marks, differences, warned_cells
 from ltvm.report.values.long_table import long_table_of_manifest
@@ -47,23 +48,40 @@ class Source:
 
     @property
     def whole(self) -> bool:
-        """Whether all of it is done: of less nothing is marked, since what is tested may grow."""
-        return bool((self.table["status"] == "done").all())
+        """Whether nothing of it is to come: else nothing is marked, since what is tested may grow.
 
-    def missing(self) -> dict[str, tuple[list[int], str]]:
-        """What is not done, in words -> its seeds, and the command of the first of them."""
+        What diverged is final.
+        """
+        return not outstanding_cells(self.table)
+
+    def not_done(self) -> Iterator[tuple[dict[str, Any], str, str]]:
+        """Runs of the manifest that are not done, each with its cell's name and its status."""
         rows = self.table.drop_duplicates(["cell", "seed"])
         statuses = {
             (c, s): t for c, s, t in zip(rows["cell"], rows["seed"], rows["status"], strict=True)
         }
         names = cell_names(self.table, self.manifest)
-        found: dict[str, tuple[list[int], str]] = {}
         for run in self.manifest["runs"]:
             status = statuses[run["cell"], run["seed"]]
             if status != "done":
-                name = names[run["cell"]] + ("" if status == "pending" else f" ({status})")
+                yield run, names[run["cell"]], status
+
+    def missing(self) -> dict[str, tuple[list[int], str]]:
+        """What is to come, in words -> its seeds, and the command of the first of them."""
+        found: dict[str, tuple[list[int], str]] = {}
+        for run, cell, status in self.not_done():
+            if status in OUTSTANDING:
+                name = cell + ("" if status == "pending" else f" ({status})")
                 found.setdefault(name, ([], run["command"]))[0].append(run["seed"])
         return found
+
+    def diverged(self) -> list[str]:
+        """``VAE, seed 2``: a row for each run that diverged."""
+        return [
+            f"{cell}, seed {run['seed']}"
+            for run, cell, status in self.not_done()
+            if status not in OUTSTANDING
+        ]
 
 
 def source(words: Sequence[str], overrides: Sequence[str], results: Path, files: Files) -> Source:

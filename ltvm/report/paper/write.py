@@ -114,6 +114,8 @@ def lines_about(sources: Sequence[Source]) -> tuple[list[str], list[str]]:
         if missing:
             every = len(one.manifest["runs"])
             lines.append(f"Missing: {runs} of {every} runs; `{one.command}` makes them.")
+        if lost := one.diverged():
+            lines.append(f"Diverged, which is a result and is not tested: {'; '.join(lost)}.")
         for name, (seeds, command) in missing.items():
             several = "seeds" if len(seeds) > 1 else "seed"
             alone.append(f"{name}, {several} {', '.join(map(str, seeds))}: `{command}`")
