@@ -217,3 +217,7 @@ def test_what_is_rounded_to_zero_has_no_sign():
     assert signed(Estimate(0.0, 0.0, 3), False) == "0 ± 0"
     assert signed(Estimate(3.1e13, 1e12, 3), False) == "+(3.100 ± 0.100)e13"
     assert signed(Estimate(-3.1e13, 1e12, 3), False) == "(-3.100 ± 0.100)e13"
+    assert format_estimate(Estimate(3.1e-8, 1e-9, 3)) == "(3.100 ± 0.100)e-8"  # KID, say
+    assert signed(Estimate(1e-9, 4e-8, 3), False) == "+(0.100 ± 4.000)e-8"
+    assert signed(Estimate(-4e-8, 1e-9, 3), True) == "**(-4.000 ± 0.100)e-8**"
+    assert format_estimate(Estimate(0.0, 0.0, 3)) == "0 ± 0"

@@ -19,7 +19,7 @@ Direction = Literal["lower", "higher"]  # towards better
 
 CONFIDENCE = 0.95
 ROUNDING = 1e-12  # of values, relative to them
-LARGE = 1e6  # from here on in powers of ten
+LARGE, SMALL = 1e6, 1e-5  # above and below in powers of ten
 RESAMPLES = 9_999  # of a bootstrap interval
 BOOTSTRAP_SEED = 0
 
@@ -232,7 +232,8 @@ def format_estimate(estimate: Estimate, mark: bool = False, signs: str = "") -> 
 
     ``mark`` makes it bold; ``signs`` are footnote signs that follow the number.
     """
-    if abs(estimate.mean) >= LARGE:
+    most = max(abs(estimate.mean), *estimate.errors)
+    if abs(estimate.mean) >= LARGE or (estimate.n > 1 and 0 < most < SMALL):
         text = scientific(estimate)
         text = f"{text} {signs}" if signs else text
         return f"**{text}**" if mark else text
@@ -251,7 +252,7 @@ def format_estimate(estimate: Estimate, mark: bool = False, signs: str = "") -> 
 
 def scientific(estimate: Estimate) -> str:
     """``3.1e13``, or ``(3.10 ± 0.25)e13`` where the interval is more than a rounding."""
-    power = math.floor(math.log10(abs(estimate.mean)))
+    power = math.floor(math.log10(max(abs(estimate.mean), *estimate.errors)))
     mean, *errors = (x / 10**power for x in (estimate.mean, *estimate.errors))
     if sum(errors) / 2 < 5e-4:
         text = f"{mean:.3f}".rstrip("0").rstrip(".") + f"e{power}"
