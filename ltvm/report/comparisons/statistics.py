@@ -252,7 +252,8 @@ def format_estimate(estimate: Estimate, mark: bool = False, signs: str = "") -> 
 
 def scientific(estimate: Estimate) -> str:
     """``3.1e13``, or ``(3.10 ± 0.25)e13`` where the interval is more than a rounding."""
-    power = math.floor(math.log10(max(abs(estimate.mean), *estimate.errors)))
+    mean = abs(estimate.mean)
+    power = math.floor(math.log10(mean if mean >= LARGE else max(mean, *estimate.errors)))
     mean, *errors = (x / 10**power for x in (estimate.mean, *estimate.errors))
     if sum(errors) / 2 < 5e-4:
         text = f"{mean:.3f}".rstrip("0").rstrip(".") + f"e{power}"
