@@ -73,6 +73,7 @@ def train_resolved(
     if restart:
         discard_checkpoint(config)
     if in_process(hydra_overrides):  # else the job looks, where data and GPU are
+        check_images([(run, config)])
         check_input(config)
         check_checkpoint(config)
     if shipped:

@@ -1,4 +1,4 @@
-"""Tables of a paper from small sources: what stands in them when columns, densities or misses meet."""
+"""Tables of a paper from small sources, where columns, densities and misses meet."""
 
 import numpy as np
 import pytest

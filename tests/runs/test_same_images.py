@@ -58,6 +58,23 @@ def test_a_run_of_other_images_under_the_same_path_is_refused(trained, tmp_path,
         ltvm.ablate(swept)
 
 
+@pytest.mark.parametrize("command", ["train", "ablate"])
+def test_another_seed_on_other_images_is_refused_before_it_is_trained(
+    trained, tmp_path, monkeypatch, command
+):
+    """It would stand in one row with the first."""
+    given, run, _ = trained
+    fill(tmp_path / "images", 1)
+    monkeypatch.setattr(cache, "_loaded", {})
+    overrides = [*given, "seed=1"]
+    if command == "ablate":
+        overrides = ["ablation=compare", "ablation.axes.method=[vae]", "ablation.seeds=[1]"]
+        overrides += [*given[:-1], f"paths.reports={tmp_path / 'reports'}"]
+    with pytest.raises(InputError, match=rf"holds other images than {run.directory} was"):
+        getattr(ltvm, command)(overrides)
+    assert not run.directory.with_name("seed=1").exists()
+
+
 def test_a_folder_that_is_gone_contradicts_nothing(trained, tmp_path, monkeypatch):
     given, _, _ = trained
     (tmp_path / "images").rename(tmp_path / "elsewhere")

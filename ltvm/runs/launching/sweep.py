@@ -19,6 +19,7 @@ from ltvm.runs.ablations.forecast import Work
 from ltvm.runs.execution.execute import check_input
 from ltvm.runs.execution.progress import Reporter, set_reporter, workers_quiet
 from ltvm.runs.execution.resuming import check_checkpoint, discard_checkpoint
+from ltvm.runs.execution.same_images import check_images
 from ltvm.runs.files.store import FINAL, Store
 from ltvm.runs.launching.launch import check_launcher, in_process, launch
 from ltvm.runs.launching.outcome import Options, alone, is_refused
@@ -45,6 +46,7 @@ def prepare(
             discard_checkpoint(planned.config)
     if not in_process(launcher):
         return
+    check_images((planned.run, planned.config) for planned in runs)
     for cell in {planned.cell: planned for planned in runs}.values():
         check_input(cell.config)
     for planned in runs:
