@@ -150,9 +150,10 @@ def ablate(
     todo = [p for p in todo if p not in taken]
     refused: dict[str, str] = {}
     if todo:
-        from ltvm.runs.launching.sweep import prepare, sweep
+        from ltvm.runs.launching.sweep import check_claims, prepare, sweep
 
         check_writable("paths.reports", reports)
+        check_claims(planned, launcher)
         prepare(todo, launcher, results, restart)
     for planned_run in again:
         forget_held(planned_run.run)

@@ -99,7 +99,7 @@ def run(options: argparse.Namespace, tables: Sequence[str] = TABLES) -> int:
     told(options, {"report": outcome.folder, "refused": outcome.refused,
                    "runs": [facts(run) for run in outcome.plan.runs]})  # fmt: skip
     print_report(outcome.folder, tables)
-    for line in outcome.summary():
+    for line in [*not_answered(outcome.plan), *outcome.summary()]:
         print(line, file=sys.stderr)
     if outcome.failed:
         return 1
@@ -179,12 +179,21 @@ def print_plan(planned: Plan) -> None:
     console().print(table)
     for card in planned.external:
         print(f"external: {card.name} ({len(card.seeds)} seeds of {card.n} images) {card.folder}")
-    for name, why in planned.not_asked():
-        print(f"claim {name} is not asked here: {why}")
+    for line in not_answered(planned):
+        print(line)
     done = len(planned.runs) - len(planned.not_done)
     todo = len(planned.not_done) - len(shipped)
     known = f"{done} done" + (f", {len(shipped)} stored" if shipped else "")
     print(f"{len(cells)} cells, {len(planned.runs)} runs, {known}, {todo} to do")
+
+
+def not_answered(planned: Plan) -> list[str]:
+    """What of its definition these rows say nothing about: claims, differences."""
+    lines = [f"claim {name} is not asked here: {why}" for name, why in planned.not_asked()]
+    reference = planned.ablation.reference
+    if reference not in (None, *(run.config["method"]["name"] for run in planned.runs)):
+        lines.append(f"no differences: the reference, {reference}, is none of the rows")
+    return lines
 
 
 def note_beside(run: PlannedRun, keys: Sequence[str]) -> str:

@@ -179,7 +179,8 @@ def test_list_without_an_ablation_names_all_with_their_questions(capsys):
 
 BROKEN = {
     "half": ("axes: {method: [vae]}", "its file has no name, question, base; needed: name, ques"),
-    "typo": ("{name: t, question: q, base: [], axis: {}}", "ablation.axis={}: allowed: name, "),
+    "typo": ("{name: typo, question: q, base: [], axis: {}}", "ablation.axis={}: allowed: name, "),
+    "copy": ("name: ot", "ablation=copy: name in its file=ot: allowed: copy, as the file"),
     "torn": ("a: [", "ablation=torn: no YAML: "),
 }
 
@@ -238,6 +239,24 @@ def test_list_says_which_claims_are_not_asked(capsys):
         assert main([*claimed, f"ablation.claims=[{claim}, {rows % against}]"]) == 0
         told = "claim C is not asked here: method=vae: no row\n"
         assert (told in capsys.readouterr().out) is said
+
+
+def test_list_says_that_the_reference_is_none_of_the_rows(capsys):
+    told = "no differences: the reference, short_run_uncorrected, is none of the rows\n"
+    for methods, said in (("short_run_uncorrected,vae", False), ("vae,abp", True)):
+        assert main(["ablate", "ablation=ot", f"ablation.axes.method=[{methods}]", "--list"]) == 0
+        assert (told in capsys.readouterr().out) is said
+
+
+def test_a_claim_about_what_nothing_measures_is_refused_before_anything_is_trained(capsys):
+    claim = "{name: C, claim: c, metric: mse_tets, smallest: 0.1, stated: '2026-11-29'"
+    rows = "row: {method: vae}, against: {method: abp}}"
+    claimed = [
+        "ablation=ot", "ablation.axes.method=[vae,abp]", f"ablation.claims=[{claim}, {rows}]",
+        *TINY,
+    ]  # fmt: skip
+    assert "did you mean mse_test?" in refused(capsys, "ablate", *claimed)
+    assert not list(Path(os.environ["LTVM_RESULTS"]).glob("runs/*"))
 
 
 def test_list_says_which_seeds_are_done_in_80_columns(capsys, monkeypatch):

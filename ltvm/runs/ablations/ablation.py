@@ -203,6 +203,7 @@ def defined(overrides: Sequence[str]) -> tuple[Ablation, list[str]]:
     content = to_dict(compose_raw([*choice, *passed])).get("ablation")
     if not isinstance(content, dict):
         raise InputError("ablation=null: allowed: the name of an ablation")
+    check_own_name(content, choice[0])
     content = changed(content, parse([o for o in own if o not in choice]))
     check_whole(content, choice[0])
     ablation = Ablation(**content)
@@ -214,6 +215,13 @@ def defined(overrides: Sequence[str]) -> tuple[Ablation, list[str]]:
                 f"{key}: swept by ablation={ablation.name}; allowed: 'ablation.{axis}=[...]'"
             )
     return ablation, [*(o for o in ablation.base if o.split("=")[0] not in given), *passed]
+
+
+def check_own_name(content: Mapping[str, Any], choice: str) -> None:
+    """Raise :class:`InputError` for a file that has another's name, whose report it would be."""
+    stem = choice.removeprefix("ablation=").rsplit("/", 1)[-1]
+    name = content.get("name", stem)  # without one it is refused for that
+    require(name == stem, f"{choice}: name in its file", name, f"{stem}, as the file")
 
 
 def check_whole(content: Mapping[str, Any], choice: str) -> None:

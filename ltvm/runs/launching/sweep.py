@@ -13,9 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ltvm.errors import InputError, VanishedError, in_words
+from ltvm.errors import InputError, VanishedError, did_you_mean, in_words, require
 from ltvm.runs.ablations.ablation import Plan, PlannedRun
+from ltvm.runs.ablations.claims import claims_of
 from ltvm.runs.ablations.forecast import Work
+from ltvm.runs.execution.build import build_metrics
 from ltvm.runs.execution.execute import check_input
 from ltvm.runs.execution.progress import Reporter, set_reporter, workers_quiet
 from ltvm.runs.execution.resuming import check_checkpoint, discard_checkpoint
@@ -24,6 +26,7 @@ from ltvm.runs.files.store import FINAL, Store
 from ltvm.runs.launching.launch import check_launcher, in_process, launch
 from ltvm.runs.launching.outcome import Options, alone, is_refused
 from ltvm.runs.launching.watch import Watch
+from ltvm.runtime.devices import resolve_device
 
 STARTS = 3  # of a batch whose launcher stops: a worker that died, a node that was lost
 UNDONE = ("pending", "interrupted", "unreadable")
@@ -51,6 +54,29 @@ def prepare(
         check_input(cell.config)
     for planned in runs:
         check_checkpoint(planned.config)
+
+
+def check_claims(plan: Plan, launcher: Sequence[str]) -> None:
+    """Raise :class:`InputError` for a claim about a metric that no row of the plan measures.
+
+    Found later it could be put right only when values are known. Not looked at where the runs go
+    to other processes, as in ``prepare``.
+    """
+    claims = claims_of(plan.ablation.claims)
+    if not claims or not in_process(launcher):
+        return
+    configs = {planned.evaluation: planned.config for planned in plan.runs}
+    device = resolve_device(plan.runs[0].config["device"])
+    known = [
+        name
+        for config in configs.values()
+        for metric in build_metrics(config, device).values()
+        for name in metric.columns()
+    ]
+    for claim in claims:
+        near = did_you_mean(claim.metric, known)
+        allowed = f"what is measured: {', '.join(dict.fromkeys(known))}{near}"
+        require(claim.metric in known, f"claim {claim.name}: metric", claim.metric, allowed)
 
 
 @dataclass
