@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import tempfile
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ltvm.cli.machine import machine, told
 from ltvm.cli.options import Add, places, trusting
@@ -48,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         into = options.into or stack.enter_context(tempfile.TemporaryDirectory(prefix="ltvm-"))
         values = compared(*repeat(chosen, Path(into), options.device))
     differing = [value.metric for value in values if value.verdict == "differs"]
-    if not told(options, [{**vars(value), "verdict": value.verdict} for value in values]):
+    if not told(options, list(map(as_answer, values))):
         show(values)
     return 1 if differing else 0
 
@@ -77,16 +79,23 @@ def tell(found: Run) -> None:
           f"{str(record.get('commit'))[:12]}: {seconds:.0f} s there", flush=True)  # fmt: skip
 
 
+def as_answer(value: Compared) -> dict[str, Any]:
+    """With null for what JSON does not have, NaN."""
+    found = {**vars(value), "verdict": value.verdict}
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in found.items()}
+
+
 def show(values: list[Compared]) -> None:
     from ltvm.runs.afterwards.repeat import LEVEL
 
     wide = max(len(value.metric) for value in values)
     print(f"{'':<{wide}} {'recorded':>12} {'repeated':>12}  {LEVEL:.0%} interval of a further seed")
     for value in values:
-        interval = f"{value.low:.6g} to {value.high:.6g}"
-        print(f"{value.metric:<{wide}} {value.recorded:>12.6g} {value.repeated:>12.6g}  "
+        interval = "-" if math.isnan(value.low) else f"{value.low:.6g} to {value.high:.6g}"
+        repeated = "-" if value.absent else f"{value.repeated:.6g}"
+        print(f"{value.metric:<{wide}} {value.recorded:>12.6g} {repeated:>12}  "
               f"{interval:<28} {value.verdict}")  # fmt: skip
-    counts: dict[str, int] = {}
-    for value in values:
-        counts[value.verdict] = counts.get(value.verdict, 0) + 1
+    counts = Counter(value.verdict for value in values)
     print("; ".join(f"{number} {verdict}" for verdict, number in counts.items()))
+    for why, number in Counter(value.absent for value in values if value.absent).items():
+        print(f"{number} absent: {why}")

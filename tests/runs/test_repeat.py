@@ -20,9 +20,11 @@ from ltvm.runs.afterwards.repeat import (
     prediction_interval,
     repeat,
 )
-from ltvm.runs.files.store import Store
+from ltvm.runs.files.store import Run, Store
 from ltvm.runs.housekeeping.export import export
 from ltvm.runtime.files import write_sealed_json
+
+REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 
 pytestmark = pytest.mark.usefixtures("unrendered")
 
@@ -114,12 +116,11 @@ def test_what_cannot_be_repeated_is_one_line(tmp_path, capsys):
 
 def test_what_is_drawn_has_its_images_here(tmp_path, monkeypatch):
     """Else `make evidence-check` would end, for a stranger, with the absence of a data set."""
-    reference = Path(__file__).parents[2] / "results" / "reference"
     results, root = tmp_path / "results", tmp_path / "root"
     monkeypatch.setenv("LTVM_DATA_ROOT", str(root))
     for data in ("mnist5k", "mnist", "folder"):
-        run = next(iter(sorted((reference / "runs" / data).glob("vae/*/seed=0"))))
-        shutil.copytree(run, results / run.relative_to(reference))
+        run = next(iter(sorted((REFERENCE / "runs" / data).glob("vae/*/seed=0"))))
+        shutil.copytree(run, results / run.relative_to(REFERENCE))
 
     def found():
         return {drawn(results, key).directory.parts[-4] for key in range(20)}
@@ -131,3 +132,77 @@ def test_what_is_drawn_has_its_images_here(tmp_path, monkeypatch):
     shutil.rmtree(results / "runs" / "mnist5k")
     with pytest.raises(InputError, match="2 runs are done, the images of none here"):
         drawn(results, 0)
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """A recorded run of several seeds with one evaluation, and a copy of it elsewhere."""
+    first = next(iter(sorted((REFERENCE / "runs" / "mnist5k" / "vae").glob("*/seed=0"))))
+    own, again = (tmp_path / place / "runs" / "mnist5k" / "vae" / "x" for place in ("a", "b"))
+    for place in (own, again):
+        shutil.copytree(first.parent, place)
+    kept, *others = Run(own / "seed=0").evaluation_names()
+    for place in (own, again):
+        for run in map(Run, place.glob("seed=*")):
+            for other in others:
+                run.evaluation_file(other).unlink()
+    return Run(own / "seed=0"), Run(again / "seed=0"), kept
+
+
+def test_a_repetition_that_diverged_differs_and_says_why(recorded):
+    run, again, evaluation = recorded
+    content = again.evaluation(evaluation)
+    again.write_evaluation(content | {"status": "diverged", "reason": "all alike", "values": {}})
+    for why in ("its evaluation diverged: all alike", "its training failed: OSError: full"):
+        values = compared(run, again)
+        assert {value.metric for value in values} == set(content["values"])
+        assert {value.verdict for value in values} == {"differs"}
+        assert {value.absent for value in values} == {why}
+        again.evaluation_file(evaluation).unlink(missing_ok=True)
+        again.write_record(again.record() | {"status": "failed", "reason": "OSError: full"})
+
+
+def test_a_value_that_the_repetition_lacks_differs(recorded):
+    run, again, evaluation = recorded
+    content = again.evaluation(evaluation)
+    del content["values"]["fd_digits"]
+    again.write_evaluation(content)
+    (lacking,) = [value for value in compared(run, again) if value.verdict != "same"]
+    assert (lacking.metric, lacking.verdict) == ("fd_digits", "differs")
+    assert math.isnan(lacking.repeated)
+    assert lacking.absent == "its evaluation has no such value"
+    again.evaluation_file(evaluation).unlink()  # this version would not do it
+    with pytest.raises(InputError, match="is one of this version's"):
+        compared(run, again)
+
+
+def test_a_record_is_not_repeated_onto_itself(tmp_path, capsys):
+    ltvm.train(FEW)
+    (run,) = Store(tmp_path / "results").runs()
+    (tmp_path / "link").symlink_to(tmp_path / "results")
+    for place in ("results", "link"):
+        assert main(["repeat", str(run.directory), "--into", str(tmp_path / place)]) == 2
+        assert "allowed: another place than the run's own results" in capsys.readouterr().err
+    command = ["repeat", str(run.directory), "--into", str(tmp_path / "again"), "--json"]
+    said = "the repetition was done before: nothing is trained"
+    for before in (False, True):
+        assert main(command) == 0
+        printed = capsys.readouterr()
+        assert (said in printed.err) == before
+        values = json.loads(printed.out)  # of one seed, which has no interval
+        assert {(value["low"], value["verdict"]) for value in values} == {(None, "same")}
+
+
+def test_what_a_repetition_lacks_is_shown_with_the_reason(recorded, monkeypatch, capsys):
+    run, again, _ = recorded
+    again.write_record(again.record() | {"status": "diverged", "reason": "the loss is nan"})
+    monkeypatch.setattr("ltvm.runs.afterwards.repeat.repeat", lambda *_: (run, again))
+    assert main(["repeat", str(run.directory)]) == 1
+    printed = capsys.readouterr().out
+    (line,) = [x for x in printed.splitlines() if x.startswith("fd_digits ")]
+    assert line.split()[2] == "-"
+    assert line.endswith("differs")
+    number = len(compared(run, again))
+    assert f"{number} differs\n{number} absent: its training diverged: the loss is nan" in printed
+    assert main(["repeat", str(run.directory), "--json"]) == 1
+    assert {value["repeated"] for value in json.loads(capsys.readouterr().out)} == {None}

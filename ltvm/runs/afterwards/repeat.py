@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,10 @@ from typing import Any, Literal
 import numpy as np
 from scipy import stats
 
-from ltvm.errors import InputError, UnreadableError
+from ltvm.errors import InputError, UnreadableError, require
 from ltvm.runs.afterwards.kept import kept
-from ltvm.runs.files.store import Run, Store
+from ltvm.runs.files.store import FINAL, Run, Store
+from ltvm.runs.identity import evaluation_identity
 from ltvm.runs.places import at_home
 
 Verdict = Literal["same", "as another seed", "differs", "cannot be told"]
@@ -31,16 +33,22 @@ LEVEL = 0.99
 
 @dataclass(frozen=True)
 class Compared:
-    """A value of a record and of its repetition; ``low`` and ``high``: the cell's interval."""
+    """A value of a record and of its repetition; ``low`` and ``high``: the cell's interval.
+
+    ``absent`` says why the repetition has none: ``repeated`` is then NaN.
+    """
 
     metric: str
     recorded: float
     repeated: float
     low: float
     high: float
+    absent: str = ""
 
     @property
     def verdict(self) -> Verdict:
+        if self.absent:
+            return "differs"
         if math.isclose(self.recorded, self.repeated, rel_tol=SAME, abs_tol=1e-12):
             return "same"
         if math.isnan(self.low):
@@ -102,35 +110,58 @@ def is_done(run: Run) -> bool:
 def repeat(directory: Path, results: Path, device: str = "auto") -> tuple[Run, Run]:
     """Train the run of a record again, below ``results``, with the evaluation it was trained with.
 
-    Returns both. What is done there already is not done again. Raises
-    :class:`ltvm.errors.InputError` for what is no run that is done, or is not to be trusted.
+    Returns both. What is done there already is not done again, which is said. Raises
+    :class:`ltvm.errors.InputError` for what is no run that is done, or is not to be trusted, where
+    ``results`` are the run's own, and where another process is at the repetition.
     """
     from ltvm.runs.execution.execute import check_input, execute  # torch takes seconds to import
 
     run, record, config = kept(directory)
     config |= {"device": device, "paths": {**config["paths"], "results": str(results)}}
+    again = Store(results).run(config)
+    is_own = again.directory.resolve() == run.directory.resolve()
+    require(not is_own, "--into", results, "another place than the run's own results")
     check_input(config)
-    execute(config, record["command"])
-    return run, Store(results).run(config)
+    if again.status(evaluation_identity(config)) in FINAL:
+        print(f"ltvm: {again.directory}: the repetition was done before: nothing is trained",
+              file=sys.stderr)  # fmt: skip
+    done = execute(config, record["command"])
+    if done["status"] == "running":
+        raise InputError(f"{again.directory}: {done['reason']}; allowed: one process at a time")
+    return run, again
 
 
 def compared(run: Run, again: Run) -> list[Compared]:
-    """The values that both have, each beside the interval of all seeds of the cell.
+    """The values of a run's record, each beside the repetition's and the interval of its cell.
 
-    Raises :class:`ltvm.errors.InputError` if no evaluation is the same.
+    Those of the evaluations that the repetition was asked for; of all where it is not trained.
+    Raises :class:`ltvm.errors.InputError` if there is none.
     """
+    untrained = why_absent("training", again.record())
     repeated, found = again.evaluations(), []
     for identity, evaluation in run.evaluations().items():
-        if identity not in repeated:
+        other = repeated.get(identity)
+        if other is None and not untrained:
             continue
-        other, cell = repeated[identity]["values"], list(of_cell(run, identity))
-        for metric in (name for name in evaluation["values"] if name in other):
+        values = {} if other is None or untrained else other["values"]
+        why = untrained or why_absent("evaluation", other) or "its evaluation has no such value"
+        cell = list(of_cell(run, identity))
+        for metric, content in evaluation["values"].items():
             interval = prediction_interval([v[metric]["value"] for v in cell if metric in v])
-            values = (evaluation["values"][metric]["value"], other[metric]["value"])
-            found.append(Compared(metric, *values, *interval))
+            there = metric in values
+            value = values[metric]["value"] if there else math.nan
+            absent = "" if there else why
+            found.append(Compared(metric, content["value"], value, *interval, absent))
     if not found:
-        raise InputError(f"{run.directory}: no evaluation of it is one of this version's")
+        raise InputError(f"{run.directory}: no evaluation with values is one of this version's")
     return found
+
+
+def why_absent(what: str, content: dict[str, Any] | None) -> str:
+    """``its training diverged: the loss is nan``; "" for one that is done."""
+    status = "is not there" if content is None else content["status"]
+    reason = (content or {}).get("reason")
+    return "" if status == "done" else f"its {what} {status}{f': {reason}' if reason else ''}"
 
 
 def of_cell(run: Run, evaluation: str) -> Iterator[dict[str, Any]]:
