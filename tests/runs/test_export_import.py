@@ -16,10 +16,10 @@ from ltvm.cli.main import main
 from ltvm.errors import InputError
 from ltvm.report.values.long_table import long_table_of_manifest
 from ltvm.runs.ablations.ablation import plan
-from ltvm.runs.ablations.manifest import write_manifest
+from ltvm.runs.ablations.manifest import manifest_file, read_manifest, write_manifest
 from ltvm.runs.files.store import Store
 from ltvm.runs.housekeeping.merge import import_records
-from ltvm.runtime.files import read_json, write_text
+from ltvm.runtime.files import read_json, write_json, write_text
 
 FEW = [
     "ablation=ot", "ablation.axes.method=[vae]", "protocol=smoke", "evaluation=none",
@@ -276,3 +276,68 @@ def test_what_comes_next_is_of_the_same_results(archive, tmp_path, capsys):
     other = str(tmp_path / "other results")
     assert main(["import", str(archive), "--results", other]) == 0
     assert f"next: ltvm report vaes --results '{other}'" in capsys.readouterr().out
+
+
+@pytest.fixture
+def exported(trained, tmp_path):
+    """A copy of those records that a test may change, another directory that has them, and how
+    they are exported to it."""
+    results, target = tmp_path / "results", tmp_path / "target"
+    shutil.copytree(trained / "results", results)
+    command = ["export", "vaes", "--results", str(results), "--to", str(target)]
+    assert main(command) == 0
+    return results, target, command
+
+
+def test_another_training_is_not_exported_over_one_that_is_done(exported, capsys):
+    """What was measured of the one would stand beside the record of the other."""
+    results, target, command = exported
+    before = contents(target)
+    first, second = Store(results).runs()
+    record = first.record()
+    first.write_record(record | {"final_sha256": "0" * 64})
+    capsys.readouterr()
+    assert main(command) == 2
+    where = first.directory.relative_to(results)
+    assert f"--to={target}: runs of another training there: 1 ({where})" in capsys.readouterr().err
+    assert contents(target) == before
+    second.write_record(second.record() | {"status": "diverged", "final_sha256": None})
+    assert main(command) == 2
+    assert f"runs of another training there: 2 ({where}, ...)" in capsys.readouterr().err
+    shutil.rmtree(target / "runs")
+    assert main(command) == 0
+    assert Store(target).runs()[0].record()["final_sha256"] == "0" * 64
+
+
+def test_the_same_weights_or_one_that_was_not_done_are_exported_again(exported, capsys):
+    results, target, command = exported
+    first, second = Store(results).runs()
+    first.write_record(first.record() | {"started": "later"})  # trained again, to the same bits
+    there = Store(target).runs()[1]
+    there.write_record(there.record() | {"status": "interrupted", "final_sha256": None})
+    capsys.readouterr()
+    for _ in range(2):
+        assert main(command) == 0
+        assert capsys.readouterr().err == ""
+        assert Store(target).runs()[0].record()["started"] == "later"
+        assert there.record() == second.record()
+
+
+def test_it_is_said_where_a_manifest_that_was_exported_shrinks(exported, capsys):
+    results, target, command = exported
+    file = manifest_file(results, "vaes")
+    whole = read_json(file)
+    more = [entry | {"evaluations": [*entry["evaluations"], "e"]} for entry in whole["runs"]]
+    steps = [
+        (more, ""),
+        (more[:1], "no longer lists 1 of 2 runs, 2 of 4 evaluations\n"),
+        (whole["runs"][:1], "no longer lists 0 of 1 runs, 1 of 2 evaluations\n"),
+        (more, ""),
+    ]
+    for entries, said in steps:
+        write_json(file, whole | {"runs": entries})
+        capsys.readouterr()
+        assert main(command) == 0
+        printed = capsys.readouterr().err
+        assert printed.endswith(said) if said else printed == ""
+        assert read_manifest(manifest_file(target, "vaes"))["runs"] == entries

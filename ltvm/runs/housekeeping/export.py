@@ -6,17 +6,18 @@ manifest -> its runs' small files (and weights, if wanted) -> a directory, or FI
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ltvm.errors import InputError, require
+from ltvm.errors import InputError, UnreadableError, require
 from ltvm.runs.ablations.found import found_file
 from ltvm.runs.ablations.manifest import manifest_file, read_manifest
 from ltvm.runs.ablations.overview import known_names
-from ltvm.runs.files.store import PICTURES, SAMPLED, Run
+from ltvm.runs.files.store import FINAL, PICTURES, SAMPLED, Run
 from ltvm.runs.housekeeping.archive import SUFFIXES, pack, write_sums
 from ltvm.runs.places import without_places
 from ltvm.runs.trust import check_name, check_no_link, is_own
@@ -37,8 +38,9 @@ def export(
 
     With ``weights`` the final weights and codes, too. ``pictures``: ``all``, or those of a cell's
     ``first`` seed alone: they are most of an export's bytes. Configurations are copied without
-    this machine's directories (see ``without_places``). Raises
-    :class:`ltvm.errors.InputError` if there is no such ablation in ``results``.
+    this machine's directories (see ``without_places``). Says what a manifest there no longer lists.
+    Raises :class:`ltvm.errors.InputError`, before anything is copied, if there is no such ablation
+    in ``results``, or if ``target`` has runs of it that are done and of another training.
     """
     check_name("export", name)
     require(target.resolve() != results.resolve(), "--to", target, "another place than --results")
@@ -47,6 +49,7 @@ def export(
         raise InputError(f"export {name}: no file {file}; {known_names(results, name)}")
     manifest = read_manifest(file)
     require(pictures in KEEP_PICTURES, "--pictures", pictures, ", ".join(KEEP_PICTURES))
+    refuse_other_trainings(manifest["runs"], results, target)
     first = first_seeds(manifest["runs"])
     for entry in manifest["runs"]:
         source, copy = results / entry["path"], target / entry["path"]
@@ -61,8 +64,68 @@ def export(
             config = without_places(Run(copy).config())
             write_text(copy / CONFIG, yaml.safe_dump(config, sort_keys=False))
     copy_found(manifest, results, target)
+    say_shrunk(manifest_file(target, name), manifest)
     write_sealed_json(manifest_file(target, name), manifest)
     return manifest_file(target, name)
+
+
+def refuse_other_trainings(entries: list[dict[str, Any]], results: Path, target: Path) -> None:
+    """Raise :class:`InputError` that names runs in ``target`` of another training than here.
+
+    What was measured there, of this ablation or another, is nothing of the training here.
+    """
+    paths = list(dict.fromkeys(entry["path"] for entry in entries))
+    other = [path for path in paths if is_other(Run(results / path), Run(target / path))]
+    if other:
+        named = f"{len(other)} ({other[0]}{', ...' if other[1:] else ''})"
+        raise InputError(
+            f"--to={target}: runs of another training there: {named}; allowed: another place, or "
+            "the same without the folders of such runs"
+        )
+
+
+def is_other(run: Run, there: Run) -> bool:
+    """Whether a run there is done, and of another training: not of the same weights.
+
+    A training that has no weights is the same if its record is, whether or not it was taken from
+    the package. Images from elsewhere are the same, since they are what identifies such a run.
+    """
+    own, known = record_or_none(run), record_or_none(there)
+    if own is None or known is None or known["status"] not in FINAL or "external" in known:
+        return False
+    weights = known.get("final_sha256")
+    if weights is not None and own.get("final_sha256") == weights:
+        return False
+    return {**own, "stored": None} != {**known, "stored": None}
+
+
+def record_or_none(run: Run) -> dict[str, Any] | None:
+    try:
+        return run.record()
+    except UnreadableError:  # an export makes it whole
+        return None
+
+
+def say_shrunk(file: Path, manifest: dict[str, Any]) -> None:
+    """Say how much of what a manifest lists another one in its place will not."""
+    try:
+        known = read_manifest(file)
+    except UnreadableError:  # none, or a damaged one
+        return
+    runs, evaluations = listed_runs(known), listed_evaluations(known)
+    fewer, less = runs - listed_runs(manifest), evaluations - listed_evaluations(manifest)
+    if fewer or less:
+        print(f"ltvm: {file}: no longer lists {len(fewer)} of {len(runs)} runs, "
+              f"{len(less)} of {len(evaluations)} evaluations", file=sys.stderr)  # fmt: skip
+
+
+def listed_runs(manifest: dict[str, Any]) -> set[tuple[str, int]]:
+    return {(entry["cell"], entry["seed"]) for entry in manifest["runs"]}
+
+
+def listed_evaluations(manifest: dict[str, Any]) -> set[tuple[str, int, str]]:
+    entries = manifest["runs"]
+    return {(e["cell"], e["seed"], name) for e in entries for name in e["evaluations"]}
 
 
 def first_seeds(entries: list[dict[str, Any]]) -> dict[str, int]:
