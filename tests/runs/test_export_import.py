@@ -189,6 +189,63 @@ def test_manifests_of_one_ablation_are_merged(archive, elsewhere, tmp_path):
     assert conflict == "ablations/vaes.json: another combine"
 
 
+@pytest.fixture
+def measured_again(trained, tmp_path):
+    """Those records with an evaluation more, and a manifest that lists it first."""
+    there = tmp_path / "there"
+    shutil.copytree(trained / "results", there)
+    for run in Store(there).runs():
+        (content,) = run.evaluations().values()
+        run.write_evaluation(content | {"identity": "more", "started": "9999"})
+    file = manifest_file(there, "vaes")
+    whole = read_manifest(file)
+    for entry in whole["runs"]:
+        entry["evaluations"].insert(0, "more")
+    write_json(file, whole)
+    return there
+
+
+def test_a_conflict_of_runs_adds_no_evaluation_to_the_manifest(elsewhere, measured_again):
+    """It is not here, so the report would wait for it; what was answered stays so."""
+    for run in Store(elsewhere).runs():
+        run.write_record(run.record() | {"flops": 1})
+    before = manifest_file(elsewhere, "vaes").read_bytes()
+    merged = import_records(measured_again, elsewhere)
+    assert merged.counts == {("runs", "in conflict"): 2, ("ablations", "equal"): 1}
+    assert manifest_file(elsewhere, "vaes").read_bytes() == before
+    assert set(long_table(elsewhere)["status"]) == {"done"}
+
+
+@pytest.mark.parametrize("status", [None, "failed"])
+def test_an_evaluation_that_is_done_nowhere_is_not_waited_for_here(
+    status, elsewhere, measured_again
+):
+    for run in Store(measured_again).runs():
+        content = run.evaluation("more")
+        run.evaluation_file("more").unlink()
+        if status:
+            run.write_evaluation(content | {"status": status, "values": {}})
+    merged = import_records(measured_again, elsewhere)
+    assert merged.counts["ablations", "equal"] == 1
+    assert set(long_table(elsewhere)["status"]) == {"done"}
+
+
+def test_what_is_claimed_or_asked_otherwise_is_named(archive, elsewhere, trained):
+    file = manifest_file(elsewhere, "vaes")
+    whole = read_manifest(file)
+    write_json(file, whole | {"question": "?", "margin": 0.5, "runs": whole["runs"][:1]})
+    merged = import_records(archive, elsewhere)
+    assert merged.conflicts == ["ablations/vaes.json: another question, margin; what is here stays"]
+    assert read_manifest(file) == whole | {"question": "?", "margin": 0.5}
+    assert merged.ablations == ["vaes"]
+    claim = {"name": "C", "claim": "c.", "row": {"method": "vae"}, "against": {"method": "abp"},
+             "metric": "fd_digits", "smallest": 0.1, "stated": "2026-01-01"}  # fmt: skip
+    write_json(file, whole | {"claims": [claim]})  # theirs has none, so that none is left out
+    assert not import_records(archive, elsewhere).conflicts
+    (conflict,) = import_records(elsewhere, trained / "results").conflicts
+    assert conflict == "ablations/vaes.json: another claims; what is here stays"
+
+
 def test_a_directory_without_checksums_is_taken_as_it_is(trained, tmp_path, capsys):
     there = str(tmp_path / "there")
     assert main(["import", str(trained / "results"), "--results", there]) == 0

@@ -14,10 +14,10 @@ from typing import Any
 
 import yaml
 
-from ltvm.errors import InputError
+from ltvm.errors import InputError, UnreadableError
 from ltvm.runs.ablations.found import found_file, found_folder, read_found
 from ltvm.runs.ablations.manifest import changing, manifest_file, read_manifest
-from ltvm.runs.files.store import SAMPLED, Run, Store
+from ltvm.runs.files.store import FINAL, SAMPLED, Run, Store
 from ltvm.runs.housekeeping.archive import SUMS, unpacked, verified
 from ltvm.runs.housekeeping.export import CONFIG, KEPT, PICTURED, WEIGHTS
 from ltvm.runs.places import with_places, without_places
@@ -27,6 +27,7 @@ from ltvm.runtime.files import write_sealed_json, write_text, writing
 RECORD = "record.json"
 TRAINING = (*(f for f in KEPT if f != RECORD), *PICTURED, WEIGHTS, RECORD)  # the record last
 ONE_ABLATION = ("ablation", "axes", "combine", "reference")  # what manifests of one agree in
+STATED = ("claims", "question", "margin")  # of which ours stay
 
 
 @dataclass
@@ -206,20 +207,41 @@ def merge_held_manifest(theirs: dict[str, Any], file: Path, merged: Merged) -> N
     if other:
         merged.conflict("ablations", f"ablations/{file.name}", f"another {', '.join(other)}")
         return
-    joined = join_manifests(ours, theirs)
-    merged.counts["ablations", "equal" if joined == ours else "added to"] += 1
+    stated = [key for key in STATED if key in theirs and theirs[key] != ours.get(key)]
+    if stated:
+        why = f"another {', '.join(stated)}; what is here stays"
+        merged.conflict("ablations", f"ablations/{file.name}", why)
+    joined = join_manifests(ours, theirs, file.parents[1])
     if joined != ours:
         write_sealed_json(file, joined)
         merged.ablations.append(file.stem)
+        merged.counts["ablations", "added to"] += 1
+    elif not stated:
+        merged.counts["ablations", "equal"] += 1
 
 
-def join_manifests(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
-    """Our manifest with the cells, seeds and evaluations that only theirs has."""
+def join_manifests(ours: dict[str, Any], theirs: dict[str, Any], results: Path) -> dict[str, Any]:
+    """Our manifest with the cells and seeds that only theirs has, and the evaluations.
+
+    Of an evaluation only where it has ended below ``results`` by now: for one that was refused, or
+    ended nowhere, a report would wait. A new run of which none has has all that theirs asks for.
+    """
     entries = {(entry["cell"], entry["seed"]): dict(entry) for entry in ours["runs"]}
     for entry in theirs["runs"]:
-        own = entries.setdefault((entry["cell"], entry["seed"]), dict(entry))
-        own["evaluations"] = list(dict.fromkeys([*own["evaluations"], *entry["evaluations"]]))
+        run, wanted = Run(results / entry["path"]), entry["evaluations"]
+        here = [name for name in wanted if has_ended(run, name)]
+        new = entry | {"evaluations": here or wanted}
+        own = entries.setdefault((entry["cell"], entry["seed"]), new)
+        own["evaluations"] = list(dict.fromkeys([*own["evaluations"], *here]))
     cells = list(dict.fromkeys(cell for cell, _ in entries))
     order = sorted(entries, key=lambda key: (cells.index(key[0]), key[1]))
     seeds = sorted({seed for _, seed in entries})
     return ours | {"seeds": seeds, "runs": [entries[key] for key in order]}
+
+
+def has_ended(run: Run, evaluation: str) -> bool:
+    try:
+        content = run.evaluation(evaluation)
+    except UnreadableError:
+        return False
+    return content is not None and content["status"] in FINAL
