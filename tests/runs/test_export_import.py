@@ -230,6 +230,23 @@ def test_an_evaluation_that_is_done_nowhere_is_not_waited_for_here(
     assert set(long_table(elsewhere)["status"]) == {"done"}
 
 
+@pytest.mark.parametrize(("started", "first"), [("9999", True), ("1999", False)])
+def test_after_an_import_the_latest_evaluation_is_still_the_first(
+    started, first, elsewhere, measured_again
+):
+    """Of all seeds alike, whether a seed was here before or not: values are of one evaluation."""
+    for run in Store(measured_again).runs():
+        run.write_evaluation(run.evaluation("more") | {"started": started})
+    file = manifest_file(elsewhere, "vaes")
+    ours = read_manifest(file)
+    (known,) = ours["runs"][0]["evaluations"]
+    write_json(file, ours | {"runs": ours["runs"][:1], "seeds": [0]})
+    assert not import_records(measured_again, elsewhere).conflicts
+    order = ["more", known] if first else [known, "more"]
+    assert [entry["evaluations"] for entry in read_manifest(file)["runs"]] == [order, order]
+    assert import_records(measured_again, elsewhere).counts["ablations", "equal"] == 1
+
+
 def test_what_is_claimed_or_asked_otherwise_is_named(archive, elsewhere, trained):
     file = manifest_file(elsewhere, "vaes")
     whole = read_manifest(file)

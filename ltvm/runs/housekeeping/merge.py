@@ -226,22 +226,53 @@ def join_manifests(ours: dict[str, Any], theirs: dict[str, Any], results: Path) 
     Of an evaluation only where it has ended below ``results`` by now: for one that was refused, or
     ended nowhere, a report would wait. A new run of which none has has all that theirs asks for.
     """
+    order = latest_first(ours, theirs, results)
     entries = {(entry["cell"], entry["seed"]): dict(entry) for entry in ours["runs"]}
     for entry in theirs["runs"]:
         run, wanted = Run(results / entry["path"]), entry["evaluations"]
         here = [name for name in wanted if has_ended(run, name)]
-        new = entry | {"evaluations": here or wanted}
-        own = entries.setdefault((entry["cell"], entry["seed"]), new)
-        own["evaluations"] = list(dict.fromkeys([*own["evaluations"], *here]))
+        own = entries.get((entry["cell"], entry["seed"]))
+        if own is None:
+            new = entry | {"evaluations": sorted(here or wanted, key=order.index)}
+            entries[entry["cell"], entry["seed"]] = new
+        elif not set(here) <= set(own["evaluations"]):
+            own["evaluations"] = sorted({*own["evaluations"], *here}, key=order.index)
     cells = list(dict.fromkeys(cell for cell, _ in entries))
-    order = sorted(entries, key=lambda key: (cells.index(key[0]), key[1]))
+    places = sorted(entries, key=lambda key: (cells.index(key[0]), key[1]))
     seeds = sorted({seed for _, seed in entries})
-    return ours | {"seeds": seeds, "runs": [entries[key] for key in order]}
+    return ours | {"seeds": seeds, "runs": [entries[key] for key in places]}
 
 
-def has_ended(run: Run, evaluation: str) -> bool:
-    try:
-        content = run.evaluation(evaluation)
-    except UnreadableError:
-        return False
+def latest_first(ours: dict[str, Any], theirs: dict[str, Any], results: Path) -> list[str]:
+    """The evaluations of two manifests in one order for all seeds, which alike take their values.
+
+    Ours in the order in which they were asked for; one of theirs alone follows the last of ours
+    that began later. One of ours that is still to come was asked for last.
+    """
+    own, others = (
+        list(dict.fromkeys(name for entry in one["runs"] for name in entry["evaluations"]))
+        for one in (ours, theirs)
+    )
+    began: dict[str, str] = {}
+    for entry in [*ours["runs"], *theirs["runs"]]:
+        for name in entry["evaluations"]:
+            content = evaluation_or_none(Run(results / entry["path"]), name) or {}
+            began[name] = max(began.get(name, ""), content.get("started") or "")
+    found = list(own)
+    for name in (name for name in others if name not in own):
+        dates = [began[one] for one in found]
+        later = [place for place, date in enumerate(dates, 1) if not date or date >= began[name]]
+        found.insert(max(later, default=0), name)
+    return found
+
+
+def has_ended(run: Run, name: str) -> bool:
+    content = evaluation_or_none(run, name)
     return content is not None and content["status"] in FINAL
+
+
+def evaluation_or_none(run: Run, name: str) -> dict[str, Any] | None:
+    try:
+        return run.evaluation(name)
+    except UnreadableError:
+        return None
