@@ -256,6 +256,18 @@ def test_evaluations_of_two_samplers_are_never_those_of_one_row(tmp_path):
     assert entry["evaluations"] == [planned.runs[0].evaluation, evaluations[-1][2]]
 
 
+def test_a_sampler_without_a_label_has_its_name(tmp_path):
+    """Else its row would be taken for that of the method's own prior."""
+    chosen = ["ablation=ot", "ablation.axes.method=[abp]", "ablation.seeds=[0]", "sampler=gmm"]
+    planned = plan([*chosen, "sampler.label=null", *FEW], "mine")
+    results = tmp_path / "results"
+    manifest = read_manifest(write_manifest(planned, results))
+    (entry,) = manifest["runs"]
+    assert entry["sampler"] == {"name": "gmm", "label": "gmm"}
+    entry["sampler"]["label"] = None  # as manifests had it
+    assert set(long_table_of_manifest(manifest, results)["sampler_label"]) == {"gmm"}
+
+
 @pytest.mark.parametrize("sampler", ["gaussian", "gmm", "flow"])
 def test_every_sampler_keeps_the_contract(sampler):
     few = ["sampler.steps=60"] if sampler == "flow" else []

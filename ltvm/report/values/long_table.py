@@ -72,7 +72,8 @@ def rows_of_manifest(manifest: dict[str, Any], results: Path, files: Files) -> R
     tuned = any(entry.get("tuned") for entry in manifest["runs"])
     sampled = any(entry.get("sampler") for entry in manifest["runs"])
     for entry in manifest["runs"]:
-        sampler = entry.get("sampler") or {"name": "prior", "label": None}
+        sampler = entry.get("sampler") or {}
+        label = sampler.get("label") or sampler.get("name")
         keys = {
             "data": entry["data"],
             "method": entry["method"],
@@ -82,7 +83,7 @@ def rows_of_manifest(manifest: dict[str, Any], results: Path, files: Files) -> R
             "cell": entry["cell"],
             "seed": entry["seed"],
             **(trials_of(entry.get("tuned") or {}) if tuned else {}),
-            **({SAMPLER: sampler["name"], SAMPLER_LABEL: sampler["label"]} if sampled else {}),
+            **({SAMPLER: sampler.get("name", "prior"), SAMPLER_LABEL: label} if sampled else {}),
         }
         run = Run(results / entry["path"], files)
         spent = cost_of_tuning(entry.get("tuned"))

@@ -114,7 +114,7 @@ def sampler_of(config: Config) -> dict[str, Any]:
     """``sampler``: its name and label; nothing where images are what the method samples."""
     sampler = config.get("sampler") or {}
     name = sampler.get("name")
-    known = {"name": name, "label": sampler.get("label", name)}
+    known = {"name": name, "label": sampler.get("label") or name}
     return {"sampler": known} if "_target_" in sampler else {}
 
 
