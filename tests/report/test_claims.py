@@ -75,6 +75,12 @@ def test_a_row_is_named_by_what_tells_it_from_the_others(
     assert fitting(row, ENTRIES) == cells
 
 
+@pytest.mark.parametrize("stated", ["2026-11-29", "20261129", "2026-W48-7"])
+def test_a_date_is_the_same_however_it_is_written(stated: str) -> None:
+    """It is held against the dates of runs as text."""
+    assert claims_of([CLAIM | {"stated": stated}])[0].stated == "2026-11-29"
+
+
 def test_a_claim_of_two_rows_is_refused_before_anything_is_trained() -> None:
     with pytest.raises(InputError, match=r"ablation\.claims\.row=method=short_run_ot: .*2 fit"):
         refuse_ambiguous(claims_of([CLAIM]), ENTRIES)

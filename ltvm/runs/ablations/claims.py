@@ -22,7 +22,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any
 
 from ltvm.errors import InputError, did_you_mean, require, require_one_of
@@ -84,7 +84,7 @@ def claim_of(content: Any) -> Claim:
         absent = [key for key in needed if key not in content]
         raise InputError(f"{KEY}: {content.get('name')}: without {', '.join(absent)}") from error
     check(claim)
-    return claim
+    return replace(claim, stated=day_of(claim.stated))
 
 
 def check(claim: Claim) -> None:
@@ -106,10 +106,14 @@ def check(claim: Claim) -> None:
     sound, share = above and (claim.absolute or claim.smallest < 1), "a share between 0 and 1"
     allowed = "a number above 0" if claim.absolute else f"{share}, such as 0.1"
     require(sound, f"{KEY}.smallest", claim.smallest, allowed)
+
+
+def day_of(stated: str) -> str:
+    """``2026-11-29``, however ISO 8601 lets it be written; raises :class:`InputError`."""
     try:
-        datetime.date.fromisoformat(claim.stated)
+        return datetime.date.fromisoformat(stated).isoformat()
     except ValueError as error:
-        raise InputError(f"{KEY}.stated={claim.stated}: allowed: a date, 2026-11-29") from error
+        raise InputError(f"{KEY}.stated={stated}: allowed: a date, 2026-11-29") from error
 
 
 def fitting(row: Mapping[str, Any], entries: Iterable[Mapping[str, Any]]) -> list[str]:
