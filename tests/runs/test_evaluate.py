@@ -12,6 +12,8 @@ from ltvm.cli.main import main
 from ltvm.config import resolve
 from ltvm.errors import DivergedError, InputError
 from ltvm.metrics.images.reconstruction import Reconstruction
+from ltvm.runs.ablations.ablation import plan
+from ltvm.runs.ablations.manifest import read_manifest, write_manifest
 from ltvm.runs.execution import execute, trained
 from ltvm.runs.execution.intact import checksum_of
 from ltvm.runs.files.store import Store
@@ -187,6 +189,50 @@ def test_a_failed_evaluation_is_tried_again_and_the_training_kept(trainings, mon
     monkeypatch.setattr(Reconstruction, "__call__", original)
     assert ltvm.train(FEW)["status"] == "done"
     assert len(trainings) == 1
+
+
+@pytest.mark.parametrize(
+    ("statuses", "forgotten"),
+    [
+        (("failed", "failed"), True),
+        (("failed", None), True),
+        ((None, None), False),  # somebody may be about to do it
+        (("failed", "running"), False),
+        (("failed", "done"), False),  # whose values a table has
+    ],
+)
+def test_an_evaluation_that_failed_is_forgotten_once_another_is_asked_for(
+    statuses, forgotten, tmp_path, capsys
+):
+    """Else its rows would be those of failed runs for good."""
+    chosen = ["ablation=ot", "ablation.axes.method=[vae]", "ablation.seeds=[0,1]", *FEW]
+    old, new = (plan([*chosen, *more], "mine") for more in ([], MORE))
+    first, second = old.runs[0].evaluation, new.runs[0].evaluation
+    for planned, status in zip(old.runs, statuses, strict=True):
+        if status is not None:
+            planned.run.write_evaluation({"identity": first, "status": status})
+    for planned, names in ((old, [first]), (new, [second] if forgotten else [second, first])):
+        manifest = read_manifest(write_manifest(planned, tmp_path / "results"))
+        assert [entry["evaluations"] for entry in manifest["runs"]] == [names, names]
+    assert (
+        f"evaluation {first} failed and is not asked for" in capsys.readouterr().err
+    ) == forgotten
+    write_manifest(new, tmp_path / "results")
+    assert capsys.readouterr().err == ""
+    manifest = read_manifest(write_manifest(old, tmp_path / "results"))
+    assert manifest["runs"][0]["evaluations"] == [first, second]
+
+
+def test_a_seed_that_is_not_asked_for_keeps_the_evaluation_that_failed(tmp_path):
+    """It has no other."""
+    chosen = ["ablation=ot", "ablation.axes.method=[vae]", *FEW]
+    old = plan([*chosen, "ablation.seeds=[0,1]"], "mine")
+    new = plan([*chosen, "ablation.seeds=[0]", *MORE], "mine")
+    first, second = old.runs[0].evaluation, new.runs[0].evaluation
+    old.runs[0].run.write_evaluation({"identity": first, "status": "failed"})
+    for planned in (old, new):
+        manifest = read_manifest(write_manifest(planned, tmp_path / "results"))
+    assert [entry["evaluations"] for entry in manifest["runs"]] == [[second], [first]]
 
 
 def test_numbers_that_are_none_end_an_evaluation_as_diverged(monkeypatch, tmp_path):

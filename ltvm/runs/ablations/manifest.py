@@ -16,6 +16,7 @@ from ltvm.errors import InputError, UnreadableError
 from ltvm.runs.ablations.ablation import Plan, tuned_of
 from ltvm.runs.ablations.claims import claims_of
 from ltvm.runs.files.locks import LEASE, holding
+from ltvm.runs.files.store import Run
 from ltvm.runs.trust import check_inside, check_name, check_stays
 from ltvm.runtime.files import asides, read_json, remove_aside, set_aside, write_sealed_json
 
@@ -151,22 +152,24 @@ def changing(path: Path) -> Iterator[None]:
 def write_manifest(plan: Plan, results: Path, external: Sequence[dict[str, Any]] = ()) -> Path:
     """Write the manifest; further seeds and evaluations of the same cells stay in it.
 
-    A damaged one is set aside. One that says it all already is left as it is, so that the report of
-    a sweep that is done can be made of results that can only be read.
+    But for an evaluation that failed and that the plan does not ask for, which is said. A damaged
+    one is set aside. One that says it all already is left as it is, so that the report of a sweep
+    that is done can be made of results that can only be read.
     """
     path = manifest_file(results, plan.report_name)
     manifest = manifest_of(plan, results, external)
     if path.is_file():
         with suppress(UnreadableError):
             known = read_manifest(path)
-            merge(manifest, known["runs"])
+            merge(manifest, known["runs"], failed(known["runs"], results))
             if manifest == known and not list(asides(path)):
                 return path
     with changing(path):
         manifest = manifest_of(plan, results, external)
         if path.is_file():
             try:
-                merge(manifest, read_manifest(path)["runs"])
+                others = read_manifest(path)["runs"]
+                say_left_out(path, merge(manifest, others, failed(others, results)))
             except UnreadableError as error:
                 print(f"ltvm: {path} {error.what}: set aside as {set_aside(path).name}",
                       file=sys.stderr)  # fmt: skip
@@ -174,17 +177,47 @@ def write_manifest(plan: Plan, results: Path, external: Sequence[dict[str, Any]]
     return path
 
 
-def merge(manifest: dict[str, Any], others: list[dict[str, Any]]) -> None:
-    """Add further seeds and evaluations of a manifest's own cells to it."""
+def merge(manifest: dict[str, Any], others: list[dict[str, Any]], without: set[str]) -> set[str]:
+    """Add further seeds and evaluations of a manifest's own cells to it; returns those left out.
+
+    Its own runs get no evaluation of ``without``.
+    """
     own = {(entry["cell"], entry["seed"]): entry for entry in manifest["runs"]}
     cells = {cell for cell, _ in own}
+    left_out: set[str] = set()
     for entry in others:
         same = own.get((entry["cell"], entry["seed"]))
         if same is not None:
-            known = [*same["evaluations"], *entry["evaluations"]]
-            same["evaluations"] = list(dict.fromkeys(known))
+            left_out |= {*entry["evaluations"]} & without - {*same["evaluations"]}
+            kept = [name for name in entry["evaluations"] if name not in without]
+            same["evaluations"] = list(dict.fromkeys([*same["evaluations"], *kept]))
         elif entry["cell"] in cells:
             manifest["runs"].append(entry)
     order = list(dict.fromkeys(entry["cell"] for entry in manifest["runs"]))
     manifest["runs"].sort(key=lambda entry: (order.index(entry["cell"]), entry["seed"]))
     manifest["seeds"] = sorted({entry["seed"] for entry in manifest["runs"]})
+    return left_out
+
+
+def failed(entries: list[dict[str, Any]], results: Path) -> set[str]:
+    """The evaluations that failed for a run, and of which no run has more than that.
+
+    Where one is done for a run, its values are in the table, and those of the others are lacking.
+    """
+    found: dict[str, set[str]] = {}
+    for entry in entries:
+        for name in entry["evaluations"]:
+            try:
+                content = Run(results / entry["path"]).evaluation(name)
+            except UnreadableError:
+                content = {"status": "unreadable"}
+            if content is not None:
+                found.setdefault(name, set()).add(content["status"])
+    return {name for name, statuses in found.items() if statuses == {"failed"}}
+
+
+def say_left_out(path: Path, evaluations: set[str]) -> None:
+    """Say which evaluations a manifest lists no more."""
+    for name in sorted(evaluations):
+        print(f"ltvm: {path}: evaluation {name} failed and is not asked for: no longer listed",
+              file=sys.stderr)  # fmt: skip
