@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,6 +135,8 @@ def ablate(
     from ltvm.runs.launching.outcome import Options, Outcome
 
     planned = plan(overrides, name)
+    for told in planned.one_row:
+        print(f"ltvm: {told}", file=sys.stderr)
     launcher, options = split_hydra(overrides)[1], Options(tuple(retry), retries, wait)
     paths = planned.runs[0].config["paths"]
     results, reports = Path(paths["results"]), Path(paths["reports"])

@@ -179,7 +179,7 @@ def print_plan(planned: Plan) -> None:
     console().print(table)
     for card in planned.external:
         print(f"external: {card.name} ({len(card.seeds)} seeds of {card.n} images) {card.folder}")
-    for line in not_answered(planned):
+    for line in [*planned.one_row, *not_answered(planned)]:
         print(line)
     done = len(planned.runs) - len(planned.not_done)
     todo = len(planned.not_done) - len(shipped)

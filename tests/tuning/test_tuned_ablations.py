@@ -9,7 +9,7 @@ import pytest
 from tiny_trials import TINY
 
 from ltvm.cli.main import main
-from ltvm.config import choices, resolve
+from ltvm.config import CONFIG_DIRS_VARIABLE, choices, resolve
 from ltvm.errors import InputError
 from ltvm.report.tables.texts import estimates_table
 from ltvm.report.values.cells import tuning_trials
@@ -23,7 +23,7 @@ from ltvm.runs.housekeeping.export import export
 from ltvm.runs.housekeeping.merge import merge
 from ltvm.runs.identity import identity
 from ltvm.runtime.commands import command_line
-from ltvm.runtime.files import read_json, write_sealed_json
+from ltvm.runtime.files import read_json, write_sealed_json, write_text
 from ltvm.tuning.found import write_found
 from ltvm.tuning.search import Trial
 from ltvm.tuning.tune import asked
@@ -321,6 +321,25 @@ def test_what_was_found_travels_with_the_ablation(here, comparison, tmp_path):
     assert merge(tmp_path / "copy", there).counts["tuned settings", "in conflict"] == 1
     elsewhere = plan([*comparison, f"paths.results={there}", "ablation.seeds=[0]"])
     assert elsewhere.runs[0].cell == planned.runs[0].cell
+
+
+def test_a_tuned_row_that_is_another_one_is_said(tmp_path, monkeypatch, capsys):
+    """Where the best trial was the first, the one run is in one row, with the trials of one."""
+    monkeypatch.setenv(CONFIG_DIRS_VARIABLE, str(tmp_path))
+    for name, label in (("first", "VAE, tuned"), ("second", "VAE, otherwise tuned")):
+        own = f"label: '{label}', tuned: {{trials: 2, metric: fd_digits, study: {name}}}"
+        text = f"defaults: [/method/vae@method, _self_]\nmethod: {{{own}}}\n"
+        write_text(tmp_path / "method" / "tuned" / f"{name}.yaml", f"# @package _global_\n{text}")
+    chosen = ["ablation=ot", "ablation.reference=null", *TINY]
+    both = plan([*chosen, "ablation.axes.method=[vae,tuned/first]"])
+    said = "method=tuned/first is the same run as method=vae: one row, that of 0 tuning trials"
+    assert both.one_row == (said,)
+    assert main(["ablate", *chosen, "ablation.axes.method=[vae,tuned/first]", "--list"]) == 0
+    assert said in " ".join(capsys.readouterr().out.split())
+    (said,) = plan([*chosen, "ablation.axes.method=[tuned/first,tuned/second]"]).one_row
+    assert said.endswith("same run as method=tuned/first: one row, that of 2 tuning trials")
+    again = plan([*chosen, "ablation.axes.method=[vae]", 'ablation.extra=[["method=vae"]]'])
+    assert again.one_row == ()
 
 
 def test_the_baselines_and_the_tuned_ones_are_the_same_methods():

@@ -132,6 +132,7 @@ class Plan:
     report_name: str
     command: str
     external: tuple[Card, ...] = ()  # rows from other frameworks
+    one_row: tuple[str, ...] = ()  # which cells are one though they were tuned otherwise, in words
 
     @property
     def not_done(self) -> list[PlannedRun]:
@@ -168,14 +169,14 @@ def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
     if name is not None:
         check_name("--name", name)
     with hydra_session():  # once for all cells
-        runs = planned_runs(ablation, shared, overrides)
+        runs, one_row = planned_runs(ablation, shared, overrides)
     refuse_ambiguous(claims_of(ablation.claims), [planned.row for planned in runs])
     check_reference(ablation, runs, any(o.startswith("ablation.reference=") for o in own))
     command = command_line("ablate", *overrides, *(["--name", name] if name else []))
     report_name = name or default_name(ablation, own, passed, runs[0].config)
     check_name("ablation.name", report_name)
     cards = read_cards(ablation.external, [run.config for run in runs])
-    return Plan(ablation, tuple(passed), tuple(runs), report_name, command, cards)
+    return Plan(ablation, tuple(passed), tuple(runs), report_name, command, cards, tuple(one_row))
 
 
 def own_overrides(overrides: Sequence[str]) -> list[str]:
@@ -256,13 +257,16 @@ def check_reference(ablation: Ablation, runs: Sequence[PlannedRun], asked_for: b
 
 def planned_runs(
     ablation: Ablation, shared: Sequence[str], given: Sequence[str]
-) -> list[PlannedRun]:
+) -> tuple[list[PlannedRun], list[str]]:
     """Every cell and seed once, with the overrides that all cells share; ``given`` by the user.
 
     Cells that train the same but are evaluated differently share their runs. Values of different
-    samplers are never those of one cell, whatever else was measured.
+    samplers are never those of one cell, whatever else was measured. Cells that are the same, but
+    for how they were tuned, are one, the first; also returns which they are, in words.
     """
     cells: dict[tuple[str, str], tuple[list[str], Config, str]] = {}
+    names: dict[tuple[str, str], str] = {}
+    one_row: list[str] = []
     defined_cells = list(cells_of(ablation, shared))
     if ablation.tuned is not None:
         defined_cells = tuned_cells(defined_cells, Wanted.of(ablation.tuned), given)
@@ -271,7 +275,13 @@ def planned_runs(
         note = ", ".join(cell) if list(cell) in ablation.extra else ""
         sampler = sampler_identity(config)
         row = identity(config) + (f"+{sampler}" if sampler else "")
-        cells.setdefault((row, evaluation_identity(config)), (overrides, config, note))
+        key, name = (row, evaluation_identity(config)), " ".join(cell) or "the base"
+        _, known, _ = cells.setdefault(key, (overrides, config, note))
+        first = names.setdefault(key, name)
+        if tuned_of(config) != tuned_of(known):
+            trials = tuned_of(known).get("tuned", {}).get("trials", 0)
+            told = f"one row, that of {trials} tuning trials"
+            one_row.append(f"{name} is the same run as {first}: {told}")
     rows = [row for row, _ in cells]
     runs = []
     for (row, evaluation), (overrides, cell_config, note) in cells.items():
@@ -289,7 +299,7 @@ def planned_runs(
                     note,
                 )
             )
-    return runs
+    return runs, one_row
 
 
 def tuned_cells(
