@@ -23,6 +23,7 @@ from ltvm.runtime.files import read_json, write_json, write_text
 from tests.report.conftest import Results
 
 METHOD, TWIN = "short_run_ot", "short_run_uncorrected"
+GMM = {"name": "gmm", "components": 10}  # what samples state of it before it is fitted
 DISTANCES = {METHOD: [90.0, 93.0, 99.0], TWIN: [100.0, 104.0, 108.0]}
 
 
@@ -145,11 +146,43 @@ def test_samplers_are_compared_with_the_same(results):
     for method, values in ((METHOD, [10.0, 11.0, 13.0]), (TWIN, [9.0, 9.0, 9.0])):
         for seed, value in enumerate(values):
             (folder,) = results.root.glob(f"runs/*/{method}/*/seed={seed}")
-            sampler = {"stated": {"name": "gmm", "components": 10}, "fit_seconds": 1.0}
+            sampler = {"stated": GMM, "fit_seconds": 1.0}
             results.evaluation(folder, "e2", {"fd_digits": value}, sampler=sampler)
     found = results.found()
     assert settings(found) == ["", "GMM on the codes"]
     assert found[-1].difference.mean == pytest.approx(7 / 3)
+
+
+@pytest.mark.parametrize("said", [{"stated": GMM, "fit_seconds": None}, None])
+def test_a_density_whose_fit_diverged_is_left_out_and_the_prior_is_not(results, said):
+    """Files of earlier code say nothing of the sampler then; those of the other seeds do."""
+    for method, level in ((METHOD, 30.0), (TWIN, 50.0)):
+        for seed in range(3):
+            (folder,) = results.root.glob(f"runs/*/{method}/*/seed={seed}")
+            fitted = {"stated": {**GMM, "n": 9, "found": {}}, "fit_seconds": 1.0}
+            values = {"fd_digits": level + seed * (1.1 if method == METHOD else 1.0)}
+            if (method, seed) == (METHOD, 2):
+                results.evaluation(folder, "e2", {}, sampler=said, status="diverged")
+            else:
+                results.evaluation(folder, "e2", values, sampler=fitted)
+    assert settings(results.found()) == [""]
+    assert results.why_not() == ["1 evaluations diverged"]
+
+
+def test_a_run_that_diverged_is_one_of_every_sampler(results):
+    """It has no evaluation that would say of which; the other seeds' are of two."""
+    for method in (METHOD, TWIN):
+        for seed in range(3):
+            (folder,) = results.root.glob(f"runs/*/{method}/*/seed={seed}")
+            if (method, seed) != (METHOD, 2):
+                sampler = {"stated": GMM, "fit_seconds": 1.0}
+                results.evaluation(folder, "e2", {"fd_digits": 9.0 + seed}, sampler=sampler)
+            else:
+                (folder / "evaluations" / "e1.json").unlink()
+                record = folder / "record.json"
+                write_json(record, read_json(record) | {"status": "diverged"})
+    assert results.found() == []
+    assert results.why_not() == ["1 diverged of 3 runs"] * 2
 
 
 def test_a_third_method_has_no_part_in_it(results):

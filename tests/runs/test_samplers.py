@@ -148,6 +148,10 @@ def test_codes_without_a_density_end_the_evaluation_alone(monkeypatch, tmp_path)
     assert record["status"] == "diverged"
     assert record["reason"] == "all codes are the same: they have no density"
     assert the_run(tmp_path).status() == "done"
+    (content,) = the_run(tmp_path).evaluations().values()
+    about = {"name": "gaussian", "codes": "posterior draws of training images"}
+    assert content["sampler"] == {"stated": about, "fit_seconds": None}
+    assert len(ltvm.long_table(tmp_path / "results"))
 
 
 def test_an_ablation_of_samplers_trains_each_method_once(trainings, tmp_path):

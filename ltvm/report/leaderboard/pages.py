@@ -119,23 +119,53 @@ def page(title: str, name: str, terms: Json, entries: Sequence[Entry]) -> Page:
 
 
 def rows_of(entries: Sequence[Entry]) -> list[Row]:
-    """A row for every cell and sampler; one without evaluations has its training alone."""
+    """A row for every cell and sampler; one without evaluations has its training alone.
+
+    A run without evaluations is one of every row of its cell.
+    """
+    known = known_densities(entries)
+    filed = [(entry, by_density(entry, known)) for entry in entries]
+    of_cell: dict[str, dict[str, None]] = {}
+    for entry, own in filed:
+        of_cell.setdefault(cell_of(entry), {}).update(dict.fromkeys(own))
     rows: dict[str, Row] = {}
-    for entry in entries:
-        by_sampler: dict[str, list[Json]] = {}
-        samplers: dict[str, str | None] = {}
-        for evaluation in entry.evaluations.values():
-            stated = (evaluation.get("sampler") or {}).get("stated")
-            own = {k: v for k, v in (stated or {}).items() if k not in ("n", "found")}
-            key = json.dumps(own, sort_keys=True) if own else ""
-            samplers[key] = str(own.get("name")) if own else None
-            by_sampler.setdefault(key, []).append(evaluation)
-        for key in by_sampler or {"": []}:
-            id = f"{entry.config['method']['name']}-{entry.identity}{key}"
-            row = rows.setdefault(id, Row(id, samplers.get(key), key))
+    for entry, own in filed:
+        for density in own or of_cell[cell_of(entry)] or [""]:
+            id = f"{cell_of(entry)}{density}"
+            sampler = str(json.loads(density).get("name")) if density else None
+            row = rows.setdefault(id, Row(id, sampler, density))
             row.entries[entry.seed] = entry
-            row.evaluations[entry.seed] = by_sampler.get(key, [])
+            row.evaluations[entry.seed] = own.get(density, [])
     return list(rows.values())
+
+
+def cell_of(entry: Entry) -> str:
+    return f"{entry.config['method']['name']}-{entry.identity}"
+
+
+def by_density(entry: Entry, known: dict[str, str]) -> dict[str, list[Json]]:
+    """A run's evaluations by ``Row.density``, without those of which that is not known."""
+    found: dict[str, list[Json]] = {}
+    for identity, evaluation in entry.evaluations.items():
+        if identity in known:
+            found.setdefault(known[identity], []).append(evaluation)
+    return found
+
+
+def known_densities(entries: Sequence[Entry]) -> dict[str, str]:
+    """Identity of an evaluation -> ``Row.density``.
+
+    One that is not done and states no sampler may have had one that was not fitted: what is done
+    says so.
+    """
+    known: dict[str, str] = {}
+    for entry in entries:
+        for identity, evaluation in entry.evaluations.items():
+            stated = (evaluation.get("sampler") or {}).get("stated") or {}
+            own = {key: value for key, value in stated.items() if key not in ("n", "found")}
+            if own or evaluation["status"] == "done":
+                known[identity] = json.dumps(own, sort_keys=True) if own else ""
+    return known
 
 
 def kind_of(stated: Json) -> str:

@@ -82,7 +82,8 @@ def cost_of_evaluations(evaluations: Iterable[dict[str, Any]]) -> dict[str, floa
     """
     evaluations = list(evaluations)
     seconds = [e["seconds"] for e in evaluations if e.get("seconds") is not None]
-    fits = [e["sampler"]["fit_seconds"] for e in evaluations if e.get("sampler")]
+    samplers = [e["sampler"] for e in evaluations if e.get("sampler")]
+    fits = [s["fit_seconds"] for s in samplers if s["fit_seconds"] is not None]
     return ({"evaluation_seconds": sum(seconds)} if seconds else {}) | (
         {"sampler_seconds": sum(fits)} if fits else {}
     )

@@ -18,7 +18,7 @@ from ltvm.runs.environment import commit, now, versions
 from ltvm.runs.execution.failing import failure
 from ltvm.runs.execution.pictures import save_sampled
 from ltvm.runs.execution.running import Running
-from ltvm.runs.execution.sampler import with_sampler
+from ltvm.runs.execution.sampler import stated, with_sampler
 from ltvm.runs.identity import NUMERICS, evaluation_identity
 from ltvm.runtime import devices
 
@@ -70,7 +70,7 @@ def evaluate_run(
 
 
 def new_evaluation(config: Config, method: Method) -> dict[str, Any]:
-    execution = method.problem.execution
+    execution, sampler = method.problem.execution, stated(config)
     return {
         "name": config["evaluation"]["name"],
         "identity": evaluation_identity(config),
@@ -83,7 +83,7 @@ def new_evaluation(config: Config, method: Method) -> dict[str, Any]:
         "versions": versions(),
         "commit": commit(),
         "config": config["evaluation"],
-        "sampler": None,
+        "sampler": sampler and {"stated": sampler, "fit_seconds": None},
         "values": {},
         "columns": {},
     }

@@ -55,8 +55,11 @@ def is_number_or_none(value: Any) -> bool:
 
 
 def is_sampler(value: Any) -> bool:
-    """What an evaluation says of its sampler, if it has one: how long the fit took, at least."""
-    known = isinstance(value, dict) and is_number(value.get("fit_seconds"))
+    """What an evaluation says of its sampler, if it has one: how long the fit took, at least.
+
+    None: it was not fitted yet.
+    """
+    known = isinstance(value, dict) and is_number_or_none(value.get("fit_seconds", ""))
     return value is None or (known and isinstance(value.get("stated", {}), dict))
 
 
