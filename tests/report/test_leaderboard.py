@@ -46,6 +46,12 @@ def change_record(results, method, seeds=range(6), **fields):
         write_json(file, read_json(file) | fields)
 
 
+def change_evaluation(results, method, seeds=range(6), **fields):
+    for seed in seeds:
+        (file,) = results.root.glob(f"runs/*/{method}/*/seed={seed}/evaluations/e1.json")
+        write_json(file, read_json(file) | fields)
+
+
 def found(*directories):
     return pages(read_entries([results.root for results in directories]))
 
@@ -105,6 +111,36 @@ def test_rows_that_are_not_done_or_spent_something_else_are_set_aside(results):
     assert aside["short-run OT"] == "spends 2 times the training, FLOP of the others"
     assert aside["abp"] is None
     assert ranks(page) == {"abp": "1"}
+
+
+@pytest.mark.parametrize("status", ["diverged", "failed", "interrupted"])
+def test_a_row_with_an_evaluation_that_is_not_done_is_set_aside(results, status):
+    """Else it would be ranked on the seeds that went well."""
+    change_evaluation(results, "abp", [4, 5], status=status, values={}, columns={})
+    (page,) = found(results)
+    aside = {row.name: row.aside for row in page.rows}
+    assert aside["abp"] == {"": f"2 evaluations {status}"}
+    assert "abp" not in ranks(page)
+    assert aside["vae"] == aside["short-run OT"] == {}
+
+
+def test_an_evaluation_that_runs_is_one_that_nobody_is_at(results):
+    change_evaluation(results, "abp", [4], status="running", values={}, columns={})
+    change_evaluation(results, "abp", [5], status="failed", values={}, columns={})
+    change_record(results, "abp", [0], status="diverged")
+    (page,) = found(results)
+    (abp,) = [row for row in page.rows if row.name == "abp"]
+    assert abp.aside[""] == "1 diverged of 6 runs; 1 evaluations interrupted, 1 failed"
+
+
+def test_a_row_whose_seeds_are_not_all_evaluated_is_set_aside(results):
+    for seed in (1, 4):
+        (file,) = results.root.glob(f"runs/*/vae/*/seed={seed}/evaluations/e1.json")
+        file.unlink()
+    (page,) = found(results)
+    aside = {row.name: row.aside for row in page.rows}
+    assert aside == {"abp": {}, "short-run OT": {}, "vae": {"": "2 of 6 runs without evaluation"}}
+    assert set(ranks(page)) == {"abp", "short-run OT"}
 
 
 def test_external_rows_stand_beside_those_of_the_same_images_without_a_rank(results, tmp_path):

@@ -258,10 +258,34 @@ def set_aside_unfinished(row: Row) -> None:
     """
     if EXTERNAL in row.origins:
         row.aside[""] = "made elsewhere: shares no seed, so no difference is paired"
-    others = Counter(e.status for e in row.entries.values() if e.status != "done")
-    if others:
-        words = ", ".join(f"{number} {status}" for status, number in others.items())
-        row.aside[""] = f"{words} of {len(row.entries)} runs"
+    if said := unfinished(row):
+        row.aside[""] = "; ".join(said)
+
+
+def unfinished(row: Row) -> list[str]:
+    """What of a row's runs and their evaluations is not done: its seeds are those that went well.
+
+    A run without evaluation counts where another seed has one.
+    """
+    said, runs = [], len(row.entries)
+    statuses = Counter(e.status for e in row.entries.values() if e.status != "done")
+    if statuses:
+        words = ", ".join(f"{number} {status}" for status, number in statuses.items())
+        said.append(f"{words} of {runs} runs")
+    lost = Counter(
+        row.entries[seed].run.as_it_is(one["status"])
+        for seed, own in row.evaluations.items()
+        for one in own
+        if one["status"] != "done"
+    )
+    if lost:
+        (status, number), *others = lost.items()
+        more = "".join(f", {number} {status}" for status, number in others)
+        said.append(f"{number} evaluations {status}{more}")
+    without = [s for s, e in row.entries.items() if e.status == "done" and not row.evaluations[s]]
+    if without and any(row.evaluations.values()):
+        said.append(f"{len(without)} of {runs} runs without evaluation")
+    return said
 
 
 def set_aside_spending(rows: Sequence[Row], equal: str | None) -> None:
