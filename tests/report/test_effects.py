@@ -154,7 +154,8 @@ def test_samplers_are_compared_with_the_same(results):
 
 
 @pytest.mark.parametrize("said", [{"stated": GMM, "fit_seconds": None}, None])
-def test_a_density_whose_fit_diverged_is_left_out_and_the_prior_is_not(results, said):
+@pytest.mark.parametrize("status", ["diverged", "failed"])
+def test_a_density_whose_fit_ended_badly_is_left_out_and_the_prior_is_not(results, said, status):
     """Files of earlier code say nothing of the sampler then; those of the other seeds do."""
     for method, level in ((METHOD, 30.0), (TWIN, 50.0)):
         for seed in range(3):
@@ -162,11 +163,11 @@ def test_a_density_whose_fit_diverged_is_left_out_and_the_prior_is_not(results, 
             fitted = {"stated": {**GMM, "n": 9, "found": {}}, "fit_seconds": 1.0}
             values = {"fd_digits": level + seed * (1.1 if method == METHOD else 1.0)}
             if (method, seed) == (METHOD, 2):
-                results.evaluation(folder, "e2", {}, sampler=said, status="diverged")
+                results.evaluation(folder, "e2", {}, sampler=said, status=status)
             else:
                 results.evaluation(folder, "e2", values, sampler=fitted)
     assert settings(results.found()) == [""]
-    assert results.why_not() == ["1 evaluations diverged"]
+    assert results.why_not() == [f"1 evaluations {status}"]
 
 
 def test_a_run_that_diverged_is_one_of_every_sampler(results):
@@ -210,11 +211,19 @@ def test_values_of_another_kind_are_not_subtracted(results):
     assert [e.metric for e in results.found()] == ["mse_test"]
 
 
-def test_seeds_that_an_evaluation_lost_make_no_pair(results):
+@pytest.mark.parametrize("status", ["diverged", "failed", "interrupted"])
+def test_seeds_that_an_evaluation_lost_make_no_pair(results, status):
     (file,) = results.root.glob(f"runs/*/*/{TWIN}/seed=2/evaluations/e1.json")
-    write_json(file, read_json(file) | {"status": "diverged"})
+    write_json(file, read_json(file) | {"status": status, "values": {}, "columns": {}})
     assert results.found() == []
-    assert results.why_not() == ["its counterpart: 1 evaluations diverged"]
+    assert results.why_not() == [f"its counterpart: 1 evaluations {status}"]
+
+
+def test_seeds_that_were_not_evaluated_make_no_pair(results):
+    (file,) = results.root.glob(f"runs/*/*/{METHOD}/seed=2/evaluations/e1.json")
+    file.unlink()
+    assert results.found() == []
+    assert results.why_not() == ["1 of 3 runs without evaluation"]
 
 
 def test_a_null_by_default_is_not_an_absent_key(results):

@@ -5,7 +5,6 @@ records of both methods -> those on the same terms (as on the leaderboard) -> ro
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,7 +17,7 @@ from ltvm.report.leaderboard.names import (
     sampler_label,
     settings_of,
 )
-from ltvm.report.leaderboard.pages import Row, rows_of
+from ltvm.report.leaderboard.pages import Row, rows_of, unfinished
 from ltvm.report.values.flat import flatten
 from ltvm.runs.identity import NOT_TRAINING, identity, pruned
 
@@ -113,14 +112,7 @@ def reasons(setting: Setting) -> Iterator[str]:
     row = setting.row
     if EXTERNAL in row.origins:
         yield "made elsewhere, so that it shares no seed"
-    statuses = Counter(e.status for e in row.entries.values() if e.status != "done")
-    if statuses:
-        words = ", ".join(f"{number} {status}" for status, number in statuses.items())
-        yield f"{words} of {len(row.entries)} runs"
-    measured = [one for own in row.evaluations.values() for one in own]
-    lost = sum(one["status"] == "diverged" for one in measured)
-    if lost:
-        yield f"{lost} evaluations diverged"
+    yield from unfinished(row)
     if setting.usual is None:
         yield "this installation has no such method, data set or protocol (--config-dir?)"
 
