@@ -211,6 +211,14 @@ def test_values_of_another_kind_are_not_subtracted(results):
     assert [e.metric for e in results.found()] == ["mse_test"]
 
 
+def test_a_row_with_a_seed_of_another_kind_is_not_tested_on_the_others(results):
+    (file,) = results.root.glob(f"runs/*/*/{TWIN}/seed=2/evaluations/e1.json")
+    content = read_json(file)
+    content["values"]["fd_digits"]["n"] = 500
+    write_json(file, content)
+    assert [e.metric for e in results.found()] == ["mse_test"]
+
+
 @pytest.mark.parametrize("status", ["diverged", "failed", "interrupted"])
 def test_seeds_that_an_evaluation_lost_make_no_pair(results, status):
     (file,) = results.root.glob(f"runs/*/*/{TWIN}/seed=2/evaluations/e1.json")

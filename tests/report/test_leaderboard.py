@@ -101,6 +101,30 @@ def test_what_a_number_is_decides_whether_it_is_ranked(results):
     assert vae.aside == {"fd_digits": "n is 500, of the others 1000"}  # who computed it: noted
 
 
+def test_a_row_with_seeds_of_another_kind_is_not_ranked_on_the_others(results):
+    for seed, fields in ((4, {"n": 500}), (5, {"n": 500}), (1, {"split": "train"})):
+        (file,) = results.root.glob(f"runs/*/abp/*/seed={seed}/evaluations/e1.json")
+        content = read_json(file)
+        content["values"]["fd_digits"] |= fields
+        write_json(file, content)
+    (folder,) = results.root.glob("runs/*/vae/*/seed=3")  # of both kinds: the usual one counts
+    results.evaluation(folder, "e0", {"fd_digits": 7.0})
+    content = read_json(folder / "evaluations" / "e0.json")
+    content["values"]["fd_digits"]["n"] = 500
+    write_json(folder / "evaluations" / "e0.json", content)
+    (page,) = found(results)
+    (abp,) = [row for row in page.rows if row.name == "abp"]
+    assert sorted(abp.values["fd_digits"]) == [0, 2, 3]
+    assert abp.aside == {
+        "fd_digits": "seed 1: split is train, of the others test; "
+        "seeds 4, 5: n is 500, of the others 1000"
+    }
+    assert ranks(page) == {"short-run OT": "1-2", "vae": "1-2"}
+    assert "abp" in ranks(page, "mse_test")
+    (told,) = contents(page, "t")["aside"]
+    assert (told["row"], told["what"]) == ("abp", page.columns["fd_digits"].title)
+
+
 def test_rows_that_are_not_done_or_spent_something_else_are_set_aside(results):
     change_record(results, "vae", [3], status="diverged")
     change_record(results, "short_run_ot", flops=62_000_000_000_000)

@@ -190,6 +190,8 @@ def of_pair(terms: Terms, one: Setting, other: Setting, interval: str) -> Iterat
     if not spend_alike(rows, terms.equal):
         return
     for metric in families_of_tests(columns, names_of(columns, "value"))[PRIMARY]:
+        if any(metric in row.aside for row in rows):  # of seeds of another kind
+            continue
         own, others = (row.values.get(metric, {}) for row in rows)
         difference = paired_difference(own, others, interval)
         if difference is not None:

@@ -110,7 +110,11 @@ def page(title: str, name: str, terms: Json, entries: Sequence[Entry]) -> Page:
     competing = [row for row in rows if "" not in row.aside]
     made.rankings = rankings({
         metric: (
-            {row.id: row.values[metric] for row in competing if metric in row.values},
+            {
+                row.id: row.values[metric]
+                for row in competing
+                if metric in row.values and metric not in row.aside
+            },
             columns[metric].direction or "lower",  # a tested metric has one
         )
         for metric in made.ranked
@@ -175,7 +179,7 @@ def kind_of(stated: Json) -> str:
 
 
 def settle_values(rows: Sequence[Row]) -> tuple[dict[str, Column], dict[str, Json]]:
-    """Give rows their values of the kind that most rows have; set aside those that have none.
+    """Give rows their values of the kind that most rows have; set aside those with other seeds.
 
     Of several evaluations with a value of that kind the first counts. Returns the columns, and the
     kind, of every metric.
@@ -199,15 +203,33 @@ def settle_values(rows: Sequence[Row]) -> tuple[dict[str, Column], dict[str, Jso
         usual = max(by_kind, key=lambda kind: len(by_kind[kind]))  # of a tie the first
         settled[metric] = json.loads(usual)
         for row in rows:
-            own = by_kind[usual].get(row.id)
-            if own is not None:
+            own = by_kind[usual].get(row.id, {})
+            if own:
                 row.values[metric] = {seed: float(own[seed]["value"]) for seed in sorted(own)}
                 row.stated[metric] = own[min(own)]
-            else:
-                others = [kind for kind, of_rows in by_kind.items() if row.id in of_rows]
-                if others:
-                    row.aside[metric] = differing(json.loads(others[0]), settled[metric])
+            others: dict[int, str] = {}  # seed -> kind, of those without the usual one
+            for kind, of_rows in by_kind.items():
+                for seed in of_rows.get(row.id, {}).keys() - own.keys():
+                    others.setdefault(seed, kind)
+            if others:
+                row.aside[metric] = differing_seeds(others, settled[metric], some=bool(own))
     return columns, settled
+
+
+def differing_seeds(kinds: dict[int, str], usual: Json, some: bool) -> str:
+    """``seeds 1, 4: n is 500, of the others 1000``; without seeds where not ``some`` but all are.
+
+    ``kinds`` are those of seeds, as ``kind_of`` has them.
+    """
+    if not some:
+        return differing(json.loads(kinds[min(kinds)]), usual)
+    said: dict[str, list[int]] = {}
+    for seed, kind in sorted(kinds.items()):
+        said.setdefault(differing(json.loads(kind), usual), []).append(seed)
+    return "; ".join(
+        f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}: {text}"
+        for text, seeds in said.items()
+    )
 
 
 def warnings_of(row: Row, columns: dict[str, Column]) -> list[str]:
