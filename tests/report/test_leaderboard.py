@@ -240,7 +240,9 @@ def test_of_several_directories_a_run_counts_once(results, tmp_path):
     assert abp.values["mse_train"] == {0: 0.3, 7: 0.3}
     assert abp.entries[0].unsealed == ["record.json", "e1.json", "e2.json"]
     change_record(other, "abp", [0], stored="ltvm 0.1.0")  # the same training, from the package
-    assert read_entries([results.root, other.root]).left_out == []
+    own, others = (made.root / "runs/mnist5k/abp/abp-cell/seed=0" for made in (results, other))
+    told = f"{others}/evaluations/e1.json: other values than those of {own}"
+    assert read_entries([results.root, other.root]).left_out == [told]
     (page,) = found(other, results)
     assert "stored" in next(row for row in page.rows if row.name == "abp").marks
     change_record(other, "abp", [0], device="another")
@@ -249,6 +251,42 @@ def test_of_several_directories_a_run_counts_once(results, tmp_path):
     assert len(told.entries) == 19
     with pytest.raises(InputError, match="--results"):
         read_entries([tmp_path / "none"])
+
+
+@pytest.mark.parametrize("status", ["failed", "interrupted", "running"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_of_several_directories_an_evaluation_counts_where_it_is_done(
+    results, tmp_path, status, place
+):
+    directories = [results, Results(shutil.copytree(results.root, tmp_path / "other"))]
+    lacking = directories[place]
+    change_evaluation(lacking, "abp", [0, 1], status=status, values={}, columns={})
+    for file in lacking.root.glob("runs/*/abp/*/seed=0/evaluations/e1.json"):
+        write_sealed_json(file, read_json(file))
+    for order in (directories, directories[::-1]):
+        told = read_entries([made.root for made in order])
+        assert told.left_out == []
+        (page,) = pages(told)
+        (abp,) = [row for row in page.rows if row.name == "abp"]
+        assert abp.aside == {}
+        assert len(abp.values["fd_digits"]) == 6
+        unsealed = [sorted(entry.unsealed) for entry in abp.entries.values()]
+        assert unsealed == [["e1.json", "record.json"]] * 6, "of those that count"
+
+
+def test_of_two_evaluations_that_differ_the_first_counts_and_the_other_is_named(results, tmp_path):
+    other = Results(shutil.copytree(results.root, tmp_path / "other"))
+    for seed, fields in ((0, {"values": {}, "status": "diverged"}), (1, {"seconds": 9.0})):
+        change_evaluation(other, "abp", [seed], **fields)
+    of_run = "runs/mnist5k/abp/abp-cell/seed=0"
+    for first, second in ((results, other), (other, results)):
+        told = read_entries([first.root, second.root])
+        file = second.root / of_run / "evaluations" / "e1.json"
+        assert told.left_out == [f"{file}: other values than those of {first.root / of_run}"]
+        (page,) = pages(told)
+        (abp,) = [row for row in page.rows if row.name == "abp"]
+        assert len(abp.values["fd_digits"]) == (6 if first is results else 5)
+        assert ("" in abp.aside) == (first is other), "one that diverged is final"
 
 
 def test_a_row_is_a_method_with_what_is_set_otherwise(results):

@@ -17,7 +17,7 @@ from ltvm.report.values.flat import flatten
 from ltvm.report.values.readable import readable
 from ltvm.runs.files.content import Kinds, what_is_wrong
 from ltvm.runs.files.index import indexed
-from ltvm.runs.files.store import Run, Store
+from ltvm.runs.files.store import FINAL, Run, Store
 from ltvm.runs.identity import NOT_TRAINING, pruned
 from ltvm.runtime.files import is_sealed
 
@@ -62,11 +62,23 @@ class Entry:
         """
         return next((origin for origin in (EXTERNAL, STORED) if self.record.get(origin)), OWN)
 
-    def add(self, evaluations: dict[str, Json], unsealed: Sequence[str]) -> None:
-        """Evaluations of the same run that another directory has beside these."""
-        new = {name: one for name, one in evaluations.items() if name not in self.evaluations}
-        self.evaluations.update(new)
-        self.unsealed.extend(file for file in unsealed if file.removesuffix(".json") in new)
+    def add(self, other: Entry) -> list[str]:
+        """Take what another directory has of the same run: evaluations that are not final here.
+
+        Returns those of it that are final in both and differ, of which the first counts, in words.
+        """
+        differing = []
+        for name, theirs in other.evaluations.items():
+            own = self.evaluations.get(name)
+            if own is None or (own["status"] not in FINAL and theirs["status"] in FINAL):
+                self.evaluations[name] = theirs
+                file = self.run.evaluation_file(name).name
+                self.unsealed[:] = [one for one in self.unsealed if one != file]
+                self.unsealed.extend(one for one in other.unsealed if one == file)
+            elif theirs["status"] in FINAL and found_by(own) != found_by(theirs):
+                file = str(other.run.evaluation_file(name))
+                differing.append(f"{file}: other values than those of {self.run.directory}")
+        return differing
 
     @property
     def training(self) -> Json:
@@ -85,7 +97,8 @@ class Found:
 def read_entries(directories: Sequence[Path]) -> Found:
     """Every run of every directory once; of one that several have, the first one's counts.
 
-    Where they are the same run, the evaluations of all count. Left out, and named: what is damaged,
+    Where they are the same run, the evaluations of all count, and of one that several have the
+    first that is final. Left out, and named: what is damaged,
     what differs from an earlier directory's, and trials of tuning. Raises
     :class:`ltvm.errors.InputError` for what is no directory.
     """
@@ -103,7 +116,7 @@ def read_entries(directories: Sequence[Path]) -> Found:
                 known[key] = entry
                 found.entries.append(entry)
             elif other.training == entry.training:
-                other.add(entry.evaluations, entry.unsealed)
+                found.left_out += other.add(entry)
             else:
                 where = entry.run.directory
                 found.left_out.append(f"{where}: another training of {other.run.directory}")
@@ -137,6 +150,15 @@ OF_CONFIG: Kinds = {
     **dict.fromkeys(("data", "method"), (is_part, "an object with a name")),
     "protocol": (lambda value: isinstance(value, dict), "an object"),
 }
+
+
+def found_by(evaluation: Json) -> Json:
+    """The outcome of an evaluation, without who computed it: a status, and values by metric."""
+    values = evaluation.get("values") or {}
+    return {
+        "status": evaluation["status"],
+        "values": {metric: content.get("value") for metric, content in values.items()},
+    }
 
 
 def unsealed(run: Run, evaluations: Iterable[str]) -> list[str]:
