@@ -48,7 +48,7 @@ TIMES = {
     "a": {"fast": 10.0, "slow": 20.0, "never": None},
     "b": {"fast": 30.0, "slow": 10.0, "never": None},
     "c": {"fast": None, "slow": None, "never": None},
-    "d": {"fast": 5.0, "slow": 20.0},  # as far as the score counts, and one that is absent
+    "d": {"fast": 5.0, "slow": 20.0, "never": None},  # as far as the score counts
 }
 
 
@@ -67,6 +67,12 @@ def test_profiles_are_step_functions_with_known_areas():
         grid = np.arange(1, 4, 1e-3) + 5e-4
         area = np.mean([profile(steps, ratio) for ratio in grid])
         assert integrated(steps) == pytest.approx(area, abs=1e-3)
+
+
+def test_what_was_not_run_everywhere_has_no_profile_and_no_part_in_others():
+    elsewhere = TIMES | {"a": TIMES["a"] | {"some": 1.0}}
+    assert ratios(elsewhere) == ratios(TIMES)
+    assert ratios({}) == ratios({"a": {}}) == {}
 
 
 def set_history(results, method, seed, values, data="mnist5k", seconds=True, scale=1.0):
@@ -155,7 +161,9 @@ def test_seconds_of_several_devices_are_not_compared(written, unrendered):
     assert "s to it" not in table
 
 
-def test_profiles_are_there_with_three_data_sets(written, unrendered):
+@pytest.fixture
+def three_data_sets(written):
+    """One that is there at half the reference's cost on all data sets but one, which it misses."""
     for data in ("b", "c"):
         for method in ("short_run_ot", "short_run_uncorrected"):
             for seed in range(3):
@@ -164,11 +172,38 @@ def test_profiles_are_there_with_three_data_sets(written, unrendered):
     for data in ("mnist5k", "b", "c"):
         for seed in range(3):
             set_history(written, "short_run_uncorrected", seed, [8.0, 4.0], data)
-            # one that is there at half the cost on every data set but one, which it misses
             curve = [9.0, 9.0] if data == "c" else [4.0, 4.0]
             set_history(written, "short_run_ot", seed, curve, data)
     written.manifest(axes=["data", "method"])
-    folder = report(written)
+    return written
+
+
+@pytest.mark.parametrize("status", [None, "failed"])
+def test_a_row_that_was_not_run_on_every_data_set_has_no_profile(
+    three_data_sets, unrendered, status
+):
+    for data in ("mnist5k", "b", "c"):
+        for seed in range(3):
+            done = "done" if data != "b" else status
+            if done is not None:
+                three_data_sets.run("vae", seed, done, data=data, cell=f"vae-{data}")
+                set_history(three_data_sets, "vae", seed, [4.0, 1.0], data, scale=0.1)
+    three_data_sets.manifest(axes=["data", "method"])
+    folder = report(three_data_sets)
+    table = pd.read_csv(folder / "performance-profiles.csv", dtype=str).set_index("row")
+    assert set(table.loc["vae"]) == {"-"}
+    assert table.loc["short-run OT", "score, FLOP"] == f"{2 / 3:.3f}", "as without it"
+    assert "A dash: not run on every data set" in (folder / "README.md").read_text()
+
+
+def test_profiles_of_one_row_are_none(three_data_sets, unrendered):
+    for folder in three_data_sets.root.glob("runs/c/short_run_ot/*/*"):
+        (folder / "record.json").unlink()
+    assert not (report(three_data_sets) / "performance-profiles.csv").exists()
+
+
+def test_profiles_are_there_with_three_data_sets(three_data_sets, unrendered):
+    folder = report(three_data_sets)
     table = pd.read_csv(folder / "performance-profiles.csv", dtype=str).set_index("row")
     # the reference: twice the cost on two data sets, alone on the third, at each of three targets
     assert table.loc["same, no correction", "score, FLOP"] == f"{(2 / 3 + 2 / 3 + 1) / 3:.3f}"

@@ -95,16 +95,23 @@ Times = Mapping[str, Mapping[str, float | None]]  # workload -> method -> what i
 
 
 def ratios(times: Times) -> dict[str, list[float]]:
-    """Method -> for every workload, what it took over the least that any took; a miss: infinite."""
-    methods = list(dict.fromkeys(method for own in times.values() for method in own))
+    """Method -> for every workload, what it took over the least that any took; a miss: infinite.
+
+    Of methods that all workloads have; the others have no part in the least either.
+    """
+    methods = [one for one in methods_of(times) if all(one in own for own in times.values())]
     found: dict[str, list[float]] = {method: [] for method in methods}
     for own in times.values():
-        reached = [time for time in own.values() if time is not None]
+        reached = [time for method in methods if (time := own[method]) is not None]
         best = min(reached, default=math.inf)
         for method in methods:
-            time = own.get(method)
+            time = own[method]
             found[method].append(math.inf if time is None else time / best)
     return found
+
+
+def methods_of(times: Times) -> list[str]:
+    return list(dict.fromkeys(method for own in times.values() for method in own))
 
 
 def profile(own: Sequence[float], ratio: float) -> float:
@@ -263,9 +270,9 @@ def text_of(times: Mapping[int, float | None], interval: str) -> str:
 def workloads(
     found: Measured, table: pd.DataFrame, manifest: dict[str, Any], clock: str
 ) -> dict[str, dict[str, float | None]]:
-    """``mnist, 1.25 x`` -> row -> median over seeds of what its target took; misses are infinite.
+    """``mnist, 1.25 x`` -> row -> median over seeds of what its target took, None being a miss.
 
-    A row is called as on one data set.
+    A row that was not run there is left out. A row is called as on one data set.
     """
     times: dict[str, dict[str, float | None]] = {}
     table = trained_rows(table)
@@ -277,9 +284,9 @@ def workloads(
                 scale = factor if found.direction == "lower" else 1 / factor
                 targets = {seed: value * scale for seed, value in finals.items()}
                 own = found.times(cell, targets, clock).values()
-                median = statistics.median(
-                    [math.inf if t is None else t for t in own] or [math.inf]
-                )
+                if not own:
+                    continue
+                median = statistics.median([math.inf if t is None else t for t in own])
                 time = None if math.isinf(median) else median
                 times.setdefault(f"{data}, {factor:g} x", {})[names[cell]] = time
     return times
@@ -290,7 +297,8 @@ def profile_table(
 ) -> pd.DataFrame | None:
     """A row per method: its integrated profile on every clock, and how often it is within 1 and 2.
 
-    None for fewer than ``FEWEST`` data sets with a reference, and where anything but the method is
+    Dashes where a method was not run on every data set. None for fewer than ``FEWEST`` data sets
+    with a reference, or two methods that were run on all, and where anything but the method is
     swept: rows with several references have several targets, and no least cost in common.
     """
     if swept_keys(manifest):
@@ -300,11 +308,15 @@ def profile_table(
         times = workloads(found, table, manifest, clock)
         if len({workload.rpartition(", ")[0] for workload in times}) < FEWEST:
             return None
-        unit = CLOCKS[clock]
-        for method, own in ratios(times).items():
-            columns.setdefault(f"score, {unit}", {})[method] = f"{integrated(own):.3f}"
+        unit, known = CLOCKS[clock], ratios(times)
+        if len(known) < 2:
+            return None
+        for method in methods_of(times):
+            own = known.get(method, [])
+            score = f"{integrated(own):.3f}" if own else "-"
+            columns.setdefault(f"score, {unit}", {})[method] = score
             for ratio in (1.0, 2.0):
-                share = f"{sum(one <= ratio for one in own)} of {len(own)}"
+                share = f"{sum(one <= ratio for one in own)} of {len(own)}" if own else "-"
                 columns.setdefault(f"within {ratio:g}, {unit}", {})[method] = share
     frame = pd.DataFrame(columns)
     frame.index = pd.Index(frame.index, name="row")

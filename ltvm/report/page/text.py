@@ -84,7 +84,8 @@ PROFILES = (
     "On each data set three targets: the reference's value at its end, and 1.25 and 1.5 times it; "
     "the median over seeds of what each took, a miss being infinite, over the least that any row "
     "took. Within r: on how many targets that is at most r. Score: the mean of that share over r "
-    f"from 1 to {UP_TO:g}, as in AlgoPerf; 1 is the best everywhere.\n"
+    f"from 1 to {UP_TO:g}, as in AlgoPerf; 1 is the best everywhere. A dash: not run on "
+    "every data set, and without a part in the scores of the others.\n"
 )
 COST = (
     "A pass is one forward and backward through the decoder (or the VAE's encoder) per image; "
