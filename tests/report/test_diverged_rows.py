@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 
 import ltvm
 from ltvm.metrics.columns import Column
@@ -10,7 +11,11 @@ from ltvm.report.comparisons.along_training import along_table
 from ltvm.report.comparisons.differences import difference_tests
 from ltvm.report.comparisons.hypotheses import best_cells
 from ltvm.report.comparisons.time_to_quality import measured, time_table
+from ltvm.report.interactive.contents import curves_of
+from ltvm.report.plots.history_figures import ENDED, learning_curves, shared_iterations
 from ltvm.report.values.comparability import Marks
+from ltvm.report.values.long_table import long_table_of_manifest
+from ltvm.runs.ablations.manifest import read_manifest
 from ltvm.runtime.files import read_json, write_json
 
 CLAIM = {
@@ -56,6 +61,65 @@ def test_a_claim_pairs_no_row_from_elsewhere(written, unrendered):
         write_json(file, read_json(file) | card)
     found = page(written, "claims", claims=[CLAIM]).iloc[0]
     assert found["verdict"] == "not asked here; a row from elsewhere shares no seed"
+
+
+def page_curve(results, method, values):
+    """The curve of a method's cell as the page has it, of ``values`` by seed and iteration."""
+    for entry in results.entries:
+        if entry["method"] == method:
+            rows = [
+                {"iteration": i, "passes": i, "flops": 1e9 * i, "fd_digits_curve": value}
+                for i, value in enumerate(values[entry["seed"]], 1)
+            ]
+            file = results.root / entry["path"] / "history.csv"
+            file.write_text(pd.DataFrame(rows).to_csv(index=False))
+    manifest = read_manifest(results.manifest())
+    table = long_table_of_manifest(manifest, results.root)
+    found = curves_of(manifest, table, "t", results.root)
+    return found["of"]["fd_digits_curve"]["cells"][f"{method}-cell"], found.get("ended")
+
+
+def test_a_run_that_diverged_has_no_part_in_a_curve(written):
+    """At 900 it would, and the mean would fall where it ends, though no seed improves."""
+    diverge(written, "short_run_ot", 2)
+    points, ended = page_curve(written, "short_run_ot", [[101, 102], [101, 102], [900]])
+    assert [(point["mean"], point["seeds"]) for point in points] == [
+        (101, [101, 101]), (102, [102, 102]),
+    ]  # fmt: skip
+    assert ended is None
+
+
+def test_a_curve_ends_where_the_first_of_its_seeds_does(written, unrendered):
+    """Of equal seconds, one does fewer iterations than another."""
+    points, ended = page_curve(written, "short_run_ot", [[101, 102], [101, 102], [900]])
+    assert [point["seeds"] for point in points] == [[101, 101, 900]]
+    assert ended == ENDED
+    folder = ltvm.make_report("ot-mnist5k", written.root, written.root / "reports")
+    text = (folder / "README.md").read_text()
+    assert f"## Learning curves on mnist5k, {ENDED}\n" in text
+    assert f"A mean is drawn {ENDED}." in (folder / "index.html").read_text()
+    page_curve(written, "short_run_ot", [[101, 102], [101, 102], [900, 900]])
+    folder = ltvm.make_report("ot-mnist5k", written.root, written.root / "reports")
+    assert all(ENDED not in (folder / name).read_text() for name in ("README.md", "index.html"))
+
+
+def test_a_figure_has_the_same_curves(tmp_path, monkeypatch):
+    rows = [(0, 1, 101.0), (0, 2, 102.0), (1, 1, 101.0), (1, 2, 102.0), (2, 1, 901.0)]
+    table = pd.DataFrame(rows, columns=["seed", "iteration", "x"])
+    table = table.assign(cell="a", method="a", flops=1e9 * table["iteration"])
+    drawn = []
+    monkeypatch.setattr(Axes, "errorbar", lambda _, *about, **__: drawn.append(about))
+    monkeypatch.setattr("ltvm.report.plots.history_figures.add_legend", lambda *_: None)
+    learning_curves(table, {"a": "A"}, {"x": "X"}, {"a": ("#000000", "o")}, tmp_path / "curves")
+    ((spent, mean, _),) = drawn
+    assert (list(spent), list(mean)) == ([1e9], [pytest.approx(1103 / 3)])
+
+
+def test_a_seed_that_was_never_measured_ends_no_curve():
+    rows = [(0, 1, 5.0), (0, 2, 4.0), (1, 1, 6.0), (1, 3, 3.0), (2, 1, None)]
+    table = pd.DataFrame(rows, columns=["seed", "iteration", "x"]).assign(cell="a")
+    assert shared_iterations(table, "x")["x"].tolist() == [5.0, 6.0]
+    assert shared_iterations(table.assign(cell=table["seed"].map(str)), "x")["x"].count() == 4
 
 
 def long_table(values):

@@ -23,9 +23,13 @@ from ltvm.report.interactive.pictures import ROOM, pictures_of
 from ltvm.report.plots.history_figures import (
     AFTER,
     BEFORE,
+    ENDED,
     corrections,
+    curve_runs,
     declared_curves,
+    ended_early,
     history_table,
+    shared_iterations,
 )
 from ltvm.report.plots.styles import cell_styles, method_styles
 from ltvm.report.values.cells import (
@@ -299,10 +303,13 @@ def warnings_of(marks: Marks, columns: dict[str, Column], names: dict[str, str])
 def curves_of(
     manifest: Json, table: pd.DataFrame, interval: str, results: Path, files: Files = DISK
 ) -> Json:
-    """column -> title and, by cell, its mean and interval over seeds after each iteration."""
+    """column -> title and, by cell, its mean and interval over seeds after each shared iteration.
+
+    ``ended`` is there where a mean ends before one of its seeds does.
+    """
     table = trained_rows(table)
     cells = drawn_cells(table, CURVED)
-    runs = [entry for entry in manifest["runs"] if entry["cell"] in cells]
+    runs = curve_runs(manifest, table, cells)
     histories = history_table(runs, results, [], files)  # what cannot be read, the page says
     declared = declared_curves(runs, results, histories, files)
     axes = [name for name in ("flops", "passes", "iteration") if name in histories]
@@ -311,7 +318,7 @@ def curves_of(
         if not declared[name].headline:
             continue
         curve: Json = {}
-        for cell, of_cell in histories.dropna(subset=[name]).groupby("cell", sort=False):
+        for cell, of_cell in shared_iterations(histories, name).groupby("cell", sort=False):
             curve[str(cell)] = [
                 {
                     **{axis: short(part[axis].mean()) for axis in axes},
@@ -327,4 +334,5 @@ def curves_of(
         for effect, title in corrections(declared).items()
     ]
     left_out = table["cell"].nunique() - len(cells)
-    return {"axes": axes, "left_out": left_out, "of": found, "effects": effects}
+    ended = {"ended": ENDED} if ended_early(histories, found) else {}
+    return {"axes": axes, "left_out": left_out, "of": found, "effects": effects, **ended}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +15,14 @@ from ltvm.report.comparisons.trade_off import traded
 from ltvm.report.plots.added_cells import added_sweeps
 from ltvm.report.plots.figures import comparison, sweep, sweeps_of, with_lines
 from ltvm.report.plots.history_figures import (
+    AFTER,
+    BEFORE,
+    ENDED,
     correction_effects,
     corrections,
+    curve_runs,
     declared_curves,
+    ended_early,
     history_table,
     learning_curve_headings,
     learning_curves,
@@ -171,8 +177,7 @@ def draw_histories(drawing: Drawing, rows: pd.DataFrame, suffix: str) -> Drawn:
     rows = trained_rows(rows)
     names = cell_names(rows, drawing.manifest)
     cells = drawn_cells(rows, LINES)
-    wanted = set(rows[rows["cell"].isin(cells)]["path"])
-    runs = [e for e in drawing.manifest["runs"] if e["cell"] in cells and e["path"] in wanted]
+    runs = curve_runs(drawing.manifest, rows, cells)
     histories = history_table(runs, drawing.results, drawing.unread, drawing.files)
     declared = declared_curves(runs, drawing.results, histories, drawing.files)
     of_data += some_of(len(cells), len(names))
@@ -181,7 +186,7 @@ def draw_histories(drawing: Drawing, rows: pd.DataFrame, suffix: str) -> Drawn:
     if curves := learning_curve_headings(declared):
         name = f"learning-curves{suffix}"
         learning_curves(histories, names, curves, styles, drawing.path(name), interval)
-        drawn.append((f"Learning curves{of_data}", name))
+        drawn.append((f"Learning curves{of_data}{until(histories, curves)}", name))
     if found := measured(histories, declared, rows):
         name = f"time-to-quality{suffix}"
         of_cells = {cell: names[cell] for cell in cells}
@@ -193,5 +198,12 @@ def draw_histories(drawing: Drawing, rows: pd.DataFrame, suffix: str) -> Drawn:
     if effects := corrections(declared):
         name = f"correction{suffix}"
         correction_effects(histories, names, effects, styles, drawing.path(name), interval)
+        columns = [effect + when for effect in effects for when in (BEFORE, AFTER)]
+        of_data += until(histories, columns)
         drawn.append((f"Codes before and after each correction{of_data}", name))
     return drawn
+
+
+def until(histories: pd.DataFrame, columns: Iterable[str]) -> str:
+    """The end of a heading where a curve ends before one of its seeds does."""
+    return f", {ENDED}" if ended_early(histories, columns) else ""

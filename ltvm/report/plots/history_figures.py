@@ -8,7 +8,7 @@ drawn.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from io import StringIO
 from itertools import takewhile
 from pathlib import Path
@@ -36,7 +36,21 @@ from ltvm.runs.files.store import Run
 from ltvm.runtime.files import read_regular
 
 BEFORE, AFTER = "_before", "_after"
+ENDED = "up to where the first of its seeds ended"
 STYLE_OF = {BEFORE: "-", AFTER: "--"}  # the latter with open markers
+
+
+def curve_runs(
+    manifest: dict[str, Any], table: pd.DataFrame, cells: Collection[str]
+) -> list[dict[str, Any]]:
+    """The entries of a manifest whose histories the curves of these cells are of.
+
+    Runs that are trained. One that diverged has no part in a mean, which would change where the run
+    ends; nor has one that goes on.
+    """
+    rows = table[table["cell"].isin(cells) & table["metric"].notna()]
+    trained = set(rows["path"])
+    return [e for e in manifest["runs"] if e["cell"] in cells and e["path"] in trained]
 
 
 def history_table(
@@ -110,6 +124,23 @@ def declared_curves(
     return declared
 
 
+def shared_iterations(histories: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The rows of histories that means of ``column`` are of: where all seeds of a cell have it.
+
+    A mean ends where the first of its seeds ends, as with equal seconds: beyond, it would change
+    without any seed that does. A seed that was not measured at all has no part in it.
+    """
+    rows = histories.dropna(subset=[column])
+    seeds = rows.groupby("cell")["seed"].transform("nunique")
+    there = rows.groupby(["cell", "iteration"])["seed"].transform("nunique")
+    return rows[there == seeds]
+
+
+def ended_early(histories: pd.DataFrame, columns: Iterable[str]) -> bool:
+    """Whether a mean of any of these columns ends before one of its seeds does."""
+    return any(len(shared_iterations(histories, c)) < histories[c].count() for c in columns)
+
+
 def corrections(curves: Mapping[str, Column]) -> dict[str, str]:
     """``x`` -> heading, of the headline codes that are measured before and after a correction.
 
@@ -154,7 +185,7 @@ def learning_curves(
     for axis, (metric, heading) in zip(axes, metrics.items(), strict=True):
         for cell, style in of_cells.items():
             draw_curve(axis, histories, cell, metric, style, interval, label=names[cell])
-        finish(axis, heading, histories[metric])
+        finish(axis, heading, shared_iterations(histories, metric)[metric])
     add_legend(figure, axes)
     save(figure, path)
 
@@ -179,7 +210,9 @@ def correction_effects(
             for when in (AFTER, BEFORE):  # where there is no correction both are one line
                 label = names[cell] if when == BEFORE else None
                 draw_curve(axis, histories, cell, effect + when, style, interval, label, when)
-        finish(axis, heading, pd.concat([histories[effect + when] for when in (BEFORE, AFTER)]))
+        columns = [effect + when for when in (BEFORE, AFTER)]
+        shown = [shared_iterations(histories, column)[column] for column in columns]
+        finish(axis, heading, pd.concat(shown))
     for when, text in ((BEFORE, "before the correction"), (AFTER, "after it, if there is one")):
         fill = "grey" if when == BEFORE else "white"
         axes[0].plot([], [], color="grey", linestyle=STYLE_OF[when], marker="o",
@@ -198,10 +231,9 @@ def draw_curve(
     label: str | None = None,
     when: str = BEFORE,
 ) -> None:
-    """The mean over seeds of one cell, with its interval, after every iteration."""
-    own = histories.loc[histories["cell"] == cell, ["iteration", "seed", "flops"]]
-    rows = own.assign(value=histories[column])
-    rows = rows[rows["value"].notna()]
+    """The mean over seeds of one cell, with its interval, after every iteration they share."""
+    rows = shared_iterations(histories[histories["cell"] == cell], column)
+    rows = rows.assign(value=rows[column])
     if rows.empty:
         return
     colour, marker = style
