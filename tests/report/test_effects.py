@@ -142,6 +142,21 @@ def test_a_run_in_two_currencies_counts_once(results):
     assert len(results.found()) == 4
 
 
+def test_equal_values_on_other_terms_are_effects_of_their_own(results):
+    """As of a metric of few values: 0 against 0 of other images, or of another budget."""
+    for more, fields in (
+        (["model.sigma=0.6"], {}),
+        (["model.sigma=0.6", "data=svhn"], {"fingerprints": {"train": "f2", "test": "f2"}}),
+        (["model.sigma=0.6", "protocol.iterations=9"], {"passes": 27, "flops": 9e13}),
+    ):
+        for method in (METHOD, TWIN):
+            results.row(method, *more, values=[0.0], **fields)
+    found = results.effects()
+    own = [e for e in found.effects if e.metric == "fd_digits" and e.settings == "sigma = 0.6"]
+    assert len({e.terms.title for e in own}) == 3
+    assert found.left_out == []
+
+
 def test_samplers_are_compared_with_the_same(results):
     for method, values in ((METHOD, [10.0, 11.0, 13.0]), (TWIN, [9.0, 9.0, 9.0])):
         for seed, value in enumerate(values):

@@ -31,6 +31,7 @@ SETTINGS, VARIANTS, DENSITIES = KINDS = (
 )
 ABSENT = object()  # a key that a configuration has not, where null is a value
 NUMBER = re.compile(r"-?\d+(\.\d*)?(e[-+]?\d+)?")
+SPENT = ("passes", "decoder_updates", "flops")  # which are the same, whatever is equal
 TINY = 1e-3  # of the largest value: a mean that no difference is a share of
 
 
@@ -120,7 +121,7 @@ class Effects:
 def effects(groups: Sequence[Terms], interval: str = "t") -> Effects:
     """The effects of the first method by every headline metric on all terms.
 
-    The same runs on other terms (another currency) count once, where they are met first. p-values
+    The same on other terms (another currency) counts once, where it is met first. p-values
     are adjusted by Holm's method over the effects of a kind, of which equal ones are one test.
     """
     found, known = Effects(), dict[tuple[object, ...], Terms]()
@@ -133,11 +134,24 @@ def effects(groups: Sequence[Terms], interval: str = "t") -> Effects:
                 found.left_out.append((terms, one, "it is the second method there: equal values"))
                 continue
             for effect in made:
-                key = (effect.metric, tuple(effect.by_seed.items()))
+                key = whatever_the_currency(effect)
                 if known.setdefault(key, terms) is terms:
                     found.effects.append(effect)
     found.effects = tested(sorted(found.effects, key=in_order))
     return found
+
+
+def whatever_the_currency(effect: Effect) -> tuple[object, ...]:
+    """What two effects of the same training share on any terms: images, settings, values, costs.
+
+    Values alone do not tell: of a metric of few values, those of other images may be equal.
+    """
+    prints = effect.second.entry.record.get("fingerprints") or {}
+    spent = [tuple(row.values.get(cost, {}).items()) for row in effect.values for cost in SPENT]
+    return (
+        effect.terms.data, tuple(sorted(prints.items())), effect.first.words, effect.metric,
+        tuple(effect.by_seed.items()), *spent,
+    )  # fmt: skip
 
 
 def matched(terms: Terms) -> Iterator[tuple[Setting, Setting | None, str]]:
