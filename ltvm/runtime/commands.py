@@ -43,6 +43,20 @@ def directories_in(command: str) -> list[str]:
     return split(command)[1]
 
 
+def command_with(command: str, override: str) -> str:
+    """The command with this override in the place of another of its key, else as its last one.
+
+    >>> command_with("ltvm ablate ablation=a --config-dir mine", "ablation.seeds=[0,1]")
+    "ltvm ablate ablation=a 'ablation.seeds=[0,1]' --config-dir mine"
+    """
+    words, key = shlex.split(command), override.split("=")[0] + "="
+    for place, word in enumerate(words):
+        if word.startswith(key):
+            return shlex.join([*words[:place], override, *words[place + 1 :]])
+    end = next((n for n, word in enumerate(words) if word.startswith("--")), len(words))
+    return shlex.join([*words[:end], override, *words[end:]])
+
+
 def split(command: str) -> tuple[list[str], list[str]]:
     words = shlex.split(command)[2:]
     end = words.index(OPTION) if OPTION in words else len(words)

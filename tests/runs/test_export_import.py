@@ -174,6 +174,7 @@ def test_manifests_of_one_ablation_are_merged(archive, elsewhere, tmp_path):
     whole = read_json(file)
     other = whole["runs"][0] | {"path": "runs/a/b/c/seed=0", "cell": "c", "evaluations": ["e"]}
     mine = whole | {"seeds": [0], "runs": [whole["runs"][0] | {"evaluations": ["x"]}, other]}
+    mine["command"] = whole["command"].replace("[0,1]", "[0]")
     file.write_text(json.dumps(mine))
     merged = import_records(archive, elsewhere)
     assert merged.ablations == ["vaes"]
@@ -184,6 +185,8 @@ def test_manifests_of_one_ablation_are_merged(archive, elsewhere, tmp_path):
         (cell, 0, ["x", evaluation]), (cell, 1, [evaluation]), ("c", 0, ["e"]),
     ]  # fmt: skip
     assert found["seeds"] == [0, 1]
+    assert "'ablation.seeds=[0,1]'" in found["command"]  # which makes all of it
+    assert found["command"].count("ablation.seeds") == 1
     file.write_text(json.dumps(mine | {"combine": "paired"}))
     (conflict,) = import_records(archive, elsewhere).conflicts
     assert conflict == "ablations/vaes.json: another combine"

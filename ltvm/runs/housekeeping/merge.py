@@ -22,6 +22,7 @@ from ltvm.runs.housekeeping.archive import SUMS, unpacked, verified
 from ltvm.runs.housekeeping.export import CONFIG, KEPT, PICTURED, WEIGHTS
 from ltvm.runs.places import with_places, without_places
 from ltvm.runs.trust import check_no_link, check_stays, is_own
+from ltvm.runtime.commands import command_with
 from ltvm.runtime.files import write_sealed_json, write_text, writing
 
 RECORD = "record.json"
@@ -240,7 +241,11 @@ def join_manifests(ours: dict[str, Any], theirs: dict[str, Any], results: Path) 
     cells = list(dict.fromkeys(cell for cell, _ in entries))
     places = sorted(entries, key=lambda key: (cells.index(key[0]), key[1]))
     seeds = sorted({seed for _, seed in entries})
-    return ours | {"seeds": seeds, "runs": [entries[key] for key in places]}
+    joined: dict[str, Any] = {"seeds": seeds, "runs": [entries[key] for key in places]}
+    if seeds != ours["seeds"]:
+        numbers = ",".join(map(str, seeds))
+        joined["command"] = command_with(ours["command"], f"ablation.seeds=[{numbers}]")
+    return ours | joined
 
 
 def latest_first(ours: dict[str, Any], theirs: dict[str, Any], results: Path) -> list[str]:
