@@ -25,6 +25,7 @@ from ltvm.data.image_set import VALIDATION
 from ltvm.errors import InputError, require
 from ltvm.runs.files.locks import holding
 from ltvm.runs.words import literal
+from ltvm.runtime.interrupts import held_back_interrupts
 from ltvm.tuning.space import Space, rounded, usual
 
 Direction = Literal["minimize", "maximize"]
@@ -79,15 +80,16 @@ class Search:
         """The study as its file has it; a new one begins with the method's own settings."""
         self.folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        study = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(self.file))),
-            study_name=self.name,
-            direction=self.direction,
-            load_if_exists=True,
-        )
-        own = usual(self.config, self.space)
-        if not study.trials and own is not None:
-            study.enqueue_trial(own)
+        with held_back_interrupts():
+            study = optuna.create_study(
+                storage=JournalStorage(JournalFileBackend(str(self.file))),
+                study_name=self.name,
+                direction=self.direction,
+                load_if_exists=True,
+            )
+            own = usual(self.config, self.space)
+            if not study.trials and own is not None:
+                study.enqueue_trial(own)
         return study
 
     def do(self, number: int, train: Train) -> Trial | None:
@@ -95,20 +97,41 @@ class Search:
 
         Raises what ``train`` raises, and the trial is then done again.
         """
-        study = self.study()
-        trials = study.get_trials(deepcopy=False)
-        if number < len(trials) and trials[number].state.is_finished():
-            return None
-        if number < len(trials) and trials[number].state == TrialState.RUNNING:
-            parameters = trials[number].params  # it was stopped
-        else:
-            study.sampler = optuna.samplers.TPESampler(seed=seed_of(self.name, number))
-            parameters = study.ask(self.space).params
-        if set(parameters) != set(self.space):  # killed while its settings were being chosen
-            study.tell(number, state=TrialState.FAIL)
-        else:
-            study.tell(number, *self.told(rounded(parameters, self.space), train))
+        with held_back_interrupts():
+            study = self.study()
+            trials = study.get_trials(deepcopy=False)
+            if number < len(trials) and trials[number].state.is_finished():
+                return None
+            parameters = self.chosen(study, number)
+        value, state = self.told(rounded(parameters, self.space), train)
+        with held_back_interrupts():
+            study.tell(number, value, state)
         return as_trial(study.get_trials(deepcopy=False)[number])
+
+    def chosen(self, study: optuna.Study, number: int) -> dict[str, Any]:
+        """The parameters of trial ``number``, which are then in the study.
+
+        A process that was killed while it chose them has left a trial with some of them, which is
+        given the others.
+        """
+        trials = study.get_trials(deepcopy=False)
+        sampler = optuna.samplers.TPESampler(seed=seed_of(self.name, number))
+        if number == len(trials) or trials[number].state == TrialState.WAITING:
+            study.sampler = sampler
+            return study.ask(self.space).params
+        left = trials[number]
+        if set(left.params) == set(self.space):
+            return left.params
+        again = optuna.create_study(sampler=sampler, direction=self.direction)  # in memory
+        again.add_trials(trials[:number])
+        if fixed := left.system_attrs.get("fixed_params"):
+            again.enqueue_trial(fixed)
+        parameters = again.ask(self.space).params
+        for name in sorted(set(self.space) - set(left.params)):
+            distribution = self.space[name]
+            internal = distribution.to_internal_repr(parameters[name])
+            study._storage.set_trial_param(left._trial_id, name, internal, distribution)
+        return parameters
 
     def told(self, settings: dict[str, Any], train: Train) -> tuple[float | None, TrialState]:
         """Train a trial's runs: the mean of their values; the first without one ends the trial."""

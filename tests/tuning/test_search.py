@@ -1,8 +1,10 @@
 """A study: what is tried next, and what came of it; runs that take no time."""
 
+import json
 import math
+import os
+import signal
 
-import optuna
 import pandas as pd
 import pytest
 
@@ -163,12 +165,43 @@ def test_one_process_at_a_study(search):
         tune([search], 1, pretended()[0])
 
 
-def test_a_trial_killed_before_it_had_settings_counts_as_failed(search):
-    study = search.study()
-    study.ask()
-    assert study.trials[0].state == optuna.trial.TrialState.RUNNING
-    study.ask()  # without any parameter
-    train, _ = pretended()
-    (found,) = tune([search], 3, train)
-    assert found.trials[1].status == "failed"
-    assert len(found.trials) == 3
+def test_a_trial_killed_while_its_settings_were_chosen_gets_those_it_would_have_had(
+    search, tmp_path
+):
+    tune([search], 13, pretended()[0])
+    lines = search.file.read_text().splitlines(keepends=True)
+    chosen = [json.loads(line).get("trial_id") for line in lines]
+    cuts = [i for i, trial in enumerate(chosen, 1) if trial in (None, 0, 1, 12)]
+    for cut in [*cuts[:6], *cuts[-4:]]:
+        other = moved(search, tmp_path / str(cut))
+        other.folder.mkdir()
+        other.file.write_text("".join(lines[:cut]))
+        (found,) = tune([other], 13, pretended()[0])
+        assert settings(other, 13) == settings(search, 13)
+        assert {trial.status for trial in found.trials} == {"done"}
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_waits_until_the_study_is_written(search, tmp_path, monkeypatch, signum):
+    tune([search], 3, pretended()[0])
+    other, written, sync = moved(search, tmp_path / "again"), [], os.fsync
+
+    def stopped(descriptor):
+        sync(descriptor)
+        written.append(descriptor)
+        if len(written) % 3 == 1 and len(written) < 40:
+            signal.raise_signal(signum)
+
+    before = signal.signal(signum, signal.default_int_handler)
+    monkeypatch.setattr("optuna.storages.journal._file.os.fsync", stopped)
+    stops = 0
+    for _ in range(40):
+        try:
+            (found,) = tune([other], 3, pretended()[0])
+            break
+        except KeyboardInterrupt:
+            stops += 1
+    signal.signal(signum, before)
+    assert stops > 5
+    assert [trial.settings for trial in found.trials] == settings(search, 3)
+    assert {trial.status for trial in found.trials} == {"done"}
