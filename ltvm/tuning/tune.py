@@ -155,7 +155,7 @@ def comparison(found: Sequence[Search], overrides: Sequence[str], trials: int) -
         "ablation=tuned",
         f"ablation.axes.method=[{','.join(chosen(search) for search in found)}]",
         f"ablation.tuned={{trials:{trials},metric:{found[0].metric}{seeds}}}",
-        *(o for o in without(overrides, NOT_SHARED) if not o.startswith("paths.")),
+        *without(overrides, NOT_SHARED),
     ]
 
 

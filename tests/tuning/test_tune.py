@@ -20,7 +20,7 @@ from ltvm.runs.files.store import Store
 from ltvm.runs.identity import identity
 from ltvm.runtime.files import read_json
 from ltvm.tuning.found import nested
-from ltvm.tuning.tune import searches
+from ltvm.tuning.tune import asked, searches
 
 
 def test_searches_share_everything_but_the_method():
@@ -44,6 +44,13 @@ def test_what_is_tried_decides_the_name_of_a_study():
              name("protocol.learning_rate=0.1")]  # fmt: skip
     assert len(set(names)) == len(names)
     assert name("paths.reports=elsewhere") == name()
+
+
+def test_the_comparison_looks_for_what_was_found_where_it_was_put(tmp_path):
+    places = [f"paths.results={tmp_path}", "paths.reports=elsewhere"]
+    wanted = asked(["method=vae", *TINY, *places], "mse_test", 2, 12).comparison
+    assert wanted[-2:] == places
+    assert wanted[0] == "ablation=tuned"
 
 
 def test_one_training_image_in_five_is_for_validation():
