@@ -24,7 +24,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ltvm.errors import InputError, did_you_mean, nearest, require, require_one_of
+from ltvm.errors import InputError, did_you_mean, require, require_one_of
 from ltvm.hydra_private import apply_values, group_options, hydra_session, search_path
 from ltvm.overrides import (
     GROUPS,
@@ -32,6 +32,7 @@ from ltvm.overrides import (
     as_hydra,
     is_choice,
     is_value,
+    meant_key,
     parse,
     parsed,
     parsed_soundly,
@@ -191,20 +192,19 @@ def key_of(override: str) -> str:
 
 def no_such_key(key: str, overrides: Sequence[str]) -> str:
     """What is allowed in place of a key that there is not, and the nearest of that."""
-    known, last = siblings(key, overrides), key.split(".")[-1]
-    near = did_you_mean(last, {*known} - {last}, key.removesuffix(last))
-    if known and last not in known and not key.startswith("hydra"):
-        chosen = [o for o in overrides if is_choice(key_of(o)) and key_of(o) != key]
-        paths = keys_of(to_dict(compose_raw(chosen)))
-        second = [path.split(".") for path in paths if path.count(".") == 1]
-        names = [name for _, name in second]
-        meant = last if last in names or near else nearest(last, names)
-        like = [f"{top}.{meant}" for top in LIKELY if [top, meant] in second]
-        near = f"; did you mean {like[0]}?" if like else near
-    near = f"; did you mean {MEANT[key]}?" if key in MEANT else near
+    known = siblings(key, overrides)
+    paths = [] if key.startswith("hydra") or not known else keys(overrides, but=key)
+    meant = meant_key(key, known, paths)
+    near = f"; did you mean {meant}?" if meant else ""
     choice = next((o for o in overrides if key.split(".")[0] == key_of(o)), None)
     of = f" with {choice}" if choice and "." in key else ""
     return f"no such key{of}; allowed: {', '.join(known) or 'none there'}{near}"
+
+
+def keys(overrides: Sequence[str] = (), but: str = "") -> list[str]:
+    """The path of every key that there is with these overrides' choices, but for that of one."""
+    chosen = [o for o in overrides if is_choice(key_of(o)) and key_of(o) != but]
+    return list(keys_of(to_dict(compose_raw(chosen))))
 
 
 def keys_of(config: Config, path: str = "") -> Iterator[str]:
@@ -215,8 +215,6 @@ def keys_of(config: Config, path: str = "") -> Iterator[str]:
             yield from keys_of(value, f"{path}{key}.")
 
 
-MEANT = {"seeds": "ablation.seeds", "name": "--name", "axes": "ablation.axes"}
-LIKELY = ("method", "protocol", "model", "decoder", "optimizer", "evaluation", "execution", "paths")
 OPEN = ("protocol.own_steps", "paper.settings", "evaluation.metrics", "evaluation.extractor")
 
 

@@ -74,8 +74,11 @@ def did_you_mean(word: object, known: Iterable[str], before: str = "") -> str:
     return "" if near is None else f"; did you mean {before}{near}?"
 
 
-def nearest(word: object, known: Iterable[str]) -> str | None:
-    """The one of ``known`` that a word was probably meant to be, if any."""
+def nearest(word: object, known: Iterable[str], least: float = 0.6) -> str | None:
+    """The one of ``known`` that a word was probably meant to be, if any.
+
+    ``least`` is how alike they are: 0 for no letter in common, 1 for the same.
+    """
     by_lower = {name.lower(): name for name in known}
-    near = get_close_matches(str(word).lower(), by_lower, 1, 0.6)
+    near = get_close_matches(str(word).lower(), by_lower, 1, least)
     return by_lower[near[0]] if near else None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any
 
 from hydra.errors import HydraException
 
-from ltvm.errors import InputError
+from ltvm.errors import InputError, nearest
 from ltvm.hydra_private import Override, parse_override
 
 GROUPS = ("data", "method", "protocol", "evaluation", "sampler", "decoder", "prior", "ablation")
@@ -30,6 +30,11 @@ VALUES = (
 )  # keys that stand in no group
 
 LISTS = ("methods", "seeds", "external")  # keys of `ltvm compare` that take one
+
+# What others call some keys of an ablation, and the groups where a name is looked for, in turn.
+OF_ABLATIONS = {"seeds": "ablation.seeds", "name": "--name", "axes": "ablation.axes"}
+LIKELY = ("method", "protocol", "model", "decoder", "optimizer", "evaluation", "execution", "paths")
+ALIKE = 0.8  # as alike as words are that differ by a letter or two
 
 SIGNS = r"""[\[\]{}(),:=\\'"$]"""  # of the grammar of overrides, in a value
 
@@ -136,3 +141,46 @@ def as_written(override: str) -> str:
 def is_choice(key: str) -> bool:
     """Whether an override of this key chooses a file of a group."""
     return key in GROUPS or key in NESTED
+
+
+def meant_key(key: str, beside: Collection[str], paths: Sequence[str]) -> str | None:
+    """The key that was probably meant by one that there is not, if any; its own group comes first.
+
+    ``beside`` are the names beside it, ``paths`` all keys of the configuration.
+
+    >>> meant_key("method.step", ["size", "steps"], ["method", "method.steps", "protocol.step"])
+    'method.steps'
+    """
+    if "ablation" in beside and key in OF_ABLATIONS:
+        return OF_ABLATIONS[key]
+    group, last = key.split(".")[0], key.split(".")[-1]
+    names = {*beside} - {last, "name"}  # what a part is called is chosen with it
+    near = nearest(last, names)
+    near = near and key.removesuffix(last) + near
+    if last in beside or not paths:
+        return near
+    dotted = group != key
+    if dotted and any(path.startswith(f"{group}.") for path in paths):
+        within = re.compile(rf"{re.escape(group)}\.\w+\.{re.escape(last)}")
+        alike = nearest(last, names, ALIKE)
+        own = next(filter(within.fullmatch, paths), alike and near)
+        return own or key_named(last, paths) or near or similar_elsewhere(last, paths)
+    return key_named(last, paths) or (None if dotted else near) or similar_elsewhere(last, paths)
+
+
+def similar_elsewhere(name: str, paths: Collection[str]) -> str | None:
+    names = [path.split(".")[1] for path in paths if path.count(".") == 1]
+    similar = nearest(name, names, ALIKE)
+    return similar and key_named(similar, paths)
+
+
+def key_named(name: str, paths: Collection[str]) -> str | None:
+    """The key of this name at the top, or in the likeliest of the groups; None if there is none.
+
+    >>> key_named("alpha", ["method", "method.alpha"]), key_named("seed", ["seed"])
+    ('method.alpha', 'seed')
+    """
+    if name == "name":
+        return None
+    likely = [name, *(f"{group}.{name}" for group in LIKELY)]
+    return next((path for path in likely if path in paths), None)

@@ -118,7 +118,7 @@ def test_choices_are_the_yaml_files():
         ("protocol.iterations=0", "protocol.iterations=0: allowed: 1 or more"),
         ("evaluation.every=0", "evaluation.every=0"),
         ("evaluation.extractor=digits_x", "evaluation.extractor=digits_x: allowed: "),
-        ("seeds=[0,1]", "did you mean ablation.seeds?"),
+        ("seeds=[0,1]", "did you mean seed?"),
         ("data.load.path=x", "data.load.path=x: no such key; allowed: none there"),
         ("evaluation=_base", "evaluation=_base: allowed: one evaluation of anomaly, chain, "),
         ("evaluation=base", "evaluation=base: allowed: anomaly, chain, digits, digits_copying"),

@@ -70,6 +70,7 @@ COMMANDS: dict[str, ModuleType] = {
     "gc": gc,
     "completion": completion,
 }
+DISCARD = ("--restart", "--clear", "--yes", "--unreferenced", "--old-numerics")  # what there is
 RESUMED = ("train", "ablate", "compare", "evaluate", "pictures", "tune")
 SHARED = ("train",)  # what several processes do together
 FIRST = """\
@@ -95,14 +96,26 @@ class Parser(argparse.ArgumentParser):
         raise InputError(f"{message}{near}; `{self.prog} --help` lists what there is")
 
 
-def unknown_argument(word: str, top: argparse.ArgumentParser, command: str) -> str:
+def unknown_argument(
+    word: str, top: argparse.ArgumentParser, command: str, takes_overrides: bool
+) -> str:
     """What is wrong with a flag, or a word, that the command does not take."""
     subparsers = next(a for a in top._actions if isinstance(a, argparse._SubParsersAction))
     flags = [flag for a in subparsers.choices[command]._actions for flag in a.option_strings]
     if word.split("=")[0] in flags:
         return f"{word}: comes after the command: ltvm {command} {word} ..."
-    near = did_you_mean(word.split("=")[0], flags)
+    near = did_you_mean(word.split("=")[0], [flag for flag in flags if flag not in DISCARD])
+    if takes_overrides and (key := key_of_flag(word.split("=")[0])):
+        near = f"; did you mean {key}=...?"
     return f"{word}: no argument of ltvm {command}{near}; `ltvm {command} --help` lists them"
+
+
+def key_of_flag(flag: str) -> str | None:
+    """The key of a configuration that somebody gave as a flag: ``paths.results`` by --results."""
+    from ltvm.config import keys
+    from ltvm.overrides import key_named
+
+    return key_named(flag.lstrip("-").replace("-", "_"), keys())
 
 
 def parser() -> argparse.ArgumentParser:
@@ -156,7 +169,8 @@ def answered(arguments: list[str]) -> int:
         options, rest = top.parse_known_args(arguments)
         flags = [word for word in rest if word.startswith("-")]
         if flags or (rest and not hasattr(options, "overrides")):
-            raise InputError(unknown_argument((flags or rest)[0], top, options.command))
+            takes = hasattr(options, "overrides")
+            raise InputError(unknown_argument((flags or rest)[0], top, options.command, takes))
         quieten()
         from ltvm.config import add_config_dir
         from ltvm.overrides import refuse_repeated

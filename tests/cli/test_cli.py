@@ -133,14 +133,39 @@ def test_examples_can_be_pasted_into_any_shell(capsys):
 
 def test_an_unknown_flag_is_refused(capsys):
     assert "--fast" in refused(capsys, "train", "--fast")
-    assert "did you mean --restart?" in refused(capsys, "train", "--restat")
+    assert "did you mean --json?" in refused(capsys, "train", "--jsn")
     assert "ltvm train --restart ..." in refused(capsys, "--restart", "train")
+
+
+@pytest.mark.parametrize(
+    ("command", "meant"),
+    [
+        ("train --results /tmp/x", "paths.results="),
+        ("train --seed=1", "seed="),
+        ("tune --learning-rate 0.1", "protocol.learning_rate="),
+        ("check --alpha 1", "method.alpha="),
+        ("compare --method vae", "method="),
+    ],
+)
+def test_a_key_given_as_a_flag_is_said_as_a_key(capsys, command, meant):
+    assert f"did you mean {meant}...?" in refused(capsys, *command.split())
+
+
+@pytest.mark.parametrize("command", ["train --restat", "gc --yess", "cache --cler"])
+def test_a_flag_that_discards_work_is_not_suggested(capsys, command):
+    told = refused(capsys, *command.split())
+    assert not re.search(r"mean --(restart|yes|clear)", told)
 
 
 @pytest.mark.parametrize(
     ("command", "nearest"),
     [
         ("trian", "train"),
+        ("train method.step=3", "method.steps"),
+        ("train data=folder data.path=x", "data.load.path"),
+        ("train seeds=3", "seed"),
+        ("ablate ablation=ot seeds=[0,1]", "ablation.seeds"),
+        ("train method.batch=3", "protocol.batch"),
         ("status --jsn", "--json"),
         ("leaderboard --interval bootstrp", "bootstrap"),
         ("train data=mnist5", "mnist5k"),
