@@ -19,7 +19,7 @@ Direction = Literal["lower", "higher"]  # towards better
 
 CONFIDENCE = 0.95
 ROUNDING = 1e-12  # of values, relative to them
-LARGE, SMALL = 1e6, 1e-5  # above and below in powers of ten
+LARGE, SMALL = 1e6, 1e-6  # above and below in powers of ten
 RESAMPLES = 9_999  # of a bootstrap interval
 BOOTSTRAP_SEED = 0
 
