@@ -192,6 +192,15 @@ def test_the_nearest_valid_name_is_said(capsys, command, nearest):
     assert f"did you mean {nearest}?" in refused(capsys, *command.split())
 
 
+@pytest.mark.parametrize("more", [[], ["--list"], ["protocol=smoke", "--list", "--json"]])
+def test_a_bare_word_is_no_ablation(capsys, more):
+    assert "ot: allowed: KEY=VALUE; did you mean ablation=ot?" in refused(
+        capsys, "ablate", "ot", *more
+    )
+    told = refused(capsys, "ablate", "mechanisn", *more)
+    assert "did you mean ablation=mechanism?" in told
+
+
 def test_list_without_an_ablation_names_all_with_their_questions(capsys):
     assert main(["ablate", "--list", "--json"]) == 0
     questions = json.loads(capsys.readouterr().out)["ablations"]

@@ -52,9 +52,13 @@ class InceptionFeatures(Extractor):
             dimension in DIMENSIONS, f"extractor {self.name}: dimension", repr(dimension),
             ", ".join(map(str, DIMENSIONS)),
         )  # fmt: skip
-        path = find_weights() if weights is None else Path(weights).expanduser()
         self.checksum = checksum.lower()
-        verify(path, self.checksum)
+        if weights is None:
+            path = find_weights()
+            verify(path, self.checksum, "Delete it to have it downloaded again")
+        else:
+            path = Path(weights).expanduser()
+            verify(path, self.checksum)
         self.build(load_network(path, dimension), dimension, device)
 
     def build(self, network: nn.Module, dimension: int, device: torch.device | str) -> None:
@@ -94,7 +98,8 @@ def find_weights() -> Path:
             raise InputError(
                 f"extractor inception: weights absent and not to be downloaded ({error}).\n"
                 f"Put {FILE} ({SIZE}) at {target}, or give its path: "
-                "evaluation.extractor.weights=PATH, or --weights PATH"
+                "evaluation.extractor.weights=PATH, of `ltvm evaluate FOLDER AGAINST`: "
+                "--weights PATH; or do without these metrics: evaluation=none"
             ) from None
     return target
 

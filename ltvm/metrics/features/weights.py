@@ -8,8 +8,8 @@ from ltvm.errors import InputError
 from ltvm.runtime.files import sha256_of
 
 
-def verify(path: Path, checksum: str) -> None:
-    """Raise :class:`InputError` unless ``path`` exists and has this SHA-256.
+def verify(path: Path, checksum: str, remedy: str = "Copy it again, whole") -> None:
+    """Raise :class:`InputError` unless ``path`` exists and has this SHA-256; it says the remedy.
 
     The file is left where it is: a truncated download may be worth a look.
     """
@@ -19,5 +19,5 @@ def verify(path: Path, checksum: str) -> None:
     if found != checksum:
         raise InputError(
             f"extractor weights: {path} has SHA-256 {found[:16]}..., allowed: {checksum[:16]}... "
-            "(truncated or another file)"
+            f"(truncated or another file).\n{remedy}"
         )
