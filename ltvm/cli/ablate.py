@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ltvm.cli.machine import machine, told
 from ltvm.cli.options import OVERRIDES, Add, restarted, shown
-from ltvm.errors import InputError
+from ltvm.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from ltvm.runs.ablations.ablation import Plan, PlannedRun
@@ -75,6 +75,7 @@ TABLES = ("crossed", "headline", "differences-headline")
 def run(options: argparse.Namespace, tables: Sequence[str] = TABLES) -> int:
     from ltvm.api import ablate, plan
 
+    refuse_bare(options.overrides)
     if options.list and not any(one.startswith("ablation=") for one in options.overrides):
         questions = asked()
         if not told(options, {"ablations": questions}):
@@ -104,6 +105,16 @@ def run(options: argparse.Namespace, tables: Sequence[str] = TABLES) -> int:
     if outcome.failed:
         return 1
     return 3 if outcome.unfinished else 0
+
+
+def refuse_bare(overrides: Sequence[str]) -> None:
+    """Raise :class:`InputError` for a word that is no override: an ablation's name, perhaps."""
+    for word in overrides:
+        if re.fullmatch(r"[\w.-]+", word):
+            from ltvm.config import choices
+
+            near = did_you_mean(word, choices("ablation"), "ablation=")
+            raise InputError(f"{word}: allowed: KEY=VALUE{near}")
 
 
 def asked() -> dict[str, str]:
