@@ -42,10 +42,13 @@ def add(add_command: Add) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from ltvm.runs.files.store import check_writable
     from ltvm.runs.housekeeping.export import export, export_file, is_file_name
 
     results, target = Path(options.results), Path(options.to)
-    if not is_file_name(target):
+    packed = is_file_name(target)
+    check_writable("--to", target.parent if packed else target)
+    if not packed:
         manifest = export(options.name, results, target, options.weights, options.pictures)
         if not told(options, {"manifest": manifest}):
             print(manifest)

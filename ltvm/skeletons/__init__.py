@@ -12,6 +12,7 @@ from string import Template
 
 from ltvm.config import choices
 from ltvm.errors import InputError, require
+from ltvm.runs.files.store import check_writable
 from ltvm.runtime.files import write_text
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
@@ -32,6 +33,8 @@ def new_method(name: str, folder: Path | None) -> list[Path]:
     require(free, "NAME", name, "a name that no installed module has")
     usable = folder is None or not folder.exists() or folder.is_dir()
     require(usable, "--to", folder, "a directory")
+    if folder is not None:
+        check_writable("--to", folder)
     inside = folder is None
     places = inside_places(name) if folder is None else outside_places(name, folder)
     taken = [place for place in places if place.exists()]

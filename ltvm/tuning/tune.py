@@ -22,6 +22,7 @@ from ltvm.runs.ablations.found import Wanted, check_space, searched, seeds_said,
 from ltvm.runs.ablations.grid import Ablation
 from ltvm.runs.execution.build import build_metrics
 from ltvm.runs.execution.execute import check_input
+from ltvm.runs.files.store import check_writable
 from ltvm.runs.identity import evaluation_identity, identity
 from ltvm.runtime.devices import resolve_device
 from ltvm.tuning.found import chosen, write_found, write_method, write_trials
@@ -270,6 +271,8 @@ def tune(
     called after each. A trial that fails or diverges is one all the same.
     """
     require(trials >= 1, "--trials", trials, "1 or more")
+    for search in found:
+        check_writable("paths.results", search.folder.parents[1])
     with ExitStack() as stack:
         for search in found:
             stack.enter_context(search.held())

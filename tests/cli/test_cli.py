@@ -94,6 +94,32 @@ def test_unwritable_results(capsys, tmp_path, monkeypatch):
     assert "cannot be written" in refused(capsys, "train", *TINY)
 
 
+@pytest.mark.parametrize(
+    ("command", "key"),
+    [
+        (
+            "tune method=vae protocol=smoke --metric fd_digits paths.results=/proc/x",
+            "paths.results",
+        ),
+        ("export ot-mnist5k --to /proc/x.tar.gz", "--to"),
+        ("export ot-mnist5k --to /proc/x", "--to"),
+        ("new-method foo --to /proc/x", "--to"),
+    ],
+)
+def test_every_command_says_where_it_cannot_write(capsys, command, key):
+    told = refused(capsys, *command.split())
+    assert f"{key}=/proc" in told
+    assert "cannot be written (" in told
+    assert "allowed: a writable directory" in told
+
+
+def test_an_archive_that_is_missing_is_said_to_be(capsys):
+    assert (
+        "gone.tar.gz: no such file or directory; allowed: a file or directory made by"
+        in refused(capsys, "import", "gone.tar.gz")
+    )
+
+
 def test_results_below_a_file(capsys, tmp_path):
     (tmp_path / "file").write_text("")
     message = refused(capsys, "train", *TINY, f"paths.results={tmp_path}/file/results")

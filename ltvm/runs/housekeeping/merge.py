@@ -57,7 +57,9 @@ def import_records(source: Path, results: Path) -> Merged:
         with unpacked(source, results) as folder:
             return merge(folder, results)
     if not source.is_dir():
-        raise InputError(f"import {source}: allowed: a file or directory made by `ltvm export`")
+        gone = "" if source.exists() else "no such file or directory; "
+        made = "allowed: a file or directory made by `ltvm export`"
+        raise InputError(f"import {source}: {gone}{made}")
     if (source / SUMS).is_file():
         return merge(verified(source, source), results)
     merged = merge(source, results)
