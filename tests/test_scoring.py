@@ -341,7 +341,7 @@ def test_refused(capsys, tmp_path, folder, digits, command, monkeypatch):
         ([colour], "3x28x28: allowed: 1x28x28, as in mnist5k"),
         ([large], "1x32x32: allowed: 1x28x28"),
         ([blank], "all 10 are the same image"),
-        ([mixed], "28x28 (10 files), 30x30 (1 files); allowed: one size"),
+        ([mixed], "28x28 (10 files), 30x30 (1 files: x.png); allowed: one size"),
         ([three], "5 images found; allowed: 8 or more files"),
         (
             [folder, "--extractor", "vgg"],

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ from ltvm.runtime.randomness import stream
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 OTHERS = {".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2", ".avif", ".heic"}  # refused, not skipped
 LISTED = 2_000_000  # files that are looked at: a folder of more is a disk
+NAMED = 3  # files in a message
+T = TypeVar("T")
 LEAST = 4  # images that can be split
 
 
@@ -35,10 +37,11 @@ def load(
     require(channels in (1, 3), "data.load.channels", channels, "1 or 3")
     require(0 < test_fraction < 1, "data.load.test_fraction", test_fraction, "above 0 and below 1")
     assert path is not None
-    pixels = [read_image(file, channels) for file in image_files(f"data.load.path={path}", path)]
-    images = stacked(
-        f"data.load.path={path}", pixels, (size, size), f"{size}x{size} (data.load.size)"
-    )
+    key, base = f"data.load.path={path}", Path(path).expanduser()
+    files = image_files(key, path)
+    pixels = of_each(files, base, lambda file: read_image(file, channels))
+    sizes_checked(key, files, base, pixels, (size, size), f"{size}x{size} (data.load.size)")
+    images = stacked(pixels)
     order = torch.randperm(len(images), generator=stream(0, "folder", len(images)))
     n_test = min(max(2, round(len(images) * test_fraction)), len(images) - 2)
     return DataSet(
@@ -54,9 +57,9 @@ def load_all(path: str | Path, channels: int | None = None, least: int = LEAST) 
     all of them are. Raises :class:`ltvm.errors.InputError` for several sizes, images that are not
     square, fewer than ``least``, or no directory.
     """
-    files = image_files(str(path), path, least)
+    files, base = image_files(str(path), path, least), Path(path).expanduser()
     if channels is None:
-        grey = [is_grey(file) for file in files]
+        grey = of_each(files, base, is_grey)
         if any(grey) and not all(grey):
             some = [files[grey.index(kind)].name for kind in (True, False)]
             raise InputError(
@@ -64,12 +67,12 @@ def load_all(path: str | Path, channels: int | None = None, least: int = LEAST) 
                 "kind, or --channels 1 or 3"
             )
         channels = 1 if all(grey) else 3
-    pixels = [read_image(file, channels) for file in files]
+    pixels = of_each(files, base, lambda file: read_image(file, channels))
     height, width = pixels[0].shape[:2]
     if height != width:
         raise InputError(f"{path}: images of {width}x{height}; allowed: square ones")
-    images = stacked(str(path), pixels, (height, width), "one size")
-    return ImageSet(str(path), "all", images)
+    sizes_checked(str(path), files, base, pixels, (height, width), "one size")
+    return ImageSet(str(path), "all", stacked(pixels))
 
 
 def write_images(images: ImageSet, folder: Path) -> None:
@@ -113,14 +116,51 @@ def all_below(folder: Path) -> Iterator[Path]:
             yield Path(parent, name)
 
 
-def stacked(
-    key: str, pixels: list[np.ndarray], size: tuple[int, ...], allowed: str
-) -> torch.Tensor:
-    """Images [h, w, c] of one ``size`` (h, w) as [n, c, h, w]."""
-    sizes = Counter(image.shape[:2] for image in pixels)
-    if set(sizes) != {size}:
-        found = ", ".join(f"{w}x{h} ({count} files)" for (h, w), count in sizes.most_common(3))
-        raise InputError(f"{key}: image sizes {found}; allowed: {allowed}")
+def of_each(files: Sequence[Path], base: Path, read: Callable[[Path], T]) -> list[T]:
+    """What ``read`` makes of each; raises one :class:`InputError` for all that it refuses."""
+    found, refused = [], {}
+    for file in files:
+        try:
+            found.append(read(file))
+        except InputError as error:
+            refused[file] = error
+    if refused:
+        first, *more = refused
+        also = f"; {len(more)} more that cannot be used: {named(more, base)}" if more else ""
+        raise InputError(f"{refused[first]}{also}")
+    return found
+
+
+def named(files: Sequence[Path], base: Path) -> str:
+    """The first few of some files below ``base``."""
+    some = [str(file.relative_to(base)) for file in files[:NAMED]]
+    return ", ".join([*some, *(["..."] if len(files) > NAMED else [])])
+
+
+def sizes_checked(
+    key: str,
+    files: Sequence[Path],
+    base: Path,
+    pixels: Sequence[np.ndarray],
+    size: tuple[int, ...],
+    allowed: str,
+) -> None:
+    """Raise :class:`InputError`, with files of the rarer sizes, unless all have ``size`` (h, w)."""
+    by_size: dict[tuple[int, ...], list[Path]] = {}
+    for file, image in zip(files, pixels, strict=True):
+        by_size.setdefault(image.shape[:2], []).append(file)
+    if set(by_size) == {size}:
+        return
+    most, *others = sorted(by_size, key=lambda one: -len(by_size[one]))
+    found = [f"{most[1]}x{most[0]} ({len(by_size[most])} files)"]
+    for h, w in others[:2]:
+        own = by_size[h, w]
+        found.append(f"{w}x{h} ({len(own)} files: {named(own, base)})")
+    raise InputError(f"{key}: image sizes {', '.join(found)}; allowed: {allowed}")
+
+
+def stacked(pixels: list[np.ndarray]) -> torch.Tensor:
+    """Images [h, w, c] of one size as [n, c, h, w]."""
     images = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
     return images.clone(memory_format=torch.contiguous_format)  # strides of one channel, too
 

@@ -1,6 +1,7 @@
 """Every source of images on files made here; the real ones where they are at hand."""
 
 import gzip
+import re
 import shutil
 
 import numpy as np
@@ -217,7 +218,7 @@ def test_folder_without_images_or_with_mixed_sizes(tmp_path):
     with pytest.raises(InputError, match="0 images found"):
         folder.load(str(tmp_path / "empty"), 32, 3)
     mixed = write_folder(tmp_path / "mixed", [32] * 5 + [28])
-    with pytest.raises(InputError, match=r"32x32 \(5 files\), 28x28 \(1 files\)"):
+    with pytest.raises(InputError, match=r"32x32 \(5 files\), 28x28 \(1 files: 5\.png\)"):
         folder.load(mixed, 32, 3)
     with pytest.raises(InputError, match="no such directory"):
         folder.load(str(tmp_path / "absent"), 32, 3)
@@ -243,6 +244,25 @@ def test_folder_with_a_broken_image(tmp_path):
     (tmp_path / "images" / "9.png").write_bytes(b"not a picture")
     with pytest.raises(InputError, match=r"9\.png: no image that can be read"):
         folder.load(path, 32, 3)
+
+
+def test_the_files_that_are_wrong_are_named(tmp_path):
+    path = write_folder(tmp_path / "images", [32] * 9)
+    inner = tmp_path / "images" / "inner"
+    write_folder(inner, [28] * 4)
+    names = sorted(file.name for file in inner.iterdir())
+    shown = ", ".join(f"inner/{name}" for name in names[:3])
+    told = f"32x32 (9 files), 28x28 (4 files: {shown}, ...); allowed: 32x32"
+    with pytest.raises(InputError, match=re.escape(told)):
+        folder.load(path, 32, 3)
+    for file in inner.iterdir():
+        file.write_bytes(b"none")
+    for read in (lambda: folder.load(path, 32, 3), lambda: folder.load_all(path)):
+        with pytest.raises(InputError) as caught:
+            read()
+        others = ", ".join(f"inner/{name}" for name in names[1:])
+        assert f"{names[0]}: no image that can be read" in str(caught.value)
+        assert f"; 3 more that cannot be used: {others}" in str(caught.value)
 
 
 def test_images_are_sent_to_a_device_once_for_all_runs(tiny):
