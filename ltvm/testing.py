@@ -40,7 +40,7 @@ from ltvm.overrides import parse
 from ltvm.runs.execution.build import build_extractor, build_method, build_metrics, build_problem
 from ltvm.runs.execution.sampler import build_density
 from ltvm.runtime.randomness import GeneratorDraws, ImageDraws, stream
-from ltvm.transport import Solver, build_solver
+from ltvm.transport import Coupling, Solver, build_solver
 
 SMOKE = ("protocol=smoke", "device=cpu", "precision=float32")
 
@@ -217,6 +217,9 @@ def check_solver(solver: Solver, n: int = 60, d: int = 5) -> list[str]:
     codes, targets = 2 * torch.randn(n, d, generator=draw) + 1, torch.randn(n, d, generator=draw)
     before, elsewhere = (codes.clone(), targets.clone()), torch.get_rng_state()
     coupling = solver(codes, targets, {}, stream(1, "contract"))
+    if not isinstance(coupling, Coupling):
+        returned = f"{type(solver).__name__}.__call__: returns a {type(coupling).__name__}"
+        raise InputError(f"{returned}; allowed: a Coupling")
     same = torch.equal(elsewhere, torch.get_rng_state())
     holds(same, "a solver draws from the generator that it is given")
     same = torch.equal(codes, before[0]) and torch.equal(targets, before[1])

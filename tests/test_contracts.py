@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -88,6 +89,19 @@ def test_solvers(wrong, sentence):
 def test_a_solver_that_is_not_a_function_of_its_arguments():
     with pytest.raises(AssertionError, match="a coupling depends on its arguments alone"):
         check_solver(Unsteady())
+
+
+class Assignment:
+    """What a coupling is made from, in place of it."""
+
+    def __call__(self, codes, *_):
+        return torch.arange(len(codes))
+
+
+def test_a_solver_that_returns_no_coupling():
+    told = "Assignment.__call__: returns a Tensor; allowed: a Coupling"
+    with pytest.raises(InputError, match=re.escape(told)):
+        check_solver(Assignment())
 
 
 class Nothing(Metric):
