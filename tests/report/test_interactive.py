@@ -117,6 +117,30 @@ def test_without_a_reference_it_names_what_is_best(written):
     })  # fmt: skip
 
 
+def test_a_row_that_diverged_is_not_the_best_by_its_mean(written):
+    """At the one seed that it has it may be the best of all, or seem so by an easy seed."""
+    written.run("abp", 0)
+    folder = written.root / written.entries[-1]["path"]
+    written.evaluation(folder, "e1", {"fd_digits": 1.0, "mse_test": 0.1})
+    for seed in (1, 2):
+        written.run("abp", seed, status="diverged", reason="nan")
+    manifest, table = read(written)
+    said = dict(answer(table, manifest, Marks(), "t").rows)["FD, digit features ↓"]
+    assert said.startswith("Best by its mean, not significantly: “short-run OT”.")
+
+
+def test_a_tie_leans_nowhere(written):
+    for entry in written.entries:
+        file = written.root / entry["path"] / "evaluations" / "e1.json"
+        content = read_json(file)
+        content["values"]["fd_digits"]["value"] = 10.0 + entry["seed"]
+        write_json(file, content)
+    manifest, table = read(written)
+    found = answer(table, manifest, Marks(), "t")
+    assert next(line.leaning for line in found.lines if line.title.startswith("FD")) == "equal"
+    assert "not settled (mean equal)" in found.sentence
+
+
 def test_of_many_rows_the_answer_says_which_differ_and_rows_on_other_terms_do_not_compete(written):
     for method, mse in (("abp", 0.2), ("vae", 0.9)):
         for seed in range(3):

@@ -188,19 +188,20 @@ def test_swept_names_and_crossed_tables(written, tmp_path, unrendered):
     assert list(crossed) == ["method", "none", "exact"]
 
 
-@pytest.mark.parametrize("more", ["data", "further"])
+@pytest.mark.parametrize("more", ["data", "further", "beyond"])
 def test_where_a_place_has_two_cells_methods_and_values_are_not_crossed(written, tmp_path, more):
-    """One text would stand for both of them."""
+    """One text would stand for both of them; or for a cell that differs in more than its place."""
     written.entries.clear()
     for data in ("mnist5k", "svhn") if more == "data" else ("mnist5k",):
         for method in ("vae", "abp"):
             swept(written, "model.sigma", [0.3, 0.6], method, data)
-    if more == "further":
-        swept(written, "model.sigma", [0.6, 0.9], "vae", note="method.solver=bsp")
+    if more != "data":
+        values = [0.6, 0.9] if more == "further" else [0.9]
+        swept(written, "model.sigma", values, "vae", note="method.solver=bsp")
     axes = ["method", "data", "model.sigma"] if more == "data" else ["method", "model.sigma"]
     folder = report(written, tmp_path, axes=axes)
     assert not list(folder.glob("crossed*"))
-    assert len(pd.read_csv(folder / "table.csv")) == (8 if more == "data" else 6)
+    assert len(pd.read_csv(folder / "table.csv")) == {"data": 8, "further": 6, "beyond": 5}[more]
 
 
 def test_a_method_without_a_style_gets_a_stable_one(written):

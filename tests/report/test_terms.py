@@ -100,6 +100,14 @@ def test_a_page_made_under_way_says_how_many_seeds_and_which_rows(written, tmp_p
     assert "-0.5 (1 seed)" in (folder / "differences.csv").read_text()
 
 
+def test_without_a_seed_that_is_done_it_is_not_said_that_there_is_one(written, tmp_path):
+    for method in ("short_run_ot", "short_run_uncorrected"):
+        change_records(written, method, status="interrupted", reason="r")
+    _, page = page_of(written, tmp_path)
+    assert "**0 of 3 seeds**" in page
+    assert "One seed: no interval" not in page
+
+
 def test_rows_without_any_run_yet_keep_their_place(written, tmp_path):
     for entry in written.entries:
         if entry["seed"] > 1 or entry["method"] == "short_run_uncorrected":
