@@ -87,6 +87,9 @@ def test_methods_that_are_not_tuned_are_named_with_the_command(here, comparison)
     other = "protocol.learning_rate=0.1"  # is not searched then
     with pytest.raises(InputError, match="vae on mnist5k .not at all"):
         plan([*comparison, other])
+    swept = [*comparison, "ablation.axes.model.sigma=[0.2,0.4]"]
+    with pytest.raises(InputError, match=r": vae model\.sigma=0\.2, vae model\.sigma=0\.4 on mn"):
+        plan(swept)
     for wrong in ("7", "{trials:0,metric:fd_digits}", "{trials:8}", "{trials:8,metric:a,b:c}"):
         with pytest.raises(InputError, match=r"ablation\.tuned=.*allowed: .trials: 8"):
             plan([*comparison, f"ablation.tuned={wrong}"])

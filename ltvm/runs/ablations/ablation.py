@@ -315,7 +315,7 @@ def tuned_cells(
     configs = [resolve(ordered(wanted.at(overrides))) for _, overrides in cells]
     keys = [[o.split("=")[0] for o in overrides] for _, overrides in cells]
     check_space(wanted, list(zip(configs, keys, strict=True)))
-    for config, fixed in zip(configs, keys, strict=True):
+    for (cell, _), config, fixed in zip(cells, configs, keys, strict=True):
         name, kept = config["method"]["name"], config["validation_images"]
         again = config["method"].get("tuned")
         require(again is None, "method", name, "one that is not tuned yet")
@@ -323,7 +323,8 @@ def tuned_cells(
         require(kept is None, "validation_images", kept, unseen)
         one = found_for(config, wanted, fixed)
         if isinstance(one, str):
-            absent.setdefault((config["data"]["name"], one), []).append(name)
+            swept = [o for o in cell if o.split("=")[0] not in ("method", "data")]
+            absent.setdefault((config["data"]["name"], one), []).append(" ".join([name, *swept]))
         else:
             found.append(one)
     if absent:
