@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ltvm.api.pages import make_report
-from ltvm.api.words import split_hydra
+from ltvm.api.words import refuse_text, split_hydra
 from ltvm.errors import InputError
 
 if TYPE_CHECKING:
@@ -197,6 +197,8 @@ def compare(
     """
     from ltvm.api.comparing import comparison
 
+    refuse_text("methods", methods)
+    refuse_text("overrides", overrides)
     chosen = [f"methods=[{','.join(methods)}]", *([f"reference={reference}"] if reference else [])]
     return ablate(
         comparison([*chosen, *overrides]),

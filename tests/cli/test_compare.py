@@ -145,3 +145,10 @@ def test_a_table_a_difference_and_what_two_seeds_can_tell(capsys, undrawn):
     assert (folder / "power.csv").is_file()
     assert main(command) == 0  # nothing to train
     assert "iteration" not in capsys.readouterr().err
+
+
+def test_a_text_in_place_of_a_list_is_refused_in_python():
+    with pytest.raises(InputError, match=r"methods=vae: allowed: a list, such as \['vae'\]"):
+        ltvm.compare("vae")
+    with pytest.raises(InputError, match=r"overrides=seeds=\[3\]: allowed: a list"):
+        ltvm.compare(["vae", "abp"], "seeds=[3]")
