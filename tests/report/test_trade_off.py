@@ -9,6 +9,7 @@ import pytest
 import ltvm
 from ltvm.metrics.columns import Column
 from ltvm.report.comparisons.trade_off import Traded, dominates
+from ltvm.report.plots import drawing
 from ltvm.report.values.comparability import Marks
 
 GENERATION = Column("G", "d", family="generation", direction="higher", headline=True)
@@ -93,6 +94,24 @@ def test_a_row_with_a_run_that_failed_has_no_part_in_the_frontier_of_the_means(w
     table = pd.read_csv(folder / "trade-off.csv", dtype=str).set_index("cell")
     assert table["of the means"].to_dict()["vae"] == "-"
     assert "yes" in set(table["of the means"])
+
+
+def test_the_figure_has_the_frontier_of_the_table(written, monkeypatch):
+    """A row with a diverged seed is drawn, and is on no frontier of means, however well it does."""
+    drawn = []
+    monkeypatch.setattr(drawing, "draw_trade_off", lambda found, names, *_: drawn.append(found))
+    best = {"fd_digits": 0.1, "mse_test": 0.01}
+    for seed in range(3):
+        folder = written.run("vae", seed, status="done" if seed else "diverged", reason="nan")
+        if seed:
+            written.evaluation(folder, "e1", best)
+    written.manifest()
+    folder = ltvm.make_report("ot-mnist5k", written.root, written.root / "reports")
+    table = pd.read_csv(folder / "trade-off.csv", dtype=str).set_index("cell")
+    (found,) = drawn
+    assert "vae-cell" in found.points
+    assert "vae-cell" not in found.on_frontier(found.means(), Marks())
+    assert len(found.on_frontier(found.means(), Marks())) == (table["of the means"] == "yes").sum()
 
 
 def test_a_row_that_samples_from_a_density_has_its_runs_error(written, unrendered):

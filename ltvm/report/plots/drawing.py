@@ -90,7 +90,7 @@ def draw(drawing: Drawing, table: pd.DataFrame, marks: Marks) -> Drawn:
             continue
         if shown:
             drawn += draw_values(drawing, every, rows, shown, suffix)
-        drawn += draw_frontier(drawing, rows, marks, suffix)
+        drawn += draw_frontier(drawing, every, marks, suffix)
         drawn += draw_histories(drawing, rows, suffix)
         pages = draw_pictures(
             drawing.manifest, rows, drawing.results, drawing.folder, suffix, drawing.unread
@@ -137,20 +137,23 @@ def without_null(chosen: pd.DataFrame, key: str) -> str:
     return ", without null" if bool(some.any()) else ""
 
 
-def draw_frontier(drawing: Drawing, rows: pd.DataFrame, marks: Marks, suffix: str) -> Drawn:
-    """Reconstruction against generation, where one set of images has enough rows with both."""
-    found = traded(rows)
+def draw_frontier(drawing: Drawing, every: pd.DataFrame, marks: Marks, suffix: str) -> Drawn:
+    """Reconstruction against generation, where one set of images has enough rows with both.
+
+    ``every`` has the runs without values, too: a row with one has no part in the frontier of means.
+    """
+    found = traded(every)
     if len(found) != 1:
         return []
-    names, titles = cell_names(rows, drawing.manifest), headings(columns_of(rows))
-    cells = [cell for cell in drawn_cells(rows, CELLS) if cell in found[0].points]
+    names, titles = cell_names(every, drawing.manifest), headings(columns_of(every))
+    cells = [cell for cell in drawn_cells(every, CELLS) if cell in found[0].points]
     name = f"trade-off{suffix}"
     draw_trade_off(
-        found[0], {cell: names[cell] for cell in cells}, cell_styles(rows, drawing.styles), titles,
+        found[0], {cell: names[cell] for cell in cells}, cell_styles(every, drawing.styles), titles,
         marks, drawing.path(name), drawing.interval,
     )  # fmt: skip
     some = some_of(len(cells), len(found[0].points))
-    return [(f"Reconstruction against generation on {rows['data'].iloc[0]}{some}", name)]
+    return [(f"Reconstruction against generation on {every['data'].iloc[0]}{some}", name)]
 
 
 def draw_added(drawing: Drawing, rows: pd.DataFrame, shown: dict[str, str], suffix: str) -> Drawn:
