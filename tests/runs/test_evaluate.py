@@ -235,6 +235,16 @@ def test_a_seed_that_is_not_asked_for_keeps_the_evaluation_that_failed(tmp_path)
     assert [entry["evaluations"] for entry in manifest["runs"]] == [[second], [first]]
 
 
+def test_the_command_of_a_manifest_makes_all_of_its_seeds(tmp_path):
+    """Whichever seeds the last command was given."""
+    chosen = ["ablation=ot", "ablation.axes.method=[vae]", *FEW]
+    for seeds, every in (("0,1", "0,1"), ("2", "0,1,2"), ("1", "0,1,2")):
+        planned = plan([*chosen, f"ablation.seeds=[{seeds}]"], "mine")
+        manifest = read_manifest(write_manifest(planned, tmp_path / "results"))
+        assert manifest["command"] == planned.command.replace(f"[{seeds}]", f"[{every}]")
+        assert manifest["seeds"] == [int(seed) for seed in every.split(",")]
+
+
 def test_numbers_that_are_none_end_an_evaluation_as_diverged(monkeypatch, tmp_path):
     def diverges(*_):
         raise DivergedError("all samples are the same image")

@@ -18,6 +18,7 @@ from ltvm.runs.ablations.claims import claims_of
 from ltvm.runs.files.locks import LEASE, holding
 from ltvm.runs.files.store import Run
 from ltvm.runs.trust import check_inside, check_name, check_stays
+from ltvm.runtime.commands import command_with
 from ltvm.runtime.files import asides, read_json, remove_aside, set_aside, write_sealed_json
 
 Kind = type | types.UnionType
@@ -195,8 +196,16 @@ def merge(manifest: dict[str, Any], others: list[dict[str, Any]], without: set[s
             manifest["runs"].append(entry)
     order = list(dict.fromkeys(entry["cell"] for entry in manifest["runs"]))
     manifest["runs"].sort(key=lambda entry: (order.index(entry["cell"]), entry["seed"]))
-    manifest["seeds"] = sorted({entry["seed"] for entry in manifest["runs"]})
+    set_seeds(manifest, sorted({entry["seed"] for entry in manifest["runs"]}))
     return left_out
+
+
+def set_seeds(manifest: dict[str, Any], seeds: list[int]) -> None:
+    """Give a manifest these seeds, and a command that makes all of them if it has others."""
+    if seeds != sorted(manifest["seeds"]):
+        numbers = ",".join(map(str, seeds))
+        manifest["command"] = command_with(manifest["command"], f"ablation.seeds=[{numbers}]")
+    manifest["seeds"] = seeds
 
 
 def failed(entries: list[dict[str, Any]], results: Path) -> set[str]:

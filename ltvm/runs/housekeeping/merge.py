@@ -16,13 +16,12 @@ import yaml
 
 from ltvm.errors import InputError, UnreadableError
 from ltvm.runs.ablations.found import found_file, found_folder, read_found
-from ltvm.runs.ablations.manifest import changing, manifest_file, read_manifest
+from ltvm.runs.ablations.manifest import changing, manifest_file, read_manifest, set_seeds
 from ltvm.runs.files.store import FINAL, SAMPLED, Run, Store
 from ltvm.runs.housekeeping.archive import SUMS, unpacked, verified
 from ltvm.runs.housekeeping.export import CONFIG, KEPT, PICTURED, WEIGHTS
 from ltvm.runs.places import with_places, without_places
 from ltvm.runs.trust import check_no_link, check_stays, is_own
-from ltvm.runtime.commands import command_with
 from ltvm.runtime.files import write_sealed_json, write_text, writing
 
 RECORD = "record.json"
@@ -243,11 +242,9 @@ def join_manifests(ours: dict[str, Any], theirs: dict[str, Any], results: Path) 
     cells = list(dict.fromkeys(cell for cell, _ in entries))
     places = sorted(entries, key=lambda key: (cells.index(key[0]), key[1]))
     seeds = sorted({seed for _, seed in entries})
-    joined: dict[str, Any] = {"seeds": seeds, "runs": [entries[key] for key in places]}
-    if seeds != ours["seeds"]:
-        numbers = ",".join(map(str, seeds))
-        joined["command"] = command_with(ours["command"], f"ablation.seeds=[{numbers}]")
-    return ours | joined
+    joined = ours | {"runs": [entries[key] for key in places]}
+    set_seeds(joined, seeds)
+    return joined
 
 
 def latest_first(ours: dict[str, Any], theirs: dict[str, Any], results: Path) -> list[str]:
