@@ -182,7 +182,7 @@ def test_a_density_whose_fit_ended_badly_is_left_out_and_the_prior_is_not(result
             else:
                 results.evaluation(folder, "e2", values, sampler=fitted)
     assert settings(results.found()) == [""]
-    assert results.why_not() == [f"1 evaluations {status}"]
+    assert results.why_not() == [f"1 evaluation {status}"]
 
 
 def test_a_run_that_diverged_is_one_of_every_sampler(results):
@@ -239,7 +239,7 @@ def test_seeds_that_an_evaluation_lost_make_no_pair(results, status):
     (file,) = results.root.glob(f"runs/*/*/{TWIN}/seed=2/evaluations/e1.json")
     write_json(file, read_json(file) | {"status": status, "values": {}, "columns": {}})
     assert results.found() == []
-    assert results.why_not() == [f"its counterpart: 1 evaluations {status}"]
+    assert results.why_not() == [f"its counterpart: 1 evaluation {status}"]
 
 
 def test_seeds_that_were_not_evaluated_make_no_pair(results):

@@ -154,7 +154,7 @@ def test_an_evaluation_that_runs_is_one_that_nobody_is_at(results):
     change_record(results, "abp", [0], status="diverged")
     (page,) = found(results)
     (abp,) = [row for row in page.rows if row.name == "abp"]
-    assert abp.aside[""] == "1 diverged of 6 runs; 1 evaluations interrupted, 1 failed"
+    assert abp.aside[""] == "1 diverged of 6 runs; 1 evaluation interrupted, 1 failed"
 
 
 def test_a_row_whose_seeds_are_not_all_evaluated_is_set_aside(results):

@@ -303,7 +303,8 @@ def unfinished(row: Row) -> list[str]:
     if lost:
         (status, number), *others = lost.items()
         more = "".join(f", {number} {status}" for status, number in others)
-        said.append(f"{number} evaluations {status}{more}")
+        noun = "evaluation" if number == 1 else "evaluations"
+        said.append(f"{number} {noun} {status}{more}")
     without = [s for s, e in row.entries.items() if e.status == "done" and not row.evaluations[s]]
     if without and any(row.evaluations.values()):
         said.append(f"{len(without)} of {runs} runs without evaluation")

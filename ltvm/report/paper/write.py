@@ -20,7 +20,8 @@ from ltvm.runtime.files import write_text
 HEAD = (
     "# Tables\n\n"
     "Mean ± half-width of the 95 % Student t interval over seeds. `missing`: planned and not done; "
-    "the command that makes it stands below its table. A dash: no ablation plans it. Figures as "
+    "the command that makes it stands below its table. A dash: no ablation plans it, or its runs "
+    "are final without it (they diverged, or did not measure it). Figures as "
     "published stand in a table where nothing that both declare of their protocol differs. "
     "Nothing is bold among differences while cells of their table are missing. Nothing is trained "
     "for this page.\n"
