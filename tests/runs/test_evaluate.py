@@ -18,6 +18,7 @@ from ltvm.runs.execution import execute, trained
 from ltvm.runs.execution.intact import checksum_of
 from ltvm.runs.files.store import Store
 from ltvm.runs.identity import evaluation_identity
+from ltvm.runs.launching.sweep import check_claims
 from ltvm.runtime.commands import overrides_in
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -233,6 +234,20 @@ def test_a_seed_that_is_not_asked_for_keeps_the_evaluation_that_failed(tmp_path)
     for planned in (old, new):
         manifest = read_manifest(write_manifest(planned, tmp_path / "results"))
     assert [entry["evaluations"] for entry in manifest["runs"]] == [[second], [first]]
+
+
+def test_a_claim_about_what_another_evaluation_measured_is_no_slip(tmp_path):
+    """More is measured of runs whose claims were judged: the claims are as good as before."""
+    claim = "{name: C, claim: c, metric: from_before, smallest: 0.1, stated: '2026-11-29'"
+    rows = "row: {method: vae}, against: {method: abp}}"
+    chosen = ["ablation=ot", "ablation.axes.method=[vae,abp]", "ablation.seeds=[0]", *FEW]
+    planned = plan([*chosen, f"ablation.claims=[{claim}, {rows}]"])
+    with pytest.raises(InputError, match="claim C: metric=from_before: allowed: what is measured"):
+        check_claims(planned, [])
+    planned.runs[0].run.write_evaluation(
+        {"identity": "before", "status": "done", "values": {}, "columns": {"from_before": {}}}
+    )
+    check_claims(planned, [])
 
 
 def test_the_command_of_a_manifest_makes_all_of_its_seeds(tmp_path):

@@ -10,10 +10,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ltvm.errors import InputError, VanishedError, did_you_mean, in_words, require
+from ltvm.errors import (
+    InputError,
+    UnreadableError,
+    VanishedError,
+    did_you_mean,
+    in_words,
+    require,
+)
 from ltvm.runs.ablations.ablation import Plan, PlannedRun
 from ltvm.runs.ablations.claims import claims_of
 from ltvm.runs.ablations.forecast import Work
@@ -57,7 +65,7 @@ def prepare(
 
 
 def check_claims(plan: Plan, launcher: Sequence[str]) -> None:
-    """Raise :class:`InputError` for a claim about a metric that no row of the plan measures.
+    """Raise :class:`InputError` for a claim about what no row of the plan measures, or has.
 
     Found later it could be put right only when values are known. Not looked at where the runs go
     to other processes, as in ``prepare``.
@@ -67,15 +75,18 @@ def check_claims(plan: Plan, launcher: Sequence[str]) -> None:
         return
     configs = {planned.evaluation: planned.config for planned in plan.runs}
     device = resolve_device(plan.runs[0].config["device"])
-    known = [
-        name
+    known = {
+        name: None
         for config in configs.values()
         for metric in build_metrics(config, device).values()
         for name in metric.columns()
-    ]
+    }
+    for planned in plan.runs:  # by another evaluation, before
+        with suppress(UnreadableError):
+            for evaluation in planned.run.evaluations().values():
+                known |= dict.fromkeys(evaluation.get("columns") or {})
     for claim in claims:
-        near = did_you_mean(claim.metric, known)
-        allowed = f"what is measured: {', '.join(dict.fromkeys(known))}{near}"
+        allowed = f"what is measured: {', '.join(known)}{did_you_mean(claim.metric, known)}"
         require(claim.metric in known, f"claim {claim.name}: metric", claim.metric, allowed)
 
 
