@@ -16,7 +16,7 @@ from ltvm.report.interactive.render import as_script, page
 from ltvm.report.page.write import write_report
 from ltvm.report.sentences.answer import answer
 from ltvm.report.values.cells import short_names
-from ltvm.report.values.comparability import Marks
+from ltvm.report.values.comparability import Marks, marks_of
 from ltvm.report.values.long_table import long_table_of_manifest
 from ltvm.runtime.files import read_json, write_json
 from tests.report.conftest import nearest_picture
@@ -155,7 +155,7 @@ def test_of_many_rows_the_answer_says_which_differ_and_rows_on_other_terms_do_no
     )
     assert rows["FD, digit features ↓"].endswith("better: none; worse: none; not settled: 3.")
     table.loc[table["method"] == "abp", "equal"] = "passes"
-    rows = dict(answer(table, manifest, Marks(), "t").rows)
+    rows = dict(answer(table, manifest, marks_of(table, ()), "t").rows)
     assert rows["MSE, unseen images ↓"].startswith("Against “same, no correction”, ")
 
 

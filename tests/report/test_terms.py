@@ -71,6 +71,67 @@ def test_rows_of_several_currencies_are_told_apart(written, tmp_path):
     assert "Compare rows of one currency only." in page
 
 
+def longer_row(written, flops):
+    """A third row, ahead of both others by far, which spent that much."""
+    for seed in range(3):
+        folder = written.run("abp", seed)
+        written.evaluation(
+            folder, "e1", {"fd_digits": 1.0 + seed / 9, "mse_test": 0.01 + seed / 999}
+        )
+    change_records(written, "abp", flops=flops)
+
+
+def test_a_row_of_a_larger_budget_is_neither_tested_nor_best(written, tmp_path):
+    """Else the row that trained for four times as long is called the better method."""
+    longer_row(written, 4 * 31_000_000_000_000)
+    folder, page = page_of(written, tmp_path)
+    head = page[: page.index("Mean ±")]
+    assert (
+        "**Not on equal terms** (§), and not tested: “abp” against “same, no correction” "
+        "(training, FLOP: 4 times as much)."
+    ) in head
+    assert "est: “abp”" not in page  # neither "Significantly best" nor "Best by its mean"
+    rows = {row["cell"]: row for row in pd.read_csv(folder / "differences.csv").to_dict("records")}
+    assert rows["abp"]["FD, digit features ↓"].endswith(" §")
+    assert "§" not in rows["short-run OT"]["FD, digit features ↓"]
+    tests = pd.read_csv(folder / "tests-primary.csv").set_index("cell")
+    assert set(tests.loc["abp"]) == {"-"}
+    assert "-" not in set(tests.loc["short-run OT"])
+    assert "abp" not in set(pd.read_csv(folder / "power.csv")["cell"])
+    assert "**" not in (folder / "table.md").read_text()
+
+
+def test_whole_visits_leave_terms_equal(written, tmp_path):
+    longer_row(written, round(1.05 * 31_000_000_000_000))
+    folder, page = page_of(written, tmp_path)
+    assert "Not on equal terms" not in page
+    assert "§" not in page
+    assert "Significantly best: “abp”" in page
+    assert "**" in (folder / "table.md").read_text()
+
+
+def test_rows_that_were_each_given_another_currency_are_not_on_equal_terms(written, tmp_path):
+    longer_row(written, 31_000_000_000_000)
+    change_records(written, "abp", equal="passes")
+    page = page_of(written, tmp_path)[1]
+    assert "“abp” against “same, no correction” (equal passes and equal flops)." in page
+    assert "est: “abp”" not in page
+
+
+def test_a_claim_says_that_its_rows_have_unequal_budgets(written, tmp_path):
+    longer_row(written, 4 * 31_000_000_000_000)
+    claim = {
+        "name": "C1", "claim": "Longer is better.", "metric": "fd_digits", "smallest": 0.1,
+        "row": {"method": "abp"}, "against": {"method": "short_run_uncorrected"},
+        "stated": "2026-11-30",
+    }  # fmt: skip
+    fair = claim | {"name": "C2", "row": {"method": "short_run_ot"}}
+    folder, _ = page_of(written, tmp_path, claims=[claim, fair])
+    verdicts = pd.read_csv(folder / "claims.csv")["verdict"]
+    assert verdicts[0].startswith("supported; not on equal terms")
+    assert "terms" not in verdicts[1]
+
+
 def test_a_temperature_is_said_of_every_row_where_one_is_not_the_posteriors(written, tmp_path):
     assert "temperature" not in page_of(written, tmp_path)[1]
     change_records(written, "short_run_ot", temperature=[30.0, 19.2])

@@ -210,13 +210,16 @@ def claims_table(
     table: pd.DataFrame, manifest: dict[str, Any], marks: Marks | None = None
 ) -> pd.DataFrame | None:
     """A row per claim; None for an ablation that stated none."""
+    marks = marks or Marks()
     judged = judged_claims(table, manifest, marks)
     names, titles = cell_names(table, manifest), headings(columns_of(table))
     rows = [
         {
             "claim": one.claim.name,
             "in words": one.claim.claim,
-            "verdict": "; ".join(filter(None, [one.verdict, one.reason, late(one, table)])),
+            "verdict": "; ".join(
+                filter(None, [one.verdict, one.reason, unequal(one, marks), late(one, table)])
+            ),
             "rows": rows_text(one, names),
             "metric": titles.get(one.claim.metric, one.claim.metric),
             "difference": difference_text(one),
@@ -227,6 +230,12 @@ def claims_table(
         for one in judged
     ]
     return pd.DataFrame(rows) if rows else None
+
+
+def unequal(one: Judged, marks: Marks) -> str:
+    """That a claim, which names its rows, names such of unequal budgets; nothing of others."""
+    pairs = zip(*one.cells, strict=True) if one.cells is not None else ()
+    return "" if all(map(marks.equal_terms, pairs)) else "not on equal terms"
 
 
 def rows_text(one: Judged, names: Mapping[str, str]) -> str:

@@ -31,7 +31,7 @@ from ltvm.report.values.cells import (
     external_cells,
     swept_keys,
 )
-from ltvm.report.values.comparability import MIXED, Marks
+from ltvm.report.values.comparability import Marks, is_tested
 from ltvm.report.values.declared import columns_of, headings
 from ltvm.report.values.long_table import SAMPLER, SAMPLER_LABEL
 
@@ -86,7 +86,8 @@ def difference_tests(
 ) -> dict[Key, Outcome]:
     """(metric, cell) -> the paired t test of its difference to the reference, corrected.
 
-    Not tested: numbers that are of different kinds, and cells with a run that is not done.
+    Not tested: numbers that are of different kinds or on unequal terms, and cells with a run that
+    is not done.
     """
     marks = marks or Marks()
     families = families_of_tests(columns_of(table), metrics)
@@ -99,7 +100,7 @@ def difference_tests(
         first: dict[str, Key] = {}  # differences -> the comparison that has them first
         for cell, other in compared:
             subtract, signs = marks.pair(metric, cell, other)
-            if subtract and MIXED not in signs:
+            if subtract and is_tested(signs):
                 own, others = values.get(cell, {}), values.get(other, {})
                 p_values[metric, cell] = paired_p_value(own, others)
                 one = first.setdefault(repr(sorted(paired(own, others).items())), (metric, cell))

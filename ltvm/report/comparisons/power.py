@@ -28,7 +28,7 @@ from ltvm.report.comparisons.statistics import (
     shared_differences,
 )
 from ltvm.report.values.cells import by_cell, cell_names
-from ltvm.report.values.comparability import MIXED, Marks
+from ltvm.report.values.comparability import Marks, is_tested
 from ltvm.report.values.declared import columns_of, headings
 from ltvm.runs.ablations.grid import Ablation
 
@@ -157,7 +157,7 @@ def sensitivity_table(
             subtract, signs = marks.pair(metric, cell, other)
             first, second = values.get(cell, {}), values.get(other, {})
             differences = shared_differences(first, second)
-            if not subtract or MIXED in signs or len(differences) < 2:
+            if not subtract or not is_tested(signs) or len(differences) < 2:
                 continue
             reference = abs(float(np.mean([second[seed] for seed in set(first) & set(second)])))
             found = sensitivity(differences, share * reference)

@@ -35,7 +35,7 @@ from ltvm.report.tables.run_list import LISTED, RUNS, link_base, run_lines
 from ltvm.report.tables.texts import by_family, crossed_table, estimates_table, with_devices
 from ltvm.report.tables.writers import file_name, remove_stale, write_long_table, write_table
 from ltvm.report.values.cells import cell_names, crossed_key, trained_rows
-from ltvm.report.values.comparability import Marks, differences, refuse_mixed, warned_cells
+from ltvm.report.values.comparability import Marks, differences, marks_of, refuse_mixed
 from ltvm.report.values.declared import (
     columns_of,
     compared_metrics,
@@ -74,7 +74,7 @@ def write_report(
             refuse_mixed(found, manifest["name"])
         check_writable("reports", folder)
         drawing = Drawing(manifest, results, folder, interval, index)
-        written = write_parts(table, drawing, Marks(found, warned_cells(table)))
+        written = write_parts(table, drawing, marks_of(table, found))
     remove_stale(folder, written)
     for line in [*unreadable_notes(table), *drawing.unread][:SAID]:
         print(f"ltvm: left out: {line}", file=sys.stderr)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from ltvm.report.comparisons.hypotheses import OUTSTANDING, outstanding_cells
 from ltvm.report.values.cells import cell_names
-from ltvm.report.values.comparability import Marks, differences, warned_cells
+from ltvm.report.values.comparability import Marks, differences, marks_of
 from ltvm.report.values.long_table import long_table_of_manifest
 from ltvm.runs.ablations.ablation import PlannedRun, plan
 from ltvm.runs.ablations.manifest import manifest_of
@@ -98,7 +98,7 @@ def source(words: Sequence[str], overrides: Sequence[str], results: Path, files:
     found = differences(table, cell_names(table, manifest), manifest["axes"])
     command = command_line("ablate", *words, *overrides)
     manifest["command"] = command
-    return Source(command, results, manifest, table, Marks(found, warned_cells(table)), precision)
+    return Source(command, results, manifest, table, marks_of(table, found), precision)
 
 
 def at_known_precision(runs: Sequence[PlannedRun], given: Sequence[str]) -> list[PlannedRun]:

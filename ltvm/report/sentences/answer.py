@@ -120,7 +120,7 @@ def answer(
         tests = difference_tests(table, manifest, compared_metrics(columns), marks)
     (names, _), titles = short_names(table, manifest), headings(columns)
     best = None
-    if competing(table):
+    if competing(table, marks):
         best = best_cells(table, compared_metrics(columns), columns, marks)
     rows = []
     for metric in metrics if len(names) > 2 or not compared else []:
@@ -143,9 +143,9 @@ def answer(
     )  # fmt: skip
 
 
-def competing(table: pd.DataFrame) -> bool:
-    """Whether all rows are done, on the same terms: else none of them is best."""
-    alike = "equal" not in table or table["equal"].nunique() <= 1
+def competing(table: pd.DataFrame, marks: Marks) -> bool:
+    """Whether all rows are done, on equal terms on each data set: else none of them is best."""
+    alike = all(marks.equal_terms(cells) for _, cells in cells_by_data(table))
     return alike and outstanding_cells(table).isdisjoint(table["cell"])
 
 

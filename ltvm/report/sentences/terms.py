@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from ltvm.report.comparisons.differences import pairs
 from ltvm.report.comparisons.hypotheses import OUTSTANDING
 from ltvm.report.sentences.notes import SAID
 from ltvm.report.values.cells import (
@@ -17,7 +18,9 @@ from ltvm.report.values.cells import (
     temperatures,
     tuning_trials,
 )
+from ltvm.report.values.comparability import UNEQUAL
 from ltvm.report.values.costs import COSTS, CURRENCIES
+from ltvm.report.values.equal_terms import are_equal, spent_by_cell
 from ltvm.report.values.long_table import SAMPLER_LABEL, SEEDS, STORED, STUDY
 
 PROTOCOL = (
@@ -42,11 +45,37 @@ SAMPLED = (
 
 
 def state_text(table: pd.DataFrame, manifest: dict[str, Any]) -> list[str]:
-    """``1 of 3 seeds`` and which rows lack what, while runs are to come; one seed says so."""
-    parts = list(progress_text(table, manifest))
+    """``1 of 3 seeds`` and which rows lack what, while runs are to come; one seed says so.
+
+    So do rows that have another budget than what they are compared with.
+    """
+    parts = [*progress_text(table, manifest), *unequal_text(table, manifest)]
     if table[table["status"] == "done"]["seed"].nunique() == 1:
         parts.append("One seed: no interval, and nothing is tested.\n")
     return parts
+
+
+def unequal_text(table: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[str]:
+    """Which rows are not on the terms of their reference, and what they spend of its currency."""
+    spent, names = spent_by_cell(table), cell_names(table, manifest)
+    said = []
+    for cell, other in pairs(table, manifest):
+        if not {cell, other} <= set(spent) or are_equal((spent[cell], spent[other])):
+            continue
+        own, reference = spent[cell], spent[other]
+        of_both = f"“{names[cell]}” against “{names[other]}”"
+        if own.equal != reference.equal:
+            said.append(f"{of_both} (equal {own.equal} and equal {reference.equal})")
+            continue
+        title = COSTS[CURRENCIES[own.equal]].title
+        ratio = own.amount / reference.amount if reference.amount else float("inf")
+        said.append(f"{of_both} ({title}: {ratio:.3g} times as much)")
+    if said:
+        more = f"; and {len(said) - SAID} more rows" if len(said) > SAID else ""
+        yield (
+            f"**Not on equal terms** ({UNEQUAL}), and not tested: {'; '.join(said[:SAID])}{more}. "
+            "Nor is a row best beside one that spends more than it, or less.\n"
+        )
 
 
 def reading_text(table: pd.DataFrame) -> list[str]:

@@ -3,7 +3,8 @@
 Every number's provenance stands in its record. Within a data set and metric all of it must
 agree, except what is only noted (``NOTED``). A difference is meant where the ablation sweeps
 what is evaluated and the field follows the swept value: then the report says so. Any other is
-refused, or marked where the user asks for that.
+refused, or marked where the user asks for that. Rows that spent unequal budgets are compared with
+a mark, and neither tested nor best.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from ltvm.errors import InputError
+from ltvm.report.values.equal_terms import Spent, are_equal, spent_by_cell
 from ltvm.runs.words import note_words
 
 MIXED = "†"
 WARNED = "‡"
+UNEQUAL = "§"
 
 # Who computed a number, and what was found along with it: no part of what the number is. A
 # metric puts anything else that it found rather than chose under ``found``.
@@ -180,6 +183,7 @@ class Marks:
 
     found: Sequence[Difference] = ()
     warned: dict[str, dict[str, set[str]]] = dataclasses.field(default_factory=dict)
+    spent: Mapping[str, Spent] = dataclasses.field(default_factory=dict)
 
     def signs(self, metric: str, cell: str) -> str:
         """The signs of a cell's number."""
@@ -190,7 +194,8 @@ class Marks:
     def pair(self, metric: str, cell: str, other: str) -> tuple[bool, str]:
         """Whether two cells' numbers may be subtracted, and the signs of their difference.
 
-        Not where a sweep makes them different things; where they are mixed, with a sign.
+        Not where a sweep makes them different things; with a sign where they are mixed, or on
+        unequal terms (``is_tested``).
         """
         mixed = False
         for d in self.found:
@@ -200,13 +205,18 @@ class Marks:
                     return False, ""
                 mixed = True
         warned = WARNED in self.signs(metric, cell) + self.signs(metric, other)
-        return True, (MIXED if mixed else "") + (WARNED if warned else "")
+        signs = (MIXED if mixed else "") + (WARNED if warned else "")
+        return True, signs + ("" if self.equal_terms((cell, other)) else UNEQUAL)
+
+    def equal_terms(self, cells: Iterable[str]) -> bool:
+        """Whether these cells spent alike; what is not known of one is taken to be."""
+        return are_equal(self.spent[cell] for cell in cells if cell in self.spent)
 
     def alike(self, cells: Iterable[str], metric: str) -> bool:
-        """Whether these cells' numbers are all of one kind, so that one can be best."""
+        """Whether these cells' numbers are all of one kind and terms, so that one can be best."""
         own = [d for d in self.found if d.metric == metric]
         cells = set(cells)
-        return all(
+        return self.equal_terms(cells) and all(
             len(frozenset().union(*(values for cell, values in d.values.items() if cell in cells)))
             <= 1
             for d in own
@@ -216,6 +226,16 @@ class Marks:
         """The sign of a figure's panel that shows mixed numbers."""
         mixed = any(d.metric == metric and d.swept is None for d in self.found)
         return f" {MIXED}" if mixed else ""
+
+
+def is_tested(signs: str) -> bool:
+    """Whether a difference with these signs is tested: its numbers are of one kind and terms."""
+    return not {MIXED, UNEQUAL} & set(signs)
+
+
+def marks_of(table: pd.DataFrame, found: Sequence[Difference]) -> Marks:
+    """The marks of a long table, of which ``found`` are the ``differences``."""
+    return Marks(found, warned_cells(table), spent_by_cell(table))
 
 
 def warned_cells(table: pd.DataFrame) -> dict[str, dict[str, set[str]]]:
