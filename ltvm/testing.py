@@ -40,7 +40,8 @@ from ltvm.overrides import parse
 from ltvm.runs.execution.build import build_extractor, build_method, build_metrics, build_problem
 from ltvm.runs.execution.sampler import build_density
 from ltvm.runtime.randomness import GeneratorDraws, ImageDraws, stream
-from ltvm.transport import Coupling, Solver, build_solver
+from ltvm.transport import Solver, build_solver
+from ltvm.transport.coupling import checked
 
 SMOKE = ("protocol=smoke", "device=cpu", "precision=float32")
 
@@ -216,10 +217,7 @@ def check_solver(solver: Solver, n: int = 60, d: int = 5) -> list[str]:
     draw = stream(0, "contract")
     codes, targets = 2 * torch.randn(n, d, generator=draw) + 1, torch.randn(n, d, generator=draw)
     before, elsewhere = (codes.clone(), targets.clone()), torch.get_rng_state()
-    coupling = solver(codes, targets, {}, stream(1, "contract"))
-    if not isinstance(coupling, Coupling):
-        returned = f"{type(solver).__name__}.__call__: returns a {type(coupling).__name__}"
-        raise InputError(f"{returned}; allowed: a Coupling")
+    coupling = checked(solver(codes, targets, {}, stream(1, "contract")), solver)
     same = torch.equal(elsewhere, torch.get_rng_state())
     holds(same, "a solver draws from the generator that it is given")
     same = torch.equal(codes, before[0]) and torch.equal(targets, before[1])

@@ -29,6 +29,7 @@ from ltvm.methods.chain_method import ChainMethod
 from ltvm.methods.problem import Problem
 from ltvm.runtime.randomness import number_of_batches
 from ltvm.transport import build_solver
+from ltvm.transport.coupling import checked
 
 
 class ShortRunOT(ChainMethod):
@@ -135,7 +136,8 @@ class ShortRunOT(ChainMethod):
             draws = self.problem.stream("prior", self.iteration)
             self.targets, self.solver_state = self.problem.sample_prior(len(self.codes), draws), {}
         generator = self.problem.stream("transport", self.iteration)
-        coupling = self.solver(self.codes, self.targets, self.solver_state, generator)
+        found = self.solver(self.codes, self.targets, self.solver_state, generator)
+        coupling = checked(found, self.solver)
         self.codes = (1 - self.alpha) * self.codes + self.alpha * coupling.mapped  # a new tensor
         self.solver_state = coupling.state
         scalars = {"correction_cost": coupling.cost}

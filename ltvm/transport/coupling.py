@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ltvm.errors import require
+from ltvm.errors import InputError, require
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,14 @@ class Solver(Protocol):
         warm_start: dict[str, Tensor],
         generator: torch.Generator,
     ) -> Coupling: ...
+
+
+def checked(coupling: object, solver: Solver) -> Coupling:
+    """What ``solver`` returned; raises :class:`ltvm.errors.InputError` for no :class:`Coupling`."""
+    if not isinstance(coupling, Coupling):
+        returned = f"{type(solver).__name__}.__call__: returns a {type(coupling).__name__}"
+        raise InputError(f"{returned}; allowed: a Coupling")
+    return coupling
 
 
 def check_points(codes: Tensor, targets: Tensor) -> None:

@@ -174,6 +174,13 @@ def test_the_blend_is_that_of_the_paper(tiny):
     torch.testing.assert_close(method.codes, 0.7 * before + 0.3 * mapped)
 
 
+def test_a_solver_that_returns_no_coupling_ends_training_with_its_name(tiny):
+    method = build(tiny, "method.alpha=0.3")
+    method.solver = lambda codes, *_: torch.arange(len(codes))
+    with pytest.raises(InputError, match=r"returns a Tensor; allowed: a Coupling"):
+        method.fit_iteration()
+
+
 @pytest.mark.parametrize("solver", sorted(SOLVERS))
 def test_every_solver_trains_and_resumes(tiny, solver):
     method = build(tiny, f"method.solver={solver}")

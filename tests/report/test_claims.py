@@ -75,6 +75,22 @@ def test_a_row_is_named_by_what_tells_it_from_the_others(
     assert fitting(row, ENTRIES) == cells
 
 
+def test_a_sampler_is_left_out_where_every_row_has_one() -> None:
+    """As with `sampler=gmm` for a whole ablation; of two samplers a row has to say which."""
+    every = [
+        entry("a", "short_run_ot", sampler="gmm"),
+        entry("b", "short_run_uncorrected", sampler="gmm"),
+    ]
+    assert fitting({"method": "short_run_ot"}, every) == ["a"]
+    assert fitting({"method": "short_run_ot", "sampler": "gmm"}, every) == ["a"]
+    assert fitting({"method": "short_run_ot", "sampler": "flow"}, every) == []
+    two = [*every, entry("c", "short_run_ot", sampler="flow")]
+    assert fitting({"method": "short_run_ot"}, two) == ["a", "c"]
+    assert fitting({"method": "short_run_ot", "sampler": "flow"}, two) == ["c"]
+    with pytest.raises(InputError, match="2 fit"):
+        refuse_ambiguous(claims_of([CLAIM]), two)
+
+
 @pytest.mark.parametrize("stated", ["2026-11-29", "20261129", "2026-W48-7"])
 def test_a_date_is_the_same_however_it_is_written(stated: str) -> None:
     """It is held against the dates of runs as text."""

@@ -116,16 +116,19 @@ def day_of(stated: str) -> str:
         raise InputError(f"{KEY}.stated={stated}: allowed: a date, 2026-11-29") from error
 
 
-def fitting(row: Mapping[str, Any], entries: Iterable[Mapping[str, Any]]) -> list[str]:
+def fitting(row: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> list[str]:
     """The cells of a manifest's entries that ``row`` names, in their order.
 
-    A cell has all that is said of it; what sets it apart from those of the axes (its sampler, the
-    keys of a further cell) is said, too.
+    A cell has all that is said of it; what sets it apart from those of the axes (its sampler, where
+    not every cell has one, and the keys of a further cell) is said, too.
     """
     stated = {key: literal(value) for key, value in row.items()}
+    all_sampled = all(entry.get(SAMPLER) for entry in entries)
     found: dict[str, None] = {}
     for entry in entries:
         usual, special = facts_of(entry)
+        if all_sampled:
+            usual[SAMPLER] = special.pop(SAMPLER)
         facts = dict.fromkeys(stated, literal(None)) | usual | special
         if special.keys() <= stated.keys() and stated.items() <= facts.items():
             found.setdefault(entry["cell"])
