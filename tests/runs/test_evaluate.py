@@ -10,7 +10,7 @@ from small_networks import SMALL
 import ltvm
 from ltvm.cli.main import main
 from ltvm.config import resolve
-from ltvm.errors import DivergedError, InputError
+from ltvm.errors import DivergedError, InputError, UnreadableError
 from ltvm.metrics.images.reconstruction import Reconstruction
 from ltvm.runs.ablations.ablation import plan
 from ltvm.runs.ablations.manifest import read_manifest, write_manifest
@@ -82,6 +82,27 @@ def test_without_weights_nothing_more_is_measured_and_where_to_train_again_is_sa
     # what was measured on the old weights is no part of it
     assert run.evaluation_names() == [again["evaluation"]]
     assert ltvm.train(FEW)["metrics"] == first["metrics"]
+
+
+def test_what_was_measured_on_other_weights_is_no_value_of_this_run_and_is_measured_again(
+    tmp_path, capsys
+):
+    """As where the folder of another training of that configuration was copied over this one."""
+    first = ltvm.train(FEW)
+    run = the_run(tmp_path)
+    record, measured = run.record(), run.evaluation(first["evaluation"])
+    assert measured["final_sha256"] == record["final_sha256"]
+    run.write_evaluation(measured | {"final_sha256": "0" * 64, "values": {}})
+    assert run.status(first["evaluation"]) == "unreadable"
+    with pytest.raises(UnreadableError, match="other weights than those of the record.json"):
+        run.evaluation(first["evaluation"])
+    assert ltvm.train(FEW)["metrics"] == first["metrics"]
+    assert "set aside" in capsys.readouterr().err
+    run.write_evaluation({k: v for k, v in measured.items() if k != "final_sha256"})
+    assert run.status(first["evaluation"]) == "done"  # of a version that did not say it
+    run.write_evaluation(measured)
+    run.record_file.write_text("{")  # told where the record is read, not as the evaluation's
+    assert run.evaluation(first["evaluation"])["values"] == measured["values"]
 
 
 @pytest.mark.parametrize("lost", ["absent", "damaged", "another configuration"])

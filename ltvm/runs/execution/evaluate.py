@@ -19,6 +19,7 @@ from ltvm.runs.execution.failing import failure
 from ltvm.runs.execution.pictures import save_sampled
 from ltvm.runs.execution.running import Running
 from ltvm.runs.execution.sampler import stated, with_sampler
+from ltvm.runs.files.store import WEIGHTS
 from ltvm.runs.identity import NUMERICS, evaluation_identity
 from ltvm.runtime import devices
 
@@ -41,6 +42,7 @@ def evaluate_run(
     are not finite, or whose samples are all alike, as ``diverged``. Bad input raises.
     """
     run, content = running.run, new_evaluation(config, trained.method)
+    content[WEIGHTS] = (run.record() or {}).get(WEIGHTS)
     started = time.perf_counter()
     run.write_evaluation(content)
     try:

@@ -74,7 +74,9 @@ OF_BOTH: Kinds = {
     "reason": (is_text_or_none, "a text"),
     "identity": (is_text, "a text"),
     "versions": (are_texts, "texts"),
-    **dict.fromkeys(("device", "execution", "commit", "started"), (is_text_or_none, "a text")),
+    **dict.fromkeys(
+        ("device", "execution", "commit", "started", "final_sha256"), (is_text_or_none, "a text")
+    ),
 }
 OF_RECORD: Kinds = OF_BOTH | {
     **dict.fromkeys(

@@ -33,6 +33,7 @@ from ltvm.runtime.files import read_json, write_sealed_json, write_text
 
 Status = Literal["pending", "running", "done", "failed", "diverged", "interrupted", "unreadable"]
 FINAL: tuple[Status, ...] = ("done", "diverged")
+WEIGHTS = "final_sha256"  # of a record and of its evaluations: the checksum of the weights
 # what ltvm.runs.execution.pictures makes
 PICTURES = ("samples", "reconstructions", "nearest", "interpolations")
 SAMPLED = {"samples": "", "nearest": "-nearest"}  # those of another sampler -> end of their names
@@ -93,10 +94,26 @@ class Run:
     def evaluation(self, identity: str) -> dict[str, Any] | None:
         """An evaluation of this run (``ltvm.runs.execution.evaluate``), or None if there is none.
 
-        Raises :class:`ltvm.errors.UnreadableError` if it is damaged.
+        Raises :class:`ltvm.errors.UnreadableError` if it is damaged, or was measured on other
+        weights than the record's.
         """
         file = self.evaluation_file(identity)
-        return read_with_status(self.files, file, EVALUATION)
+        content = read_with_status(self.files, file, EVALUATION)
+        if content is not None and self.is_of_other_weights(content):
+            what = "was measured on other weights than those of the record.json beside it"
+            raise UnreadableError(file, what, "delete it to measure again")
+        return content
+
+    def is_of_other_weights(self, evaluation: dict[str, Any]) -> bool:
+        """Whether record and evaluation both say which weights they are of, and differ."""
+        measured = evaluation.get(WEIGHTS)
+        if measured is None:
+            return False
+        try:
+            record = self.record() or {}
+        except UnreadableError:  # which is told where the record itself is read
+            return False
+        return bool(record.get(WEIGHTS, measured) != measured)
 
     def evaluations(self) -> dict[str, dict[str, Any]]:
         """All evaluations of this run by their identity, in the order of their names."""
