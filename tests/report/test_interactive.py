@@ -15,8 +15,8 @@ from ltvm.report.interactive.pictures import PICTURED, facts_of, pictures_of
 from ltvm.report.interactive.render import as_script, page
 from ltvm.report.page.write import write_report
 from ltvm.report.sentences.answer import answer
-from ltvm.report.values.cells import short_names
-from ltvm.report.values.comparability import Marks, marks_of
+from ltvm.report.values.cells import cell_names, short_names
+from ltvm.report.values.comparability import Marks, differences, marks_of
 from ltvm.report.values.long_table import long_table_of_manifest
 from ltvm.runtime.files import read_json, write_json
 from tests.report.conftest import nearest_picture
@@ -127,6 +127,44 @@ def test_a_row_that_diverged_is_not_the_best_by_its_mean(written):
     manifest, table = read(written)
     said = dict(answer(table, manifest, Marks(), "t").rows)["FD, digit features ↓"]
     assert said.startswith("Best by its mean, not significantly: “short-run OT”.")
+
+
+def test_no_mean_is_best_of_numbers_that_do_not_compare(written):
+    said = "Best by its mean, not significantly: “"
+    for seed in range(3):
+        folder = written.run("abp", seed)
+        written.evaluation(folder, "e1", {"fd_digits": 10.9 + seed, "mse_test": 0.5})
+    manifest, table = read(written)
+    assert dict(answer(table, manifest, Marks(), "t").rows)["FD, digit features ↓"].startswith(said)
+    written.change("abp", n=50)
+    manifest, table = read(written)
+    found = differences(table, cell_names(table, manifest), manifest["axes"])
+    told = answer(table, manifest, marks_of(table, found), "t").rows
+    assert said not in str(told)
+
+
+def test_rows_with_equal_means_are_best_together(written):
+    values = {seed: 11.0 + seed for seed in range(3)}
+    for method in ("abp", "vae"):
+        for seed in range(3):
+            folder = written.run(method, seed)
+            written.evaluation(folder, "e1", {"fd_digits": values[seed] - 9, "mse_test": 0.5})
+    manifest, table = read(written)
+    said = dict(answer(table, manifest, Marks(), "t").rows)["FD, digit features ↓"]
+    assert said.startswith("Best by their equal means, not significantly: “abp” and “vae”.")
+
+
+def test_a_row_from_elsewhere_may_have_the_best_mean(written):
+    card = {"external": {"source": "s", "n": 9, "cost": {"text": "a day"}}}
+    for seed in range(3):
+        folder = written.run("gan", seed, cell="outside")
+        file = folder / "record.json"
+        write_json(file, read_json(file) | card)
+        written.evaluation(folder, "e1", {"fd_digits": 1.0})
+    manifest, table = read(written)
+    said = dict(answer(table, manifest, Marks(), "t").rows)["FD, digit features ↓"]
+    assert "est by its mean" not in said
+    assert said.startswith("No row is significantly best.")
 
 
 def test_a_tie_leans_nowhere(written):

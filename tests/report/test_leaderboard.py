@@ -11,7 +11,7 @@ import yaml
 from ltvm.cli.main import main
 from ltvm.config import resolve
 from ltvm.errors import InputError
-from ltvm.report.leaderboard.contents import contents
+from ltvm.report.leaderboard.contents import answer, contents
 from ltvm.report.leaderboard.entries import read_entries, terms_of
 from ltvm.report.leaderboard.names import file_names, overrides_of, page_titles, settings_of
 from ltvm.report.leaderboard.pages import pages
@@ -67,6 +67,13 @@ def test_ranks_are_those_of_differences_and_equal_rows_share_them(results):
     assert page.ranked == ["fd_digits", "mse_test"]
     assert set(ranks(page, "mse_test").values()) == {"1-3"}
     assert page.rankings["fd_digits"].tests == 12  # of both metrics
+
+
+def test_equal_rows_are_ahead_together(results):
+    (page,) = found(results)
+    assert "“abp” and “short-run OT” and “vae” have the best rank at one seed, 2.0" in answer(
+        page, "mse_test"
+    )
 
 
 def test_other_terms_are_other_pages(results):

@@ -9,9 +9,10 @@ from ltvm.report.paper.shapes import generation, paired
 from ltvm.report.paper.sources import Source
 from ltvm.report.paper.write import lines_about
 from ltvm.report.values.cells import cell_names
-from ltvm.report.values.comparability import Marks, differences
+from ltvm.report.values.comparability import differences, marks_of
 from ltvm.report.values.long_table import long_table_of_manifest
 from ltvm.runs.ablations.manifest import read_manifest
+from ltvm.runtime.files import read_json, write_json
 from tests.report.conftest import Results
 
 METHOD, VAE = (10.0, 11.0, 12.0), (11.0, 12.5, 13.9)
@@ -21,7 +22,7 @@ def source(results, **fields):
     manifest = read_manifest(results.manifest(**fields))
     table = long_table_of_manifest(manifest, results.root)
     found = differences(table, cell_names(table, manifest), manifest["axes"])
-    return Source("ltvm ablate", results.root, manifest, table, Marks(found), "float32")
+    return Source("ltvm ablate", results.root, manifest, table, marks_of(table, found), "float32")
 
 
 def add(results, method, values, data="mnist5k", protocol="smoke", sampler=None):
@@ -94,5 +95,24 @@ def test_a_difference_of_unlike_numbers_says_so(tmp_path):
         for seed, value in enumerate(values):
             results.evaluation(results.run(method, seed), "e1", {"fd_digits": value})
     results.change("short_run_ot", n=7)
-    (row,) = paired([source(results)])[""].to_dict("records")
+    own = source(results)
+    (row,) = paired([own])[""].to_dict("records")
     assert row["difference"].endswith("†")
+    assert any(line.startswith("† FD") and "n differs" in line for line in lines_about([own])[0])
+
+
+def test_a_difference_of_unequal_budgets_says_so(tmp_path):
+    results = Results(tmp_path)
+    for method, values in (("short_run_ot", METHOD), ("short_run_uncorrected", VAE)):
+        for seed, value in enumerate(values):
+            folder = results.run(method, seed)
+            results.evaluation(folder, "e1", {"fd_digits": value})
+            if method == "short_run_ot":
+                record = read_json(folder / "record.json")
+                write_json(folder / "record.json", record | {"flops": 3 * record["flops"]})
+    own = source(results)
+    (row,) = paired([own])[""].to_dict("records")
+    assert row["difference"].endswith("§")
+    assert not row["p (adjusted)"].strip("-")
+    told = "Not on equal terms (§), and not tested: “short-run OT” against “same, no correction” "
+    assert any(line.startswith(told) for line in lines_about([own])[0])

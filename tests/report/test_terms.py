@@ -81,7 +81,7 @@ def longer_row(written, flops):
     change_records(written, "abp", flops=flops)
 
 
-def test_a_row_of_a_larger_budget_is_neither_tested_nor_best(written, tmp_path):
+def test_a_row_of_a_larger_budget_is_neither_tested_nor_best(written, tmp_path, capsys):
     """Else the row that trained for four times as long is called the better method."""
     longer_row(written, 4 * 31_000_000_000_000)
     folder, page = page_of(written, tmp_path)
@@ -99,6 +99,13 @@ def test_a_row_of_a_larger_budget_is_neither_tested_nor_best(written, tmp_path):
     assert "-" not in set(tests.loc["short-run OT"])
     assert "abp" not in set(pd.read_csv(folder / "power.csv")["cell"])
     assert "**" not in (folder / "table.md").read_text()
+    fronts = pd.read_csv(folder / "trade-off.csv").set_index("cell")["of the means"]
+    assert fronts["abp"] == "yes"
+    assert "yes" in set(fronts.drop("abp"))  # what spent less stays on it beside the longer row
+    assert "of rows with another budget up to 4 times as much)" in page
+    assert "rows agree within" not in page
+    told = capsys.readouterr().err
+    assert "ltvm: Not on equal terms (§), and not tested: “abp” against" in told
 
 
 def test_whole_visits_leave_terms_equal(written, tmp_path):
@@ -116,6 +123,49 @@ def test_rows_that_were_each_given_another_currency_are_not_on_equal_terms(writt
     page = page_of(written, tmp_path)[1]
     assert "“abp” against “same, no correction” (equal passes and equal flops)." in page
     assert "est: “abp”" not in page
+
+
+def test_without_a_pair_it_is_said_why_no_row_is_best(written, tmp_path):
+    longer_row(written, 4 * 31_000_000_000_000)
+    page = page_of(written, tmp_path, reference=None)[1]
+    assert "(training, FLOP: up to 4 times as much), so that none of them is best." in page
+    assert "est: “" not in page
+    change_records(written, "abp", equal="passes")
+    page = page_of(written, tmp_path, reference=None)[1]
+    assert "Rows have several currencies of equal terms, so that none of them is best." in page
+
+
+def test_a_currency_that_is_not_known_here_is_another_one(written, tmp_path):
+    """Of a later version, say: what it is worth in ours nobody knows."""
+    longer_row(written, 31_000_000_000_000)
+    change_records(written, "abp", equal="joules")
+    page = page_of(written, tmp_path)[1]
+    assert "“abp” against “same, no correction” (equal joules and equal flops)." in page
+    assert "est: “abp”" not in page
+
+
+def test_equal_seconds_are_those_of_one_device(written, tmp_path):
+    longer_row(written, 31_000_000_000_000)
+    for method in ("short_run_ot", "short_run_uncorrected", "abp"):
+        change_records(written, method, equal="seconds")
+    page = page_of(written, tmp_path)[1]
+    assert "Significantly best: “abp”" in page
+    change_records(written, "abp", device="another")
+    page = page_of(written, tmp_path)[1]
+    assert "(equal seconds of another and equal seconds of cpu)." in page
+    assert "est: “abp”" not in page
+
+
+def test_unequal_budgets_on_one_data_set_leave_another_its_best(written, tmp_path):
+    longer_row(written, 4 * 31_000_000_000_000)
+    for method, value in (("short_run_ot", 1.0), ("short_run_uncorrected", 9.0)):
+        for seed in range(3):
+            folder = written.run(method, seed, data="svhn", cell=f"{method}-svhn")
+            values = {"fd_digits": value * (1 + seed / 9), "mse_test": value * (1 + seed / 99)}
+            written.evaluation(folder, "e1", values)
+    page = page_of(written, tmp_path)[1]
+    assert "Significantly best: “svhn, short-run OT”" in page
+    assert "est: “mnist5k, abp" not in page
 
 
 def test_a_claim_says_that_its_rows_have_unequal_budgets(written, tmp_path):

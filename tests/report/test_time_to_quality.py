@@ -16,6 +16,7 @@ from ltvm.report.comparisons.time_to_quality import (
     time_to_target,
     value_at,
 )
+from ltvm.runtime.files import read_json, write_json
 
 
 def test_a_target_is_reached_at_the_first_value_as_good_or_never():
@@ -194,6 +195,19 @@ def test_a_row_that_was_not_run_on_every_data_set_has_no_profile(
     assert set(table.loc["vae"]) == {"-"}
     assert table.loc["short-run OT", "score, FLOP"] == f"{2 / 3:.3f}", "as without it"
     assert "A dash: not run on every data set" in (folder / "README.md").read_text()
+
+
+def test_rows_of_unequal_budgets_have_no_profile(three_data_sets, unrendered):
+    """The same curve for four times as long reaches more targets, and is no better method."""
+    for data in ("mnist5k", "b", "c"):
+        for seed in range(3):
+            folder = three_data_sets.run("vae", seed, data=data, cell=f"vae-{data}")
+            set_history(three_data_sets, "vae", seed, [4.0, 1.0], data)
+    three_data_sets.manifest(axes=["data", "method"])
+    assert (report(three_data_sets) / "performance-profiles.csv").exists()
+    record = read_json(folder / "record.json")
+    write_json(folder / "record.json", record | {"flops": 4 * record["flops"]})
+    assert not (report(three_data_sets) / "performance-profiles.csv").exists()
 
 
 def test_profiles_of_one_row_are_none(three_data_sets, unrendered):

@@ -24,8 +24,9 @@ import pandas as pd
 from ltvm.metrics.columns import Column
 from ltvm.report.comparisons.differences import pairs, signed
 from ltvm.report.comparisons.statistics import INTERVALS, Direction, format_estimate
-from ltvm.report.values.cells import cell_names, swept_keys, trained_rows
+from ltvm.report.values.cells import cell_names, cells_by_data, swept_keys, trained_rows
 from ltvm.report.values.declared import ARROWS
+from ltvm.report.values.equal_terms import are_equal, spent_by_cell
 from ltvm.runtime.phases import PHASES
 
 CLOCKS = {"flops": "FLOP", "seconds": "s"}
@@ -299,9 +300,12 @@ def profile_table(
 
     Dashes where a method was not run on every data set. None for fewer than ``FEWEST`` data sets
     with a reference, or two methods that were run on all, and where anything but the method is
-    swept: rows with several references have several targets, and no least cost in common.
+    swept: rows with several references have several targets, and no least cost in common. So have
+    rows of unequal budgets, the larger of which reach more.
     """
-    if swept_keys(manifest):
+    spent = spent_by_cell(table)
+    budgets = [[spent[c] for c in cells if c in spent] for _, cells in cells_by_data(table)]
+    if swept_keys(manifest) or not all(map(are_equal, budgets)):
         return None
     columns: dict[str, dict[str, str]] = {}
     for clock in found.clocks:

@@ -19,7 +19,7 @@ from ltvm.metrics.columns import Column
 from ltvm.report.comparisons.hypotheses import untested_cells
 from ltvm.report.comparisons.statistics import INTERVALS, format_estimate
 from ltvm.report.values.cells import by_cell, cell_names, cells_by_data, external_cells
-from ltvm.report.values.comparability import Marks
+from ltvm.report.values.comparability import Marks, is_tested
 from ltvm.report.values.declared import columns_of, headings
 
 FEWEST, MOST = 3, 100  # rows
@@ -56,7 +56,7 @@ class Traded:
             for cell, own in better.items()
             if not any(
                 dominates(better[other], own)
-                and all(marks.pair(metric, cell, other)[0] for metric in self.metrics)
+                and all(of_one_kind(marks, metric, cell, other) for metric in self.metrics)
                 for other in better
                 if other != cell
             )
@@ -66,6 +66,12 @@ class Traded:
         """With signs, so that less is better."""
         signs = [1 if column.direction == "lower" else -1 for column in self.columns]
         return tuple(sign * value for sign, value in zip(signs, point, strict=True))
+
+
+def of_one_kind(marks: Marks, metric: str, cell: str, other: str) -> bool:
+    """Whether one row may be ahead of another: numbers of one kind, on equal terms."""
+    subtract, signs = marks.pair(metric, cell, other)
+    return subtract and is_tested(signs)
 
 
 def dominates(first: Point, second: Point) -> bool:

@@ -167,11 +167,13 @@ def answer(page: Page, metric: str) -> str:
     if len(leaders) == 1:
         first = names[leaders[0]]
         return f"By {title}: “{first}” is significantly first, of {len(ranks)} rows. {told}"
-    expected = next(iter(ranks))
+    least = min(rank.expected for rank in ranks.values())
+    ahead = [f"“{names[id]}”" for id, rank in ranks.items() if rank.expected == least]
+    have = "has" if len(ahead) == 1 else "have"
     return (
         f"By {title}: no row is significantly first, {len(leaders)} of {len(ranks)} may be. "
-        f"“{names[expected]}” has the best rank at one seed, {ranks[expected].expected:.1f} on "
-        f"average. {told}"
+        f"{' and '.join(ahead[:SAID])} {have} the best rank at one seed, {least:.1f} on average. "
+        f"{told}"
     )
 
 

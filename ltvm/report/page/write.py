@@ -30,6 +30,7 @@ from ltvm.report.plots.drawing import Drawing, draw
 from ltvm.report.plots.history_figures import declared_curves, history_table
 from ltvm.report.sentences.answer import answer
 from ltvm.report.sentences.notes import SAID, unequal_seeds, unreadable_notes
+from ltvm.report.sentences.terms import unequal_text
 from ltvm.report.tables.resampling_table import resampling_table
 from ltvm.report.tables.run_list import LISTED, RUNS, link_base, run_lines
 from ltvm.report.tables.texts import by_family, crossed_table, estimates_table, with_devices
@@ -78,7 +79,8 @@ def write_report(
     remove_stale(folder, written)
     for line in [*unreadable_notes(table), *drawing.unread][:SAID]:
         print(f"ltvm: left out: {line}", file=sys.stderr)
-    for line in unequal_seeds(table, cell_names(table, manifest)):
+    unequal = [text.replace("*", "").strip() for text in unequal_text(table, manifest)]
+    for line in [*unequal, *unequal_seeds(table, cell_names(table, manifest))]:
         print(f"ltvm: {line}", file=sys.stderr)
     return folder
 

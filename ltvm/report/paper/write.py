@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +11,12 @@ from ltvm.report.paper.heat_map import heat_maps
 from ltvm.report.paper.shapes import QUALITY
 from ltvm.report.paper.sources import Source, source
 from ltvm.report.paper.tables import TABLES, PaperTable
+from ltvm.report.sentences.notes import provenance_notes
+from ltvm.report.sentences.terms import unequal_text
 from ltvm.report.tables.writers import file_name, remove_stale, to_latex, to_markdown
+from ltvm.report.values.cells import cell_names
+from ltvm.report.values.comparability import MIXED, WARNED
+from ltvm.report.values.declared import columns_of, headings
 from ltvm.report.values.published import COUNTERPARTS, published, published_frames
 from ltvm.runs.files.index import indexed
 from ltvm.runs.files.store import check_writable
@@ -117,10 +122,21 @@ def lines_about(sources: Sequence[Source]) -> tuple[list[str], list[str]]:
             lines.append(f"Missing: {runs} of {every} runs; `{one.command}` makes them.")
         if lost := one.diverged():
             lines.append(f"Diverged, which is a result and is not tested: {'; '.join(lost)}.")
+        lines += signs_lines(one)
         for name, (seeds, command) in missing.items():
             several = "seeds" if len(seeds) > 1 else "seed"
             alone.append(f"{name}, {several} {', '.join(map(str, seeds))}: `{command}`")
     return lines, alone
+
+
+def signs_lines(one: Source) -> Iterator[str]:
+    """What the signs at numbers of a source mean, where there are any."""
+    names = cell_names(one.table, one.manifest)
+    for text in unequal_text(one.table, one.manifest):
+        yield text.replace("*", "").strip()
+    for text in provenance_notes(one.marks, names, headings(columns_of(one.table))):
+        if text.startswith((f"- {MIXED}", f"- {WARNED}")):
+            yield text.removeprefix("- ").replace("*", "")
 
 
 def published_of(table: PaperTable, sources: Sequence[Source]) -> list[pd.DataFrame]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -22,6 +23,7 @@ from ltvm.report.comparisons.hypotheses import (
     best_cells,
     families_of_tests,
     outstanding_cells,
+    own_and_external,
     untested_cells,
 )
 from ltvm.report.comparisons.statistics import (
@@ -29,10 +31,10 @@ from ltvm.report.comparisons.statistics import (
     Estimate,
     format_estimate,
     format_p,
-    leader,
+    is_better,
     paired_difference,
 )
-from ltvm.report.values.cells import by_cell, cells_by_data, external_cells, short_names
+from ltvm.report.values.cells import by_cell, external_cells, short_names
 from ltvm.report.values.comparability import Marks
 from ltvm.report.values.costs import COSTS, CURRENCIES
 from ltvm.report.values.declared import columns_of, compared_metrics, headings
@@ -120,12 +122,16 @@ def answer(
         tests = difference_tests(table, manifest, compared_metrics(columns), marks)
     (names, _), titles = short_names(table, manifest), headings(columns)
     best = None
-    if competing(table, marks):
+    if outstanding_cells(table).isdisjoint(table["cell"]):
         best = best_cells(table, compared_metrics(columns), columns, marks)
     rows = []
     for metric in metrics if len(names) > 2 or not compared else []:
-        if texts := list(of_all_rows(table, names, metric, compared, best, tests)):
-            rows.append((titles[metric], " ".join(texts)))
+        told = [
+            *([] if best is None else best_text(table, names, metric, best, marks)),
+            *of_all_rows(table, names, metric, compared, tests),
+        ]
+        if told:
+            rows.append((titles[metric], " ".join(told)))
     if not compared:
         unfinished = not outstanding_cells(table).isdisjoint(table["cell"])
         return Answer(UNFINISHED) if unfinished else Answer("", rows=tuple(rows))
@@ -141,12 +147,6 @@ def answer(
         corrected=sum(metric in metrics and not test.again for (metric, _), test in tests.items()),
         rows=tuple(rows),
     )  # fmt: skip
-
-
-def competing(table: pd.DataFrame, marks: Marks) -> bool:
-    """Whether all rows are done, on equal terms on each data set: else none of them is best."""
-    alike = all(marks.equal_terms(cells) for _, cells in cells_by_data(table))
-    return alike and outstanding_cells(table).isdisjoint(table["cell"])
 
 
 def sentence(own: str, other: str, lines: Sequence[Line], seeds: int) -> str:
@@ -295,28 +295,53 @@ def number_text(value: float) -> str:
     return f"{value:.4g}".replace("e+", "e")
 
 
+def best_text(
+    table: pd.DataFrame, names: Mapping[str, str], metric: str, best: set[Key], marks: Marks
+) -> Iterator[str]:
+    """Which row is significantly best, or else has the best mean; nothing of unlike rows."""
+    winners = [names[cell] for found, cell in sorted(best) if found == metric]
+    groups = own_and_external(table, external_cells(table))
+    if winners:
+        yield f"{BEST}: {' and '.join(map(quoted, winners))}."
+    elif len(groups) > 1:
+        yield "No row is significantly best."
+    elif groups and marks.alike([*groups[0][0], *groups[0][1]], metric):
+        first = first_by_mean(table, metric, *groups[0])
+        means = "its mean" if len(first) == 1 else "their equal means"
+        if first:
+            named = " and ".join(quoted(names[cell]) for cell in first)
+            yield f"Best by {means}, not significantly: {named}."
+        else:
+            yield "No row is significantly best."
+
+
+def first_by_mean(
+    table: pd.DataFrame, metric: str, own: Sequence[str], beside: Sequence[str]
+) -> list[str]:
+    """The rows with the best mean at shared seeds; none where one from elsewhere is better."""
+    direction, unfinished = columns_of(table)[metric].direction, untested_cells(table)
+    found = by_cell(table, metric)
+    values = {cell: found[cell] for cell in own if cell in found and cell not in unfinished}
+    shared = set.intersection(*map(set, values.values())) if values else set()
+    if direction is None or not shared:
+        return []
+    means = {cell: fmean(of[seed] for seed in shared) for cell, of in values.items()}
+    best = (min if direction == "lower" else max)(means.values())
+    outside = [fmean(found[cell].values()) for cell in beside if cell in found]
+    if any(is_better(mean, best, direction) for mean in outside):
+        return []
+    return [cell for cell, mean in means.items() if mean == best]
+
+
 def of_all_rows(
     table: pd.DataFrame,
     names: Mapping[str, str],
     metric: str,
     compared: Sequence[tuple[str, str]],
-    best: set[Key] | None,
     tests: Mapping[Key, Outcome],
 ) -> Iterator[str]:
-    """Which row is best, unless ``best`` is None, and which differ from the reference."""
+    """Which rows differ from the reference."""
     values, column = by_cell(table, metric), columns_of(table)[metric]
-    if best is not None and column.direction is not None:
-        winners = [names[cell] for found, cell in sorted(best) if found == metric]
-        if winners:
-            yield f"{BEST}: {' and '.join(map(quoted, winners))}."
-        else:
-            aside = external_cells(table) | untested_cells(table)
-            own = {cell: v for cell, v in values.items() if cell not in aside}
-            first = leader(own, column.direction) if len(cells_by_data(table)) == 1 else None
-            if first is not None:
-                yield f"Best by its mean, not significantly: {quoted(names[first])}."
-            else:
-                yield "No row is significantly best."
     tested = [(cell, other) for cell, other in compared if (metric, cell) in tests]
     if len(tested) < 2:
         return

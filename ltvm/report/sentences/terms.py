@@ -13,6 +13,7 @@ from ltvm.report.sentences.notes import SAID
 from ltvm.report.values.cells import (
     by_cell,
     cell_names,
+    cells_by_data,
     data_keys,
     runs_texts,
     temperatures,
@@ -20,7 +21,7 @@ from ltvm.report.values.cells import (
 )
 from ltvm.report.values.comparability import UNEQUAL
 from ltvm.report.values.costs import COSTS, CURRENCIES
-from ltvm.report.values.equal_terms import are_equal, spent_by_cell
+from ltvm.report.values.equal_terms import TOLERANCE, Spent, are_equal, extremes, spent_by_cell
 from ltvm.report.values.long_table import SAMPLER_LABEL, SEEDS, STORED, STUDY
 
 PROTOCOL = (
@@ -56,26 +57,42 @@ def state_text(table: pd.DataFrame, manifest: dict[str, Any]) -> list[str]:
 
 
 def unequal_text(table: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[str]:
-    """Which rows are not on the terms of their reference, and what they spend of its currency."""
+    """Which rows are not on the terms of their reference, and what they spend of its currency.
+
+    Where it is other rows of a data set that differ, that none of them is best.
+    """
     spent, names = spent_by_cell(table), cell_names(table, manifest)
-    said = []
-    for cell, other in pairs(table, manifest):
-        if not {cell, other} <= set(spent) or are_equal((spent[cell], spent[other])):
-            continue
-        own, reference = spent[cell], spent[other]
-        of_both = f"“{names[cell]}” against “{names[other]}”"
-        if own.equal != reference.equal:
-            said.append(f"{of_both} (equal {own.equal} and equal {reference.equal})")
-            continue
-        title = COSTS[CURRENCIES[own.equal]].title
-        ratio = own.amount / reference.amount if reference.amount else float("inf")
-        said.append(f"{of_both} ({title}: {ratio:.3g} times as much)")
+    said = [
+        f"“{names[cell]}” against “{names[other]}” ({ratio_text(spent[cell], spent[other])})"
+        for cell, other in pairs(table, manifest)
+        if {cell, other} <= set(spent) and not are_equal((spent[cell], spent[other]))
+    ]
     if said:
         more = f"; and {len(said) - SAID} more rows" if len(said) > SAID else ""
         yield (
             f"**Not on equal terms** ({UNEQUAL}), and not tested: {'; '.join(said[:SAID])}{more}. "
-            "Nor is a row best beside one that spends more than it, or less.\n"
+            "Nor is a row best, or keeps another off a frontier, where it spends more or less.\n"
         )
+        return
+    own = [[spent[c] for c in cells if c in spent] for _, cells in cells_by_data(table)]
+    unequal = [rows for rows in own if not are_equal(rows)]
+    if any(len({one.currency for one in rows}) > 1 for rows in unequal):
+        yield "Rows have several currencies of equal terms, so that none of them is best.\n"
+    elif unequal:
+        ratio = max(most / least for least, most in map(extremes, unequal))
+        title = COSTS[CURRENCIES[unequal[0][0].equal]].title
+        yield (
+            f"Rows are compared within equal budgets. Over all of them budgets differ ({title}: up "
+            f"to {ratio:.3g} times as much), so that none of them is best.\n"
+        )
+
+
+def ratio_text(own: Spent, reference: Spent) -> str:
+    """``training, FLOP: 4 times as much``, or the currencies where they are two."""
+    if own.currency != reference.currency:
+        return f"equal {own.currency} and equal {reference.currency}"
+    ratio = own.amount / reference.amount if reference.amount else float("inf")
+    return f"{COSTS[CURRENCIES[own.equal]].title}: {ratio:.3g} times as much"
 
 
 def reading_text(table: pd.DataFrame) -> list[str]:
@@ -136,8 +153,10 @@ def equal_text(table: pd.DataFrame) -> str:
         title = COSTS[CURRENCIES[str(equal)]].title
         alike = rows.groupby(terms_keys(rows), dropna=False)
         spread = max((spread_of(part, str(equal)) for _, part in alike), default=0)
-        text = f"{title} (`protocol.equal={equal!s}`; rows agree within {100 * spread:.2g} %)"
-        parts.append(text)
+        agree = f"rows agree within {100 * spread:.2g} %"
+        if spread > TOLERANCE:
+            agree = f"of rows with another budget up to {1 + spread:.3g} times as much"
+        parts.append(f"{title} (`protocol.equal={equal!s}`; {agree})")
     if not parts:
         return ""
     return (
