@@ -62,14 +62,18 @@ def test_a_prior_that_learns_makes_another_method_of_it(tiny):
         assert not torch.equal(plain.codes, own.codes)
 
 
-def test_inference_of_latent_diffusion_is_that_of_abp(tiny):
-    """The diffusion learns beside it and is sampled from; chains know N(0, I) alone."""
+def test_training_of_latent_diffusion_is_that_of_abp_from_the_same_codes(tiny):
+    """The diffusion learns beside it; what pulls on the chains is N(0, I)."""
     plain, own = (build(tiny, *small(m), *IN_PASSES) for m in ("abp", "latent_diffusion"))
     own.codes = plain.codes.clone()
     assert_same(*after_two_iterations(plain, own))
     assert own.prior_updates == 2 * own.decoder_updates
     draw = torch.Generator().manual_seed
     assert not torch.equal(plain.sample(4, draw(0)), own.sample(4, draw(0)))
+    starts = own.first_state(own.problem.images.scaled(slice(4)), 7, torch.arange(4))["codes"]
+    assert torch.equal(starts, own.engine.start(7, torch.arange(4))["codes"])
+    drawn = plain.engine.start(7, torch.arange(4))["codes"]
+    assert not torch.equal(starts, drawn)  # chains for unseen images start at the diffusion's draws
 
 
 @pytest.mark.parametrize("name", LEARNED)
