@@ -99,6 +99,13 @@ def test_equal_differences_are_worth_what_their_signs_are(seeds):
     assert paired_p_value(first, same) == 1
 
 
+def test_seeds_that_are_not_shared_have_no_part_in_a_test():
+    first, second = {0: 10.0, 1: 11.0, 2: 12.0}, {0: 20.0, 1: 21.5, 2: 22.3}
+    alone = paired_p_value(first, second)
+    assert paired_p_value(first | {3: 1e14}, second) == alone
+    assert paired_p_value(first, {4: -1e14} | second) == alone
+
+
 def test_holm_by_hand_and_by_its_closure():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == [1, 1]

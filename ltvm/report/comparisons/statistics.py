@@ -126,11 +126,12 @@ def paired_p_value(first: Mapping[int, float], second: Mapping[int, float]) -> f
     Differences that are all the same, but for rounding, have no spread to judge by: 1 if they are
     zero, else the exact sign test's, 2 / 2^n, which n equal signs are worth.
     """
-    differences = np.asarray(shared_differences(first, second))
-    n = len(differences)
+    shared = set(first) & set(second)
+    n = len(shared)
     if n < 2:
         return None
-    rounding = ROUNDING * max(abs(x) for x in (*first.values(), *second.values()))
+    differences = np.asarray(shared_differences(first, second))
+    rounding = ROUNDING * max(abs(of[seed]) for of in (first, second) for seed in shared)
     if np.ptp(differences) <= rounding:
         return 1.0 if abs(differences.mean()) <= rounding else 2 * 0.5**n
     error = math.sqrt(float(differences.var(ddof=1)) / n)
