@@ -5,7 +5,11 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from ltvm.report.comparisons.statistics import decides, probability_of_improvement
+from ltvm.report.comparisons.statistics import (
+    decides,
+    paired_p_value,
+    probability_of_improvement,
+)
 from ltvm.report.leaderboard.ranks import (
     SEEDS_OF_AN_INTERVAL,
     errors_needed,
@@ -150,9 +154,22 @@ def test_rows_without_two_shared_seeds_are_not_told_apart():
         ranking({"a": {0: float("nan")}}, "lower")
 
 
-def test_differences_without_spread_are_decided_by_their_sign():
+def test_differences_without_spread_are_worth_the_sign_test():
     costs = np.array([[1.0, 2.0], [2.0, 3.0], [1.0, 2.0]])
-    assert one_sided(costs[0], costs).tolist() == [1.0, 0.0, 1.0]
+    assert one_sided(costs[0], costs).tolist() == [1.0, 0.25, 1.0]
+    assert one_sided(costs[1], costs).tolist() == [1.0, 1.0, 1.0]
+    assert ranking({"a": {0: 1.0, 1: 2.0}, "b": {0: 1.5, 1: 2.5}}, "lower").told_apart == 0
+
+
+@pytest.mark.parametrize("n", [2, 3, 6])
+@pytest.mark.parametrize("step", [-0.1, 0.0, 0.1, 1e-14, -1e-14])
+def test_what_is_equal_up_to_rounding_is_so_for_a_page_and_a_leaderboard(n, step):
+    """0.3 - 0.4 and 0.4 - 0.5 differ in their last digits."""
+    other = 0.3 + np.arange(n) / 10
+    own = other + step
+    (p,) = one_sided(np.append(own, np.nan), np.append(other, 1e9)[None])
+    two_sided = paired_p_value(dict(enumerate(own)), dict(enumerate(other)))
+    assert p == (two_sided / 2 if step == -0.1 else 1.0)
 
 
 def test_intervals_hold_all_true_ranks_nineteen_times_in_twenty():

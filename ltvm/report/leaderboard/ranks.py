@@ -22,7 +22,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special, stats
 
-from ltvm.report.comparisons.statistics import BOOTSTRAP_SEED, CONFIDENCE, Direction, holm
+from ltvm.report.comparisons.statistics import (
+    BOOTSTRAP_SEED,
+    CONFIDENCE,
+    ROUNDING,
+    Direction,
+    holm,
+)
 
 RESAMPLES = 2_000  # of the seeds
 # Few seeds may agree by chance, and the interval of a bootstrap over them has no width then. That
@@ -155,8 +161,9 @@ def separable(several: Sequence[np.ndarray]) -> tuple[list[np.ndarray], int]:
 def one_sided(row: np.ndarray, costs: np.ndarray) -> np.ndarray:
     """p-values of "this row is no better than that one", by the paired t test; [n].
 
-    NaN with fewer than two shared seeds. Differences that are all the same have no spread to judge
-    by: 0 if they are better, else 1.
+    NaN with fewer than two shared seeds. Differences that are all the same, but for rounding, have
+    no spread to judge by: the exact sign test's, 1 / 2^n, if they are better, else 1 (as
+    ``statistics.paired_p_value``, which is two-sided).
     """
     differences = row - costs
     known = np.isfinite(differences)
@@ -165,10 +172,14 @@ def one_sided(row: np.ndarray, costs: np.ndarray) -> np.ndarray:
     mean = kept.sum(axis=1) / np.maximum(n, 1)
     residuals = np.where(known, differences - mean[:, None], 0.0)
     squares = (residuals**2).sum(axis=1) / np.maximum(n - 1, 1)
-    same = np.nanmax(np.abs(residuals), axis=1, initial=0.0) <= 1e-12 * np.abs(mean)
     with np.errstate(divide="ignore", invalid="ignore"):
         p_values = special.stdtr(np.maximum(n - 1, 1), mean / np.sqrt(squares / n))
-    p_values[same] = np.where(mean[same] < 0, 0.0, 1.0)
+    sizes = np.where(known, np.maximum(abs(row), abs(costs)), 0.0)
+    rounding = ROUNDING * sizes.max(axis=1, initial=0.0)
+    least = np.where(known, differences, np.inf).min(axis=1, initial=np.inf)
+    most = np.where(known, differences, -np.inf).max(axis=1, initial=-np.inf)
+    same = most - least <= rounding
+    p_values[same] = np.where(mean < -rounding, 0.5**n, 1.0)[same]
     p_values[n < 2] = np.nan
     return p_values
 
