@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 import ltvm
 from ltvm.metrics.columns import Column
 from ltvm.report.comparisons.along_training import along_table
-from ltvm.report.comparisons.differences import difference_tests
+from ltvm.report.comparisons.differences import difference_tests, improvement_table
 from ltvm.report.comparisons.hypotheses import best_cells
+from ltvm.report.comparisons.power import sensitivity_table
 from ltvm.report.comparisons.time_to_quality import measured, time_table
 from ltvm.report.interactive.contents import curves_of
 from ltvm.report.plots.history_figures import ENDED, learning_curves, shared_iterations
@@ -141,6 +142,22 @@ def test_survivors_are_neither_tested_nor_best():
     table = long_table(values | {"a": [1.0, 1.2, None]})
     assert set(difference_tests(table, MANIFEST, ["head"])) == {("head", "b")}
     assert best_cells(table, ["head"], HEADS, Marks()) == set()
+
+
+@pytest.mark.parametrize("status", ["diverged", "interrupted"])
+def test_nothing_is_inferred_of_what_is_left_of_a_row(status):
+    """Neither equivalence to the reference nor a probability to be better."""
+    levels = np.arange(8.0)
+    values = {"base": levels, "a": levels - 1 + 0.01 * levels**2, "b": levels + 0.1 * levels**2}
+    table = long_table(values)
+    shown = [sensitivity_table, improvement_table]
+    every = [of(table, MANIFEST, ["head"])["cell"].tolist() for of in shown]
+    assert every == [["a", "b"], ["a", "b"]]
+    table = long_table(values | {"a": [*values["a"][:7], None]}).replace("diverged", status)
+    left = [of(table, MANIFEST, ["head"])["cell"].tolist() for of in shown]
+    assert left == [["b"], ["b"]]
+    table = long_table(values | {"base": [*levels[:7], None]}).replace("diverged", status)
+    assert [of(table, MANIFEST, ["head"]) for of in shown] == [None, None]
 
 
 def curves(values):

@@ -67,6 +67,12 @@ def pairs(table: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[tuple[str, 
             yield str(row["cell"]), other
 
 
+def tested_pairs(table: pd.DataFrame, manifest: dict[str, Any]) -> list[tuple[str, str]]:
+    """``pairs`` of cells whose runs are all done: what is inferred is inferred of them alone."""
+    untested = untested_cells(table)
+    return [pair for pair in pairs(table, manifest) if not untested.intersection(pair)]
+
+
 def place_of(row: Mapping[Any, Any], keys: Sequence[str]) -> tuple[Hashable, ...]:
     """The values of a cell's keys; None for a key that it has not."""
 
@@ -91,8 +97,7 @@ def difference_tests(
     """
     marks = marks or Marks()
     families = families_of_tests(columns_of(table), metrics)
-    untested = untested_cells(table)
-    compared = [pair for pair in pairs(table, manifest) if not untested.intersection(pair)]
+    compared = tested_pairs(table, manifest)
     p_values: dict[Key, float | None] = {}
     same: dict[Key, Key] = {}
     for metric in [m for names in families.values() for m in names]:
@@ -202,11 +207,11 @@ def improvement_table(
 ) -> pd.DataFrame | None:
     """The probability of being better than the reference at the same seed, with its interval.
 
-    For metrics that have a better direction. None where no comparison has seeds enough that
-    its interval could exclude one half.
+    For metrics that have a better direction, and cells whose runs are all done. None where no
+    comparison has seeds enough that its interval could exclude one half.
     """
     marks = marks or Marks()
-    compared = list(pairs(table, manifest))
+    compared = tested_pairs(table, manifest)
     names = cell_names(table, manifest)
     declared = columns_of(table)
     titles = headings(declared)

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, special, stats
 
-from ltvm.report.comparisons.differences import pairs, signed
+from ltvm.report.comparisons.differences import signed, tested_pairs
 from ltvm.report.comparisons.hypotheses import PRIMARY, families_of_tests
 from ltvm.report.comparisons.statistics import (
     CONFIDENCE,
@@ -143,12 +143,13 @@ def sensitivity_table(
 ) -> pd.DataFrame | None:
     """A row for every comparison to the reference and headline metric; None without any.
 
+    Of cells whose runs are all done: the seeds that are left of others are no sample.
     ``metrics`` are those of which a difference says something (``declared.compared_metrics``).
     """
     marks = marks or Marks()
     declared = columns_of(table)
     titles, names = headings(declared), cell_names(table, manifest)
-    compared = list(pairs(table, manifest))
+    compared = tested_pairs(table, manifest)
     share = manifest.get("margin", Ablation.margin)
     rows = []
     for metric in families_of_tests(declared, metrics)[PRIMARY]:
