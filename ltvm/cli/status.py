@@ -84,9 +84,9 @@ def tables(rows: Sequence[Standing]) -> list[Table]:
     """One for each ablation: cells by seeds; of very many cells those that are not done."""
     from rich.table import Table
 
-    ablations: dict[str, dict[str, dict[int, Standing]]] = {}  # name -> cell -> seed
+    ablations: dict[str, dict[str, dict[int, Standing]]] = {}  # name -> identity of cell -> seed
     for row in rows:
-        ablations.setdefault(row.ablation, {}).setdefault(row.cell, {})[row.seed] = row
+        ablations.setdefault(row.ablation, {}).setdefault(row.identity, {})[row.seed] = row
     found = []
     for name, cells in ablations.items():
         own = [row for row in rows if row.ablation == name]
@@ -96,10 +96,10 @@ def tables(rows: Sequence[Standing]) -> list[Table]:
         seeds = sorted({row.seed for row in own})
         for column in ("cell", *(f"seed {seed}" for seed in seeds)):
             table.add_column(column)
-        shown = shown_cells(cells)
+        shown, words_of = shown_cells(cells), names_of(cells)
         for cell in shown:
             by_seed = {seed: row.in_words() for seed, row in cells[cell].items()}
-            table.add_row(cell, *(by_seed.get(seed, "") for seed in seeds))
+            table.add_row(words_of[cell], *(by_seed.get(seed, "") for seed in seeds))
         if len(shown) < len(cells):
             left = sum(is_done(own) for cell, own in cells.items() if cell not in shown)
             table.caption = (
@@ -108,6 +108,13 @@ def tables(rows: Sequence[Standing]) -> list[Table]:
             )
         found.append(table)
     return found
+
+
+def names_of(cells: Mapping[str, Mapping[int, Standing]]) -> dict[str, str]:
+    """The words of every cell, with its identity where others have the same."""
+    words = {cell: next(iter(own.values())).cell for cell, own in cells.items()}
+    count = Counter(words.values())
+    return {cell: f"{text} ({cell})" if count[text] > 1 else text for cell, text in words.items()}
 
 
 def shown_cells(cells: Mapping[str, Mapping[int, Standing]]) -> list[str]:

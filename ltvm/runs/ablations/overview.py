@@ -35,6 +35,7 @@ class Standing:
     holder: str | None = None
     reason: str | None = None
     path: str = ""
+    identity: str = ""  # of the cell: others may have the same words
 
     def in_words(self) -> str:
         """``running: iteration 3 of 6, 2 min left, process 12 on host``, ``done``, ..."""
@@ -102,21 +103,25 @@ def manifests(results: Path) -> list[Path]:
 
 
 def standing(manifest: dict[str, Any], entry: dict[str, Any], run: Run) -> Standing:
-    """How the run of an entry of a manifest stands."""
-    wanted = entry["evaluations"][:1]
+    """How the run of an entry of a manifest stands, with all evaluations that it asks for.
+
+    As a report has it: done where all of them are.
+    """
+    wanted = entry["evaluations"]
     about = {
         "ablation": manifest["name"],
         "cell": label_of_values(entry["method"], entry["values"], entry["note"]),
         "seed": entry["seed"],
         "path": str(run.directory),
+        "identity": entry["cell"],
     }
     try:
-        record = run.record() or {}
-        measured = next(filter(None, map(run.evaluation, wanted)), {})
+        trained, *measured = run.record(), *map(run.evaluation, wanted)
     except UnreadableError as error:
         return Standing(**about, state="unreadable", reason=str(error))
     state: str = run.status(*wanted)
-    reason = measured.get("reason") if record.get("status") == "done" else record.get("reason")
+    record, found = trained or {}, [one or {} for one in (trained, *measured)]
+    reason = next((one.get("reason") for one in found if one.get("status") != "done"), None)
     holder = run.holder()
     progress = run.progress() or {} if holder is not None else {}
     if holder is not None:
@@ -124,7 +129,8 @@ def standing(manifest: dict[str, Any], entry: dict[str, Any], run: Run) -> Stand
     seconds = progress.get("seconds")
     if state == "done":
         phases = record.get("seconds") or {}
-        seconds = sum(filter(None, phases.values())) + (measured.get("seconds") or 0)
+        seconds = sum(filter(None, phases.values()))
+        seconds += sum(one.get("seconds") or 0 for one in found[1:])
     iteration = progress.get("iteration", record.get("iterations_done"))
     own = progress.get("iterations_here") or 0
     return Standing(
