@@ -222,6 +222,45 @@ def test_a_report_judges_what_was_claimed(written, tmp_path):
     assert "It pays." in index
 
 
+def of_values(tmp_path: Path, first: list[float], second: list[float], **change: Any) -> pd.Series:
+    """What a report judges of a claim on two rows with these values by seed."""
+    results = Results(tmp_path / "records")
+    rows = {"short_run_ot": first, "short_run_uncorrected": second}
+    for method, values in rows.items():
+        for seed, value in enumerate(values):
+            results.evaluation(results.run(method, seed), "e1", {"fd_digits": value})
+    return judged(results, tmp_path, CLAIM | change, seeds=list(range(len(first)))).iloc[0]
+
+
+@pytest.mark.parametrize("step", [0.1, 0.0, -0.1])
+@pytest.mark.parametrize(("seeds", "told"), [(2, None), (5, None), (6, "refuted")])
+def test_equal_differences_refute_where_the_sign_test_decides(
+    tmp_path: Path, unrendered: None, step: float, seeds: int, told: str | None
+) -> None:
+    """Of 0.1 some differ by rounding, and so has the interval a width."""
+    base = [10.0 + seed for seed in range(seeds)]
+    found = of_values(tmp_path, [value + step for value in base], base)
+    few = (
+        f"undecided here; the differences of {seeds} seeds are equal, which may be chance of so few"
+    )
+    assert found["verdict"] == (told or few)
+
+
+@pytest.mark.parametrize("far", [1e-7, -3.0])
+def test_a_share_of_nothing_is_no_difference_of_interest(
+    tmp_path: Path, unrendered: None, far: float
+) -> None:
+    values = [far * (seed + 5) for seed in range(3)]
+    told = "the second row's mean is 0, and so would be the smallest difference of interest"
+    assert of_values(tmp_path, values, [0.0] * 3)["verdict"] == f"undecided here; {told}"
+
+
+def test_an_absolute_difference_of_interest_needs_no_mean(tmp_path: Path, unrendered: None) -> None:
+    values = [-3.0 - seed / 10 for seed in range(3)]
+    found = of_values(tmp_path, values, [0.0] * 3, absolute=True, smallest=1.0)
+    assert found["verdict"] == "supported"
+
+
 AUPRC = {  # method -> digit left out -> values of seeds 0 to 2
     "short_run_ot": {1: (10.0, 11.0, 12.0), 4: (20.0, 22.0, 21.0)},
     "short_run_uncorrected": {4: (20.5, 23.0, 21.0), 1: (10.0, 11.5, 12.5)},

@@ -21,7 +21,9 @@ from ltvm.report.comparisons.power import needed_text, percent
 from ltvm.report.comparisons.statistics import (
     CONFIDENCE,
     Estimate,
+    decides,
     format_p,
+    has_spread,
     holm,
     mean_interval,
     paired_p_value,
@@ -52,11 +54,15 @@ Cells = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Compared:
-    """The differences of a claim's rows over their shared seeds, and the other row's mean."""
+    """The differences of a claim's rows over their shared seeds, and the other row's mean.
+
+    ``spread``: whether the differences differ, by more than rounding.
+    """
 
     differences: tuple[float, ...]
     reference: float
     p: float | None
+    spread: bool = True
 
     @property
     def estimate(self) -> Estimate:
@@ -143,7 +149,8 @@ def look_up(
         return Judged(claim, sides, None, None, UNDECIDED, f"{len(shared)} shared seeds")
     reference = float(np.mean([second[seed] for seed in shared]))
     differences = tuple(shared_differences(first, second))
-    measured = Compared(differences, reference, paired_p_value(first, second))
+    p, spread = paired_p_value(first, second), has_spread(first, second)
+    measured = Compared(differences, reference, p, spread)
     return Judged(claim, sides, measured, None, "")
 
 
@@ -196,6 +203,8 @@ def judge(found: Judged, corrected: float, columns: Mapping[str, Column]) -> Jud
     lower_is_better = columns[claim.metric].direction == "lower"
     falls = lower_is_better == (claim.expected == "better")
     interest = claim.smallest * (1.0 if claim.absolute else abs(measured.reference))
+    if why := undecidable(measured, interest):
+        return Judged(claim, found.cells, measured, corrected, UNDECIDED, why)
     word = verdict(measured.estimate, corrected, interest, falls)
     reason = ""
     if word == UNDECIDED and corrected < 1 - CONFIDENCE:
@@ -204,6 +213,20 @@ def judge(found: Judged, corrected: float, columns: Mapping[str, Column]) -> Jud
         needed = needed_text(list(measured.differences))
         reason = f"seeds that a difference like this needs: {needed}"
     return Judged(claim, found.cells, measured, corrected, word, reason)
+
+
+def undecidable(measured: Compared, interest: float) -> str:
+    """Why differences say nothing of a claim, whatever they are; empty where they may.
+
+    Few seeds agree by chance, and an interval of equal differences has no width: where the exact
+    sign test cannot decide, it does not.
+    """
+    n = len(measured.differences)
+    if interest == 0:
+        return "the second row's mean is 0, and so would be the smallest difference of interest"
+    if not measured.spread and not decides(n):
+        return f"the differences of {n} seeds are equal, which may be chance of so few"
+    return ""
 
 
 def claims_table(

@@ -126,17 +126,27 @@ def paired_p_value(first: Mapping[int, float], second: Mapping[int, float]) -> f
     Differences that are all the same, but for rounding, have no spread to judge by: 1 if they are
     zero, else the exact sign test's, 2 / 2^n, which n equal signs are worth.
     """
-    shared = set(first) & set(second)
-    n = len(shared)
+    differences = np.asarray(shared_differences(first, second))
+    n = len(differences)
     if n < 2:
         return None
-    differences = np.asarray(shared_differences(first, second))
-    rounding = ROUNDING * max(abs(of[seed]) for of in (first, second) for seed in shared)
+    rounding = rounding_of(first, second)
     if np.ptp(differences) <= rounding:
         return 1.0 if abs(differences.mean()) <= rounding else 2 * 0.5**n
     error = math.sqrt(float(differences.var(ddof=1)) / n)
     t = float(differences.mean()) / error if error else math.inf
     return 2 * float(special.stdtr(n - 1, -abs(t)))  # scipy.stats.ttest_1samp takes a millisecond
+
+
+def rounding_of(first: Mapping[int, float], second: Mapping[int, float]) -> float:
+    """How far differences at shared seeds, one at least, are equal up to rounding of the values."""
+    shared = set(first) & set(second)
+    return ROUNDING * max(abs(of[seed]) for of in (first, second) for seed in shared)
+
+
+def has_spread(first: Mapping[int, float], second: Mapping[int, float]) -> bool:
+    """Whether differences at shared seeds, one at least, differ by more than rounding."""
+    return float(np.ptp(shared_differences(first, second))) > rounding_of(first, second)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
