@@ -12,17 +12,13 @@ ICLR 2020, section 4); the suite's prior plays no part. It is the AE of their Ta
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ltvm.densities import Gaussian
-from ltvm.errors import require
 from ltvm.methods.budget import Visit
 from ltvm.methods.encoder_method import EncoderMethod
-from ltvm.methods.problem import Problem
 from ltvm.models.batchnorm import statistics
 
 
@@ -31,14 +27,6 @@ class AutoEncoder(EncoderMethod):
 
     samples_need_codes = True
     largest_code = math.inf  # nothing holds their size
-
-    def __init__(self, problem: Problem, *, encoder: Mapping[str, Any] | None) -> None:
-        learns = bool(list(problem.prior.parameters()))
-        require(
-            not (learns and self.samples_need_codes), "prior", type(problem.prior).__name__,
-            "one without parameters: samples of this method come from its own codes",
-        )  # fmt: skip
-        super().__init__(problem, encoder=encoder)
 
     def learn(self, visit: Visit) -> Tensor:
         images = self.problem.images.scaled(visit.images)

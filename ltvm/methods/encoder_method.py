@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ltvm.errors import require
 from ltvm.methods.base import EVALUATION_BATCH, Method
 from ltvm.methods.budget import Price, Visit
 from ltvm.methods.problem import Problem
@@ -23,8 +24,9 @@ class EncoderMethod(Method):
 
     The encoder makes [n, 2 d], of which the first half are the codes; what the second half is,
     if anything, is the method's own. All allowance goes into visits, but for what encoding the
-    training images takes where samples are made from their codes (``samples_need_codes``). Where
-    terms are equal in seconds, what follows the visits is expected to take as long as it last did.
+    training images takes where samples are made from their codes (``samples_need_codes``), which
+    leave a prior that learns without a use. Where terms are equal in seconds, what follows the
+    visits is expected to take as long as it last did.
     """
 
     largest_code: ClassVar[float] = 1e3  # |z|^2 / d that no code may exceed
@@ -33,6 +35,11 @@ class EncoderMethod(Method):
     seconds_after = 0.0  # of the last iteration's clock, after ``learn``
 
     def __init__(self, problem: Problem, *, encoder: Mapping[str, Any] | None) -> None:
+        learns = bool(list(problem.prior.parameters()))
+        require(
+            not (learns and self.samples_need_codes), "prior", type(problem.prior).__name__,
+            "one without parameters: samples of this method come from its own codes",
+        )  # fmt: skip
         self.encoder = problem.new_encoder(encoder)
         super().__init__(problem)
 
