@@ -21,7 +21,7 @@ from typing import Any, get_args
 import yaml
 from hydra import compose
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from ltvm.errors import InputError, did_you_mean, require, require_one_of
@@ -51,6 +51,7 @@ Config = dict[str, Any]
 LONGEST_NAME = 200  # characters of a choice
 LARGEST_CODE = 100_000  # dimensions of a code
 NAMED = ("data", "method", "protocol", "evaluation", "sampler", "decoder", "prior")
+OWN_STEP = "own_step"  # of a method's file alone, for that of a kernel to read
 NULL_MEANS_ALL = {"train_images", "test_images", "samples"}  # numbers of images
 
 
@@ -108,9 +109,21 @@ def compose_raw(overrides: Sequence[str], with_hydra: bool = False) -> DictConfi
         values = [parsed(override) for override in given if is_value(parsed(override))]
         apply_values(values, config)
         OmegaConf.resolve(config)
+        leave_out_own_step(config)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise InputError(explain(error, overrides)) from error
     return config
+
+
+def leave_out_own_step(config: DictConfig) -> None:
+    """Take from a method, in place, the step that it has of its own: its kernel has that by now.
+
+    So another kernel can be chosen, which has its own parameters.
+    """
+    method = config.get("method")
+    if isinstance(method, DictConfig) and OWN_STEP in method:
+        with open_dict(method):
+            del method[OWN_STEP]
 
 
 @lru_cache(maxsize=512)
@@ -152,6 +165,8 @@ def check_choice(override: str) -> None:
     """Raise :class:`InputError` unless what chooses a file of a group names one, and within it."""
     found = parsed_soundly(override)
     key, value = found.key_or_group, found.value()
+    if key.split(".")[:2] == ["method", OWN_STEP]:
+        raise InputError(f"{override}: {no_such_key(key, [])}")
     if not is_choice(key) or (isinstance(value, dict) and value and key in NESTED):
         return
     parts = value.split("/") if isinstance(value, str) else [""]

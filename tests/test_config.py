@@ -15,6 +15,7 @@ from ltvm.config import (
     to_dict,
 )
 from ltvm.errors import InputError
+from ltvm.methods.chain_method import build_kernel
 from ltvm.overrides import as_hydra, as_written
 from ltvm.runs.identity import identity
 
@@ -55,6 +56,31 @@ def test_choices_within_a_group_are_written_as_keys():
     assert config["method"]["kernel"]["leapfrog"] == 3
     folded = resolve(["data=svhn", "evaluation.extractor=inception_folded"])["evaluation"]
     assert folded["extractor"]["name"] == "inception_folded"
+
+
+WITH_CHAINS = [m for m in choices("method") if "kernel" in resolve([f"method={m}"])["method"]]
+
+
+@pytest.mark.parametrize("method", WITH_CHAINS)
+@pytest.mark.parametrize("kernel", ["adam", "hamiltonian", "underdamped"])
+def test_another_kernel_has_its_own_parameters(method, kernel):
+    """Also where a method has a step of its own, which is Langevin's."""
+    own = resolve([f"method={method}", f"method.kernel={kernel}"])["method"]["kernel"]
+    assert own == resolve(["method=abp", f"method.kernel={kernel}"])["method"]["kernel"]
+    build_kernel(own)
+
+
+def test_a_method_may_have_a_step_of_its_own():
+    """Whatever the protocol says; it is the kernel's then, and changed there."""
+    for protocol in ("small", "full"):
+        for more in ([], ["method.kernel=langevin"]):
+            method = resolve(["method=lebm", f"protocol={protocol}", *more])["method"]
+            assert (method["kernel"]["kind"], method["kernel"]["size"]) == ("langevin", 0.1)
+            assert "own_step" not in method
+    assert resolve(["method=lebm", "method.kernel.size=0.2"])["method"]["kernel"]["size"] == 0.2
+    for override in ("method.own_step.size=0.2", "+method.own_step=1", "~method.own_step"):
+        with pytest.raises(InputError, match="no such key"):
+            resolve(["method=lebm", override])
 
 
 @pytest.mark.parametrize("value", [True, False])
