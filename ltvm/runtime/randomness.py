@@ -169,8 +169,8 @@ def shuffled_batches(
 ) -> tuple[Tensor, ...]:
     """Split a random order of 0..n-1 into batches of ``size``, on the device.
 
-    A last batch of fewer than half of ``size`` is joined to the one before it: batch
-    statistics over a handful of images would be noise (over one image, an error).
+    A last batch of fewer than half of ``size``, or of one image, is joined to the one before it:
+    batch statistics over a handful of images would be noise (over one image, an error).
     """
     order = torch.randperm(n, generator=generator, device=generator.device).to(device)
     batches = list(order.split(size))
@@ -182,10 +182,17 @@ def shuffled_batches(
 def number_of_batches(n: int, size: int) -> int:
     """How many batches ``shuffled_batches`` makes."""
     whole, left = divmod(n, size)
-    return max(1, whole + (left * 2 >= size))
+    return max(1, whole + is_batch(left, size))
 
 
 def smallest_batch(n: int, size: int) -> int:
     """Images in the smallest batch that ``shuffled_batches`` makes."""
     left = n % size
-    return left if left * 2 >= size else size
+    if is_batch(left, size):
+        return left
+    return n if number_of_batches(n, size) == 1 else size
+
+
+def is_batch(left: int, size: int) -> bool:
+    """Whether so many images that are left over by batches of ``size`` are a batch themselves."""
+    return left >= 2 and left * 2 >= size

@@ -3,7 +3,15 @@
 import pytest
 import torch
 
-from ltvm.runtime.randomness import ImageNoise, image_normals, philox, stream_key
+from ltvm.runtime.randomness import (
+    ImageNoise,
+    image_normals,
+    number_of_batches,
+    philox,
+    shuffled_batches,
+    smallest_batch,
+    stream_key,
+)
 
 
 # Known answers of the authors of Philox (Random123, kat_vectors).
@@ -24,6 +32,17 @@ def test_philox_gives_the_known_answers(counter, key, words):
     for given in (key, torch.tensor(signed)):
         got = philox(torch.tensor(counter), given)
         assert " ".join(f"{int(word):08x}" for word in got) == words
+
+
+@pytest.mark.parametrize(
+    ("n", "size", "sizes"),
+    [(21, 2, [2] * 9 + [3]), (20, 2, [2] * 10), (3, 2, [3]), (8, 3, [3, 3, 2]), (7, 3, [3, 4])],
+)
+def test_no_batch_has_one_image(n, size, sizes):
+    batches = shuffled_batches(n, size, torch.Generator().manual_seed(0))
+    assert [len(batch) for batch in batches] == sizes
+    assert sorted(torch.cat(batches).tolist()) == list(range(n))
+    assert (number_of_batches(n, size), smallest_batch(n, size)) == (len(sizes), min(sizes))
 
 
 def test_a_key_may_be_a_tensor():
