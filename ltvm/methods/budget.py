@@ -76,6 +76,12 @@ class Budget:
         require(self.batch >= 2, "protocol.batch", self.batch, "2 or more")
         require(self.learning_rate > 0, "protocol.learning_rate", self.learning_rate, "above 0")
         require_one_of("protocol.equal", self.equal, CURRENCIES)
+        if self.equal == "updates":
+            made = self.updates_per_batch + self.learn_epochs
+            require(
+                made >= 1, "protocol.updates_per_batch", self.updates_per_batch,
+                "1 or more, or protocol.learn_epochs of 1 or more, with protocol.equal=updates",
+            )  # fmt: skip
         if self.equal == "seconds":
             given = self.seconds is not None and self.seconds > 0
             require(given, "protocol.seconds", self.seconds, "above 0, with protocol.equal=seconds")

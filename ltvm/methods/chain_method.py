@@ -47,6 +47,7 @@ class ChainMethod(Method):
     """
 
     only_for_training = Method.only_for_training | {"kernel_state"}
+    learn_epochs = 0  # of updates after the visits, where a method has such
 
     def __init__(
         self,
@@ -63,6 +64,12 @@ class ChainMethod(Method):
         check_counts(
             steps=steps, updates_per_batch=updates_per_batch, infer_steps=infer_steps,
             infer_noise_free=infer_noise_free,
+        )  # fmt: skip
+        require(
+            updates_per_batch + self.learn_epochs >= 1,
+            "method.updates_per_batch", updates_per_batch,
+            "1 or more, or method.learn_epochs (1 or more, in a method that has them): the decoder "
+            "would never be trained; protocol.updates_per_batch and protocol.learn_epochs set both",
         )  # fmt: skip
         require(start in ("persistent", "prior"), "method.start", start, "persistent, prior")
         require(batchnorm in ("batch", "running"), "method.batchnorm", batchnorm, "batch, running")

@@ -265,11 +265,45 @@ def test_a_training_that_diverges_ends_with_its_sweep(tiny):
         (["method.kernel._target_=torch.nn.Linear"], "method.kernel"),
         (["method.solver=no_such.Solver"], "method.solver"),
         (["protocol.sweeps=0"], "protocol.sweeps=0"),
+        (
+            ["method=short_run", "protocol.updates_per_batch=0"],
+            r"method\.updates_per_batch=0: allowed: 1 or more, or method\.learn_epochs",
+        ),
+        (["method=lebm", "method.updates_per_batch=0"], r"method\.updates_per_batch=0"),
+        (
+            ["protocol.updates_per_batch=0", "method.learn_epochs=0"],
+            r"method\.updates_per_batch=0: allowed: 1 or more, or method\.learn_epochs",
+        ),
+        (
+            [
+                "method=vae",
+                "protocol.equal=updates",
+                "protocol.updates_per_batch=0",
+                "protocol.learn_epochs=0",
+            ],
+            r"protocol\.updates_per_batch=0: .* protocol\.learn_epochs .* protocol\.equal=updates",
+        ),
     ],
 )
 def test_bad_values_name_the_key_and_what_is_allowed(tiny, overrides, named):
     with pytest.raises(InputError, match=named):
         build(tiny, *overrides)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["protocol.updates_per_batch=0"],
+        ["protocol.learn_epochs=0"],
+        ["method=encoder_started", "protocol.updates_per_batch=0"],
+        ["method=vae", "protocol.updates_per_batch=0", "protocol.learn_epochs=0"],
+        ["method=abp", "protocol.updates_per_batch=0", "protocol.learn_epochs=0"],
+    ],
+)
+def test_updates_of_one_kind_are_enough(tiny, overrides):
+    method = build(tiny, *overrides)
+    method.fit_iteration()
+    assert method.decoder_updates > 0
 
 
 def test_a_small_last_batch_joins_its_neighbour(tiny):
