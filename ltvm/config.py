@@ -53,6 +53,7 @@ LARGEST_CODE = 100_000  # dimensions of a code
 NAMED = ("data", "method", "protocol", "evaluation", "sampler", "decoder", "prior")
 OWN_STEP = "own_step"  # of a method's file alone, for that of a kernel to read
 NULL_MEANS_ALL = {"train_images", "test_images", "samples"}  # numbers of images
+NULL_OR_NUMBER = {"method.kernel.temperature"}  # null where a number is not given
 
 
 def add_config_dir(directory: str) -> None:
@@ -392,14 +393,22 @@ def to_dict(config: DictConfig) -> Config:
     return {str(key): value for key, value in plain.items()}
 
 
-def as_floats(config: Config, default: Config) -> None:
-    """Make integers floats, in place, where the default is one: 1 and 1.0 are the same cell."""
+def as_floats(config: Config, default: Config, path: str = "") -> None:
+    """Make integers floats, in place, where the default is one, or null where there might be one.
+
+    1 and 1.0 are the same cell.
+    """
     for key, usual in default.items():
         value = config.get(key)
         if isinstance(usual, dict) and isinstance(value, dict):
-            as_floats(value, usual)
-        elif type(usual) is float and type(value) is int:
+            as_floats(value, usual, f"{path}{key}.")
+        elif kind_of(path + key, usual) is float and type(value) is int:
             config[key] = float(value)
+
+
+def kind_of(key: str, usual: Any) -> type:
+    """The type of what overrides the value that a key has by default."""
+    return float if usual is None and key in NULL_OR_NUMBER else type(usual)
 
 
 def check_type(key: str, config: Config, default: Config) -> None:
@@ -413,10 +422,12 @@ def check_type(key: str, config: Config, default: Config) -> None:
     value, usual = config[last], default[last]
     kinds = {bool: "true or false", int: "an integer", float: "a finite number", str: "a word"}
     kinds |= {list: "a list", dict: "a mapping"}
-    expected = kinds.get(type(usual))
+    kind = kind_of(key, usual)
+    expected = kinds.get(kind)
     undecided = usual == "auto" and type(value) is bool  # execution.graph is auto, true or false
     if expected is not None and value is not None and not undecided:
-        require(type(value) is type(usual), key, value, expected)
+        null = ", or null" if usual is None else ""
+        require(type(value) is kind, key, value, expected + null)
     if isinstance(usual, list) and usual and all(type(one) in (int, float) for one in usual):
         whole = all(type(one) is int for one in usual)
         numbers = (int,) if whole else (int, float)

@@ -70,6 +70,28 @@ def test_another_kernel_has_its_own_parameters(method, kernel):
     build_kernel(own)
 
 
+@pytest.mark.parametrize("kernel", ["langevin", "underdamped"])
+def test_a_temperature_is_a_number(kernel):
+    """Null by default, or not: 1 and 1.0 are one cell, and a word or a truth value is none."""
+
+    def at(value):
+        return resolve([f"method.kernel={kernel}", f"method.kernel.temperature={value}"])
+
+    assert identity(at("3")) == identity(at("3.0"))
+    assert type(at("3")["method"]["kernel"]["temperature"]) is float
+    assert type(at("1e1")["method"]["kernel"]["temperature"]) is float
+    for value in ("true", "hot", "[1.0]", "inf"):
+        with pytest.raises(InputError, match=r"method\.kernel\.temperature=.*: a finite number"):
+            at(value)
+
+
+def test_no_temperature_is_the_default():
+    usual = resolve([])
+    assert usual["method"]["kernel"]["temperature"] is None
+    assert resolve(["method.kernel.temperature=null"]) == usual
+    assert resolve(["method.kernel={temperature:2}"])["method"]["kernel"]["temperature"] == 2.0
+
+
 def test_a_method_may_have_a_step_of_its_own():
     """Whatever the protocol says; it is the kernel's then, and changed there."""
     for protocol in ("small", "full"):
