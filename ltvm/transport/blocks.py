@@ -10,8 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ltvm.errors import require
-from ltvm.transport.coupling import Coupling, check_points, permutation_coupling
+from ltvm.transport.coupling import Coupling, check_counts, check_points, permutation_coupling
 from ltvm.transport.exact import optimal_assignment
 
 
@@ -19,8 +18,8 @@ class Blocks:
     """``blocks``: ``rounds`` passes over random blocks of ``block`` codes."""
 
     def __init__(self, block: int = 500, rounds: int = 10) -> None:
-        require(block >= 2, "method.solver_options.block", block, "2 or more")
-        require(rounds >= 1, "method.solver_options.rounds", rounds, "1 or more")
+        check_counts(2, block=block)
+        check_counts(rounds=rounds)
         self.block, self.rounds = block, rounds
 
     def __call__(

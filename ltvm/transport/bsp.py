@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ltvm.errors import require
-from ltvm.transport.coupling import Coupling, check_points, permutation_coupling
+from ltvm.transport.coupling import Coupling, check_counts, check_points, permutation_coupling
 
 
 class Bsp:
@@ -16,7 +15,7 @@ class Bsp:
     """
 
     def __init__(self, plans: int = 64) -> None:
-        require(plans >= 1, "method.solver_options.plans", plans, "1 or more")
+        check_counts(plans=plans)
         self.plans = plans
 
     def __call__(

@@ -56,6 +56,22 @@ class Solver(Protocol):
     ) -> Coupling: ...
 
 
+def check_counts(least: int = 1, **options: int) -> None:
+    """Raise :class:`InputError` for a solver's option that is no whole number from ``least``."""
+    for key, value in options.items():
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        allowed = f"a whole number, {least} or more"
+        require(whole and value >= least, f"method.solver_options.{key}", value, allowed)
+
+
+def check_numbers(**options: float) -> None:
+    """Raise :class:`InputError` for a solver's option that is no number, 0 or more."""
+    for key, value in options.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        allowed = "a number, 0 or more"
+        require(number and value >= 0, f"method.solver_options.{key}", value, allowed)
+
+
 def checked(coupling: object, solver: Solver) -> Coupling:
     """What ``solver`` returned; raises :class:`ltvm.errors.InputError` for no :class:`Coupling`."""
     if not isinstance(coupling, Coupling):

@@ -16,9 +16,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ltvm.errors import require
 from ltvm.transport.completion import assign_within
-from ltvm.transport.coupling import Coupling, check_points, mean_cost, permutation_coupling
+from ltvm.transport.coupling import (
+    Coupling,
+    check_counts,
+    check_numbers,
+    check_points,
+    mean_cost,
+    permutation_coupling,
+)
 from ltvm.transport.nearest import Nearest, Tiles
 from ltvm.transport.scores import (
     bound_from_maxima,
@@ -41,9 +47,8 @@ class OnePass:
     def __init__(
         self, gap: float = 0.005, passes: int = 4, length: int = 32, rounds: int = 120
     ) -> None:
-        require(gap >= 0, "method.solver_options.gap", gap, "0 or more")
-        for key, value in (("passes", passes), ("length", length), ("rounds", rounds)):
-            require(value >= 1, f"method.solver_options.{key}", value, "1 or more")
+        check_numbers(gap=gap)
+        check_counts(passes=passes, length=length, rounds=rounds)
         self.gap, self.passes, self.length, self.rounds = gap, passes, length, rounds
 
     def __call__(

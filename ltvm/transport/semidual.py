@@ -13,7 +13,13 @@ from torch import Tensor
 
 from ltvm.errors import require
 from ltvm.transport.completion import complete
-from ltvm.transport.coupling import Coupling, check_points, permutation_coupling
+from ltvm.transport.coupling import (
+    Coupling,
+    check_counts,
+    check_numbers,
+    check_points,
+    permutation_coupling,
+)
 from ltvm.transport.scores import Scores, lower_bound
 
 
@@ -21,8 +27,8 @@ class Semidual:
     """``semidual``: at most ``passes`` full passes, until the L1 marginal error is ``error``."""
 
     def __init__(self, passes: int = 200, error: float = 0.05, step: float = 1.0) -> None:
-        require(passes >= 1, "method.solver_options.passes", passes, "1 or more")
-        require(error >= 0, "method.solver_options.error", error, "0 or more")
+        check_counts(passes=passes)
+        check_numbers(error=error, step=step)
         require(step > 0, "method.solver_options.step", step, "above 0")
         self.passes, self.error, self.step = passes, error, step
 

@@ -14,9 +14,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ltvm.errors import require
 from ltvm.transport.completion import assign_within
-from ltvm.transport.coupling import Coupling, check_points, mean_cost, permutation_coupling
+from ltvm.transport.coupling import (
+    Coupling,
+    check_counts,
+    check_numbers,
+    check_points,
+    mean_cost,
+    permutation_coupling,
+)
 from ltvm.transport.nearest import Tiles
 from ltvm.transport.scores import Scores, lower_bound_from
 
@@ -35,9 +41,8 @@ class Shortlist:
     def __init__(
         self, gap: float = 0.005, passes: int = 8, length: int = 24, rounds: int = 60
     ) -> None:
-        require(gap >= 0, "method.solver_options.gap", gap, "0 or more")
-        for key, value in (("passes", passes), ("length", length), ("rounds", rounds)):
-            require(value >= 1, f"method.solver_options.{key}", value, "1 or more")
+        check_numbers(gap=gap)
+        check_counts(passes=passes, length=length, rounds=rounds)
         self.gap, self.passes, self.length, self.rounds = gap, passes, length, rounds
 
     def __call__(

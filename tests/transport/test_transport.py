@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import math
 
 import pytest
 import torch
@@ -444,4 +445,26 @@ def test_codes_that_are_not_finite_are_refused(name, value):
 )
 def test_bad_solver_input_names_the_key(name, options):
     with pytest.raises(InputError, match=r"method\.solver"):
+        build_solver(name, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("shortlist", {"gap": "x"}),
+        ("shortlist", {"gap": math.nan}),
+        ("semidual", {"step": 0}),
+        ("semidual", {"error": True}),
+        ("blocks", {"block": 100.5}),
+        ("blocks", {"rounds": 2.5}),
+        ("bsp", {"plans": "many"}),
+        ("onepass", {"rounds": 2.0}),
+        ("onepass", {"length": None}),
+        *[(name, {"passes": 1.5}) for name in ("shortlist", "onepass", "semidual")],
+        *[(name, {"passes": True}) for name in ("shortlist", "onepass", "semidual")],
+    ],
+)
+def test_an_option_of_another_kind_is_refused_at_once(name, options):
+    ((key, value),) = options.items()
+    with pytest.raises(InputError, match=rf"method\.solver_options\.{key}={value}: allowed: "):
         build_solver(name, **options)
