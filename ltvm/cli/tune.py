@@ -77,6 +77,7 @@ def run(options: argparse.Namespace) -> int:
     answered(options, {"methods": [facts(one) for one in tuning.methods],
                        "comparison": tuning.comparison})  # fmt: skip
     print_table(tuning.methods)
+    print_not_searched([one.search for one in tuning.methods])
     return print_places(tuning)
 
 
@@ -123,6 +124,23 @@ def print_table(found: list[Tuned]) -> None:
             "" if best is None else " ".join(f"{k}={v}" for k, v in best.settings.items()),
         )
     console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def print_not_searched(found: list[Search]) -> None:
+    """What searches leave as it is, since other values of it are on other terms."""
+    from ltvm.overrides import parse
+    from ltvm.runs.ablations.found import unequal
+
+    left = {
+        key
+        for search in found
+        for key in unequal(search.config) - {key for key, _ in parse(search.overrides)}
+    }
+    for key in sorted(left):
+        print(
+            f"{key} is not searched: with protocol.equal=updates a smaller one buys more of them",
+            file=sys.stderr,
+        )
 
 
 def print_places(tuning: Tuning) -> int:

@@ -23,7 +23,7 @@ from ltvm.config import Config
 from ltvm.errors import InputError, require
 from ltvm.overrides import is_choice
 from ltvm.runs.ablations.ablation import value_of
-from ltvm.runs.ablations.found import PLAIN, searched
+from ltvm.runs.ablations.found import PLAIN, searched, unequal
 
 Space = dict[str, BaseDistribution]
 FORMS = "{low, high} with log, {around}, {choices} or null"
@@ -49,7 +49,8 @@ def space_of(
         for key, spec in searched(config, fixed, asked).items()
     }
     declared = config["method"].get("tuning") or {}
-    require(bool(space), f"method.tuning of {name}", declared, "key: " + FORMS)
+    no_others = "".join(f", of other keys than {key}" for key in unequal(config))
+    require(bool(space), f"method.tuning of {name}", declared, f"key: {FORMS}{no_others}")
     for key in space:
         require(not is_choice(key), "method.tuning", key, "single keys, no choices of groups")
     return space

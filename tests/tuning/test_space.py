@@ -1,6 +1,7 @@
 """What is searched: keys of a method, as distributions."""
 
 import math
+from pathlib import Path
 
 import pytest
 from optuna.distributions import (
@@ -9,9 +10,11 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from ltvm.cli.tune import print_not_searched
 from ltvm.config import choices, resolve
 from ltvm.errors import InputError
-from ltvm.runs.ablations.found import plain
+from ltvm.runs.ablations.found import Wanted, check_space, plain
+from ltvm.tuning.search import Search
 from ltvm.tuning.space import distribution, rounded, space_of
 
 
@@ -38,6 +41,38 @@ def test_what_the_user_sets_is_not_searched():
     assert left == {"protocol.learning_rate", "protocol.batch"}
     with pytest.raises(InputError, match=r"method\.tuning of abp"):
         space_of(config, ["method.kernel.size", *left])
+
+
+def test_a_batch_that_decides_what_may_be_spent_is_not_searched():
+    """In updates an iteration may spend so many a batch."""
+    for currency in ("flops", "passes", "updates"):
+        config = resolve(["method=vae", f"protocol.equal={currency}"])
+        assert ("protocol.batch" in space_of(config, [])) == (currency != "updates")
+        ranges = {"protocol.batch": {"low": 20, "high": 30}}
+        assert ("protocol.batch" in space_of(config, [], ranges)) == (currency != "updates")
+    with pytest.raises(InputError, match="allowed: key: .*, of other keys than protocol.batch"):
+        space_of(config, ["protocol.learning_rate"])
+    wanted = Wanted(2, "fd_digits", space=ranges)
+    with pytest.raises(InputError, match=r"protocol\.batch: allowed: .* protocol\.equal=updates"):
+        check_space(wanted, [(config, [])])
+    check_space(wanted, [(config, []), (resolve(["method=vae"]), [])])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (("method=vae", "protocol.equal=updates"), True),
+        (("method=vae", "protocol.equal=updates", "protocol.batch=30"), False),
+        (("method=vae",), False),
+    ],
+)
+def test_what_is_not_searched_is_said(capsys, overrides, said):
+    config = resolve(overrides)
+    place = Path("nowhere")
+    search = Search("vae-x", overrides, config, space_of(config, []), "m", "minimize", place)
+    print_not_searched([search, search])
+    line = "protocol.batch is not searched: with protocol.equal=updates a smaller one buys more"
+    assert capsys.readouterr().err == (f"{line} of them\n" if said else "")
 
 
 def test_other_ranges_are_in_place_of_a_methods_own():

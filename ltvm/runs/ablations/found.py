@@ -155,9 +155,18 @@ def searched(
     null has one not searched.
     """
     declared = config["method"].get("tuning") or {}
-    own = {k: spec for k, spec in declared.items() if spec is not None and k not in fixed}
+    left = {*fixed, *unequal(config)}
+    own = {k: spec for k, spec in declared.items() if spec is not None and k not in left}
     space = {key: (ranges or {}).get(key, spec) for key, spec in own.items()}
     return {key: plain(spec) for key, spec in space.items() if spec is not None}
+
+
+def unequal(config: Config) -> set[str]:
+    """Keys whose values are on unequal terms, so that no search may choose among them.
+
+    In decoder updates an iteration may spend so many a batch: smaller batches buy more of them.
+    """
+    return {"protocol.batch"} if config["protocol"]["equal"] == "updates" else set()
 
 
 def plain(spec: Any) -> Any:
@@ -173,13 +182,20 @@ def check_space(wanted: Wanted, cells: Collection[tuple[Config, Collection[str]]
 
     A cell is its configuration and the keys that are fixed in it.
     """
-    tunings = [(config["method"].get("tuning") or {}, fixed) for config, fixed in cells]
+    tunings = [
+        (config["method"].get("tuning") or {}, {*fixed, *unequal(config)})
+        for config, fixed in cells
+    ]
     declared = {key for tuning, _ in tunings for key in tuning}
     for key in wanted.space:
         require_one_of("ablation.tuned.space", key, sorted(declared))
         having = [fixed for tuning, fixed in tunings if tuning.get(key) is not None]
         if having and all(key in fixed for fixed in having):
             allowed = "keys that are searched, and neither set nor an axis"
+            if any(key in unequal(config) for config, _ in cells):
+                allowed += (
+                    f" (with protocol.equal=updates {key} decides what an iteration may spend)"
+                )
             raise InputError(f"ablation.tuned.space={key}: allowed: {allowed}")
 
 
