@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ltvm.errors import require_one_of
+from ltvm.errors import require, require_one_of
 from ltvm.models.pixel_rows import RowGroupNorm
 from ltvm.runtime.distributed import World
 
+GROUPS = 8  # of group norm
 Norm = Literal["batch", "group", "none"]
 Statistics = Literal["learn", "batch", "running"]
 Sharing = Literal["synchronised", "per_shard"]
@@ -29,21 +30,29 @@ Sharing = Literal["synchronised", "per_shard"]
 def norm_layer(kind: Norm, channels: int, spatial: bool) -> nn.Module:
     """The normalisation after a layer; ``group`` is 8 groups, of channels or of units.
 
-    Raises :class:`ltvm.errors.InputError` for another kind.
+    Raises :class:`ltvm.errors.InputError` for another kind, or what makes no groups of equal size.
     """
     require_one_of("decoder.norm", kind, get_args(Norm))
     if kind == "none":
         return nn.Identity()
     if kind == "group":
-        return nn.GroupNorm(8, channels)
+        check_groups(channels)
+        return nn.GroupNorm(GROUPS, channels)
     return nn.BatchNorm2d(channels) if spatial else nn.BatchNorm1d(channels)
 
 
 def row_norm_layer(kind: Norm, channels: int, pixels: int) -> nn.Module:
     """The same after a layer of ``ltvm.models.pixel_rows``, on rows of pixels."""
     if kind == "group":
-        return RowGroupNorm(8, channels, pixels)
+        check_groups(channels)
+        return RowGroupNorm(GROUPS, channels, pixels)
     return norm_layer(kind, channels, spatial=False)
+
+
+def check_groups(channels: int) -> None:
+    """Raise :class:`ltvm.errors.InputError` for a layer that is not of ``GROUPS`` equal groups."""
+    allowed = f"with widths that are multiples of {GROUPS} (a layer has {channels}), or batch, none"
+    require(channels % GROUPS == 0, "decoder.norm", "group", allowed)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from ltvm.errors import require
 from ltvm.models.batchnorm import Norm, norm_layer, row_norm_layer
 from ltvm.models.doubling import DoublingConv
 from ltvm.models.pixel_rows import PatchTransposedConv, RowsToImage
@@ -32,6 +33,7 @@ class MnistDecoder(nn.Sequential):
         *,
         widths: Sequence[int] = (1024, 128, 64),
     ) -> None:
+        require(len(widths) == 3, "decoder.widths", list(widths), "three numbers")
         units, wide, narrow = widths
         stem = [norm_layer(norm, units, spatial=False), nn.ReLU(inplace=True)] if stem_norm else []
         super().__init__(

@@ -101,3 +101,22 @@ def test_the_default_prior_is_standard_normal():
 def test_bad_settings_of_a_decoder_of_the_suite_are_named():
     with pytest.raises(InputError, match=r"decoder.norm=layer: allowed: batch, group, none"):
         decoder_of("mnist", 4, 1, norm="layer")
+
+
+@pytest.mark.parametrize("widths", [[32, 16], [32, 16, 8, 8], [32]])
+def test_the_decoder_of_digits_has_three_widths(widths):
+    with pytest.raises(InputError, match=r"decoder\.widths=.*: allowed: three numbers"):
+        decoder_of("mnist", 4, 1, widths=widths)
+
+
+@pytest.mark.parametrize(
+    ("name", "widths", "layer"),
+    [("mnist", [30, 16, 8], 30), ("mnist", [32, 12, 8], 588), ("mnist", [32, 16, 6], 6),
+     ("svhn", [16, 8, 8, 12], 12)],
+)  # fmt: skip
+def test_groups_of_a_norm_are_of_one_size(name, widths, layer):
+    with pytest.raises(
+        InputError, match=rf"decoder\.norm=group: .* multiples of 8 .*has {layer}\)"
+    ):
+        decoder_of(name, 4, 1, norm="group", widths=widths)
+    decoder_of(name, 4, 1, norm="none", widths=widths)
