@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
@@ -134,13 +135,18 @@ class Search:
         return parameters
 
     def told(self, settings: dict[str, Any], train: Train) -> tuple[float | None, TrialState]:
-        """Train a trial's runs: the mean of their values; the first without one ends the trial."""
+        """Train a trial's runs: the mean of their values; the first without one ends the trial.
+
+        A value that is not finite is none: the trial counts as one that has diverged.
+        """
         values = []
         for command in self.commands(settings):
             record = train(command)
             value = self.value_in(record)
             if value is None:
                 return None, STATE_OF[record["status"]]
+            if not isfinite(value):
+                return None, STATE_OF["diverged"]
             values.append(value)
         return fmean(values), TrialState.COMPLETE
 

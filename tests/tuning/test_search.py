@@ -129,6 +129,23 @@ def test_failed_and_diverged_trials_count_and_are_not_tried_again(search):
     assert len(asked) == 4
 
 
+@pytest.mark.parametrize("seeds", [(), (0, 1)])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_trial_whose_value_is_not_finite_has_diverged(search, value, seeds):
+    search, asked = Search(**{**vars(search), "seeds": seeds}), []
+
+    def train(overrides):
+        asked.append(overrides)
+        own = value if len(asked) == 1 else 1.0
+        return {"status": "done", "metrics": {"mse_test": {"value": own, "split": "validation"}}}
+
+    for _ in range(2):  # the second time nothing is left to do
+        (found,) = tune([search], 2, train)
+    assert [trial.status for trial in found.trials] == ["diverged", "done"]
+    assert [trial.value for trial in found.trials] == [None, 1.0]
+    assert len(asked) == 1 + max(1, len(seeds))
+
+
 def test_without_any_value_nothing_is_found(search):
     (found,) = tune([search], 2, pretended(lambda *_: "failed")[0])
     assert found.best is None
