@@ -8,7 +8,12 @@ import pytest
 from scipy import stats
 
 from ltvm.metrics.columns import Column
-from ltvm.report.comparisons.differences import differences_table, improvement_table, signed
+from ltvm.report.comparisons.differences import (
+    differences_table,
+    improvement_table,
+    pairs,
+    signed,
+)
 from ltvm.report.comparisons.statistics import (
     Estimate,
     bootstrap_interval,
@@ -19,6 +24,7 @@ from ltvm.report.comparisons.statistics import (
     paired_p_value,
     probability_of_improvement,
 )
+from ltvm.report.sentences.notes import NOTED_COLUMNS, mixed_values
 from ltvm.report.tables.resampling_table import resampling_table
 
 
@@ -228,3 +234,22 @@ def test_what_is_rounded_to_zero_has_no_sign():
     assert signed(Estimate(1e-9, 4e-8, 3), False) == "+(0.100 ± 4.000)e-8"
     assert signed(Estimate(-4e-8, 1e-9, 3), True) == "**(-4.000 ± 0.100)e-8**"
     assert format_estimate(Estimate(0.0, 0.0, 3)) == "0 ± 0"
+
+
+def test_a_row_is_compared_with_the_reference_of_its_own_precision():
+    methods = {"r16": "base", "r32": "base", "again": "base", "a16": "a", "a32": "a", "other": "a"}
+    table, manifest = long_table({cell: [1.0, 2.0] for cell in methods})
+    table = table.assign(method=table["cell"].map(methods))
+    manifest = manifest | {"reference": "base"}
+    alike = dict(pairs(table, manifest))
+    assert alike == dict.fromkeys(list(methods)[1:], "r16")
+    precisions = {"r16": "bfloat16", "r32": "float32", "again": "float32", "a16": "bfloat16",
+                  "a32": "float32", "other": "float64"}  # fmt: skip
+    mixed = table.assign(precision=table["cell"].map(precisions))
+    assert dict(pairs(mixed, manifest)) == {
+        "again": "r32", "a16": "r16", "a32": "r32", "other": "r16",
+    }  # fmt: skip
+    unknown = mixed.assign(precision=mixed["precision"].mask(mixed["cell"] == "r16"))
+    assert dict(pairs(unknown, manifest)) == alike
+    assert list(mixed_values(mixed, "precision").values()) == [["bfloat16", "float32", "float64"]]
+    assert "precision" in NOTED_COLUMNS

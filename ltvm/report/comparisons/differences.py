@@ -42,7 +42,8 @@ def pairs(table: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[tuple[str, 
     """(cell, its reference): the first cell of the reference method, other swept keys equal.
 
     Further cells of that method, such as the same with settings found by a search, are compared
-    with its first one.
+    with its first one. Where it has cells of several precisions, a row is compared with the first
+    of its own, or the first of all where none is.
     The reference samples of itself, where any row does: its own cells with another sampler are
     compared with it as those of any method are. Cells without a reference, such as a baseline
     beside a swept key, and such from elsewhere are left out.
@@ -58,11 +59,17 @@ def pairs(table: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[tuple[str, 
         else:
             own = of_itself
     references: dict[tuple[Hashable, ...], str] = {}
+    precise: dict[tuple[Hashable, ...], str] = {}  # by place and precision
+    firsts: dict[tuple[Hashable, ...], Hashable] = {}  # their precision
     for row in own:
-        references.setdefault(place_of(row, keys), str(row["cell"]))
-    left_out = {*references.values(), *external}
+        place, precision = place_of(row, keys), precision_of(row)
+        references.setdefault(place, str(row["cell"]))
+        if None not in (firsts.setdefault(place, precision), precision):
+            precise.setdefault((place, precision), str(row["cell"]))
+    left_out = {*references.values(), *precise.values(), *external}
     for row in rows:
-        other = references.get(place_of(row, keys))
+        place = place_of(row, keys)
+        other = precise.get((place, precision_of(row)), references.get(place))
         if other is not None and row["cell"] not in left_out:
             yield str(row["cell"]), other
 
@@ -71,6 +78,12 @@ def tested_pairs(table: pd.DataFrame, manifest: dict[str, Any]) -> list[tuple[st
     """``pairs`` of cells whose runs are all done: what is inferred is inferred of them alone."""
     untested = untested_cells(table)
     return [pair for pair in pairs(table, manifest) if not untested.intersection(pair)]
+
+
+def precision_of(row: Mapping[Any, Any]) -> Hashable:
+    """None for a row without a record, and in tables without any."""
+    precision = row.get("precision")
+    return None if pd.isna(precision) else str(precision)
 
 
 def place_of(row: Mapping[Any, Any], keys: Sequence[str]) -> tuple[Hashable, ...]:

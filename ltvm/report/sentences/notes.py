@@ -18,8 +18,8 @@ from ltvm.report.values.long_table import EXTERNAL, SAMPLER_LABEL, STORED
 SAID = 30  # runs, or files, that are named one by one
 
 # Where these differ within a data set, a reader is told; numbers are compared all the same.
-NOTED_COLUMNS = ("device", "execution", "torch", "fingerprint", "commit", "evaluation_device",
-                 "evaluation_execution", "evaluation_torch")  # fmt: skip
+NOTED_COLUMNS = ("device", "precision", "execution", "torch", "fingerprint", "commit",
+                 "evaluation_device", "evaluation_execution", "evaluation_torch")  # fmt: skip
 
 
 def notes(
