@@ -9,8 +9,9 @@ import pytest
 import ltvm
 from ltvm.metrics.columns import Column
 from ltvm.report.comparisons.trade_off import Traded, dominates
-from ltvm.report.plots import drawing
+from ltvm.report.plots import drawing, trade_off_figure
 from ltvm.report.values.comparability import Marks
+from ltvm.report.values.equal_terms import Spent
 
 GENERATION = Column("G", "d", family="generation", direction="higher", headline=True)
 ERROR = Column("E", "d", family="reconstruction", direction="lower", headline=True)
@@ -155,3 +156,20 @@ def test_two_rows_have_no_frontier(written, unrendered):
     folder = ltvm.make_report("ot-mnist5k", written.root, written.root / "reports")
     assert not (folder / "trade-off.csv").exists()
     assert not (folder / "trade-off.png").exists()
+
+
+@pytest.mark.parametrize(("flops", "line"), [(1.0, "-"), (4.0, "None")])
+def test_a_frontier_of_rows_that_do_not_compare_is_no_line(monkeypatch, tmp_path, flops, line):
+    seen = []
+    monkeypatch.setattr(trade_off_figure, "save", lambda figure, _: seen.append(figure))
+    points = {"a": (5.0, 1.0), "b": (9.0, 2.0), "c": (4.0, 3.0)}
+    spent = {cell: Spent("flops", flops if cell == "c" else 1.0) for cell in points}
+    styles = dict.fromkeys(points, ("#000000", "o"))
+    titles = {"g": "G", "e": "E"}
+    trade_off_figure.draw_trade_off(
+        traded(points), {c: c for c in points}, styles, titles, Marks(spent=spent), tmp_path / "f"
+    )
+    (axis,) = seen[0].axes
+    (front,) = [own for own in axis.lines if own.get_label().startswith("frontier of the means")]
+    assert front.get_linestyle() == line
+    assert len(front.get_xdata()) == (2 if line == "-" else 3)

@@ -29,7 +29,10 @@ def draw_trade_off(
     path: Path,
     interval: str = "t",
 ) -> None:
-    """Means with intervals of the cells in ``names``; a line along the frontier of all means."""
+    """Means with intervals of the cells in ``names``; a line along the frontier of all means.
+
+    Where these do not all compare, each is marked, and none is joined to another.
+    """
     figure, (axis,) = panels(1, 6.4, 4.4)
     for cell, name in names.items():
         values = [list(own) for own in zip(*found.points[cell].values(), strict=True)]
@@ -40,9 +43,14 @@ def draw_trade_off(
             color=colour, marker=marker, capsize=2, linestyle="none", label=name,
         )  # fmt: skip
     means = found.means()
-    line = sorted(means[cell][::-1] for cell in found.on_frontier(means, marks))
-    axis.plot(*zip(*line, strict=True), color="black", linewidth=3, alpha=0.25, zorder=0,
-              marker="o", markersize=13, label="frontier of the means")  # fmt: skip
+    front = found.on_frontier(means, marks)
+    alike = all(marks.alike(front, metric) for metric in found.metrics)
+    line = sorted(means[cell][::-1] for cell in front)
+    label, style = "frontier of the means", "-"
+    if not alike:
+        label, style = f"{label}, of rows that compare", "none"
+    axis.plot(*zip(*line, strict=True), color="black", linewidth=3, linestyle=style, alpha=0.25,
+              zorder=0, marker="o", markersize=13, label=label)  # fmt: skip
     axis.set_xlabel(titles[found.metrics[1]])
     axis.set_ylabel(titles[found.metrics[0]])
     for scale, place in (("y", 0), ("x", 1)):
