@@ -172,6 +172,7 @@ QUOTED = {  # report -> the document that tells its numbers, and which of its ta
         "docs/findings/large.md",
         ["headline", "differences-headline", "claims"],
     ),
+    "vae_budget-mnist5k": ("docs/findings/large.md", ["headline", "differences-headline"]),
     "large-mixtures": ("docs/findings/large.md", ["headline", "differences-headline"]),
     "large_searched_equal-mnist5k": (
         "docs/findings/large.md",
