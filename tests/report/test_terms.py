@@ -135,6 +135,12 @@ def test_without_a_pair_it_is_said_why_no_row_is_best(written, tmp_path):
     assert "Rows have several currencies of equal terms, so that none of them is best." in page
 
 
+def test_a_row_that_spent_nothing_is_not_on_equal_terms(written, tmp_path):
+    longer_row(written, 0)
+    page = page_of(written, tmp_path, reference=None)[1]
+    assert "(training, FLOP: up to inf times as much), so that none of them is best." in page
+
+
 def test_a_currency_that_is_not_known_here_is_another_one(written, tmp_path):
     """Of a later version, say: what it is worth in ours nobody knows."""
     longer_row(written, 31_000_000_000_000)

@@ -210,13 +210,18 @@ def is_better(value: float, than: float, direction: Direction) -> bool:
 
 
 def leader(by_key: Mapping[str, Mapping[int, float]], direction: Direction) -> str | None:
-    """The key with the best mean over the seeds that all keys have; None where there are none."""
+    """The first of ``leaders``; None where there are none."""
+    return next(iter(leaders(by_key, direction)), None)
+
+
+def leaders(by_key: Mapping[str, Mapping[int, float]], direction: Direction) -> dict[str, float]:
+    """The keys with the best mean over the seeds that all keys have, and that mean."""
     shared = set.intersection(*(set(values) for values in by_key.values())) if by_key else set()
     if not shared:
-        return None
+        return {}
     means = {key: float(np.mean([values[s] for s in shared])) for key, values in by_key.items()}
-    sign = 1 if direction == "lower" else -1
-    return min(means, key=lambda key: sign * means[key])
+    best = (min if direction == "lower" else max)(means.values())
+    return {key: mean for key, mean in means.items() if mean == best}
 
 
 def leader_p_value(

@@ -32,6 +32,7 @@ from ltvm.report.comparisons.statistics import (
     format_estimate,
     format_p,
     is_better,
+    leaders,
     paired_difference,
 )
 from ltvm.report.values.cells import by_cell, external_cells, short_names
@@ -321,16 +322,13 @@ def first_by_mean(
     """The rows with the best mean at shared seeds; none where one from elsewhere is better."""
     direction, unfinished = columns_of(table)[metric].direction, untested_cells(table)
     found = by_cell(table, metric)
+    if direction is None:
+        return []
     values = {cell: found[cell] for cell in own if cell in found and cell not in unfinished}
-    shared = set.intersection(*map(set, values.values())) if values else set()
-    if direction is None or not shared:
-        return []
-    means = {cell: fmean(of[seed] for seed in shared) for cell, of in values.items()}
-    best = (min if direction == "lower" else max)(means.values())
+    first = leaders(values, direction)
     outside = [fmean(found[cell].values()) for cell in beside if cell in found]
-    if any(is_better(mean, best, direction) for mean in outside):
-        return []
-    return [cell for cell, mean in means.items() if mean == best]
+    better = [is_better(mean, best, direction) for mean in outside for best in first.values()]
+    return [] if any(better) else list(first)
 
 
 def of_all_rows(

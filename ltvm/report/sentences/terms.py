@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pandas as pd
@@ -11,7 +12,6 @@ from ltvm.report.comparisons.differences import pairs
 from ltvm.report.comparisons.hypotheses import OUTSTANDING
 from ltvm.report.sentences.notes import SAID
 from ltvm.report.values.cells import (
-    by_cell,
     cell_names,
     cells_by_data,
     data_keys,
@@ -79,7 +79,7 @@ def unequal_text(table: pd.DataFrame, manifest: dict[str, Any]) -> Iterator[str]
     if any(len({one.currency for one in rows}) > 1 for rows in unequal):
         yield "Rows have several currencies of equal terms, so that none of them is best.\n"
     elif unequal:
-        ratio = max(most / least for least, most in map(extremes, unequal))
+        ratio = max(map(ratio_of, unequal))
         title = COSTS[CURRENCIES[unequal[0][0].equal]].title
         yield (
             f"Rows are compared within equal budgets. Over all of them budgets differ ({title}: up "
@@ -91,7 +91,7 @@ def ratio_text(own: Spent, reference: Spent) -> str:
     """``training, FLOP: 4 times as much``, or the currencies where they are two."""
     if own.currency != reference.currency:
         return f"equal {own.currency} and equal {reference.currency}"
-    ratio = own.amount / reference.amount if reference.amount else float("inf")
+    ratio = own.amount / reference.amount if reference.amount else math.inf
     return f"{COSTS[CURRENCIES[own.equal]].title}: {ratio:.3g} times as much"
 
 
@@ -152,10 +152,10 @@ def equal_text(table: pd.DataFrame) -> str:
             continue
         title = COSTS[CURRENCIES[str(equal)]].title
         alike = rows.groupby(terms_keys(rows), dropna=False)
-        spread = max((spread_of(part, str(equal)) for _, part in alike), default=0)
-        agree = f"rows agree within {100 * spread:.2g} %"
-        if spread > TOLERANCE:
-            agree = f"of rows with another budget up to {1 + spread:.3g} times as much"
+        ratio = max((ratio_of(spent_by_cell(part).values()) for _, part in alike), default=1.0)
+        agree = f"rows agree within {100 * (ratio - 1):.2g} %"
+        if ratio > 1 + TOLERANCE:
+            agree = f"of rows with another budget up to {ratio:.3g} times as much"
         parts.append(f"{title} (`protocol.equal={equal!s}`; {agree})")
     if not parts:
         return ""
@@ -182,8 +182,9 @@ def machines_text(table: pd.DataFrame) -> str:
     return f"Seconds are of several machines{unequal}: compare them within one device only. "
 
 
-def spread_of(rows: pd.DataFrame, equal: str) -> float:
-    """(most - least) / least of what the rows spend in a currency, means over seeds."""
-    spent = by_cell(rows[rows["metric"] == CURRENCIES[equal]], CURRENCIES[equal])
-    means = [sum(seeds.values()) / len(seeds) for seeds in spent.values()]
-    return max(means) / min(means) - 1 if means and min(means) > 0 else 0.0
+def ratio_of(spent: Iterable[Spent]) -> float:
+    """The most that is spent over the least; 1 where nothing says what any spent."""
+    least, most = extremes(spent)
+    if math.isnan(least) or most == least:
+        return 1.0
+    return most / least if least else math.inf
